@@ -1,0 +1,139 @@
+"""The one error tree. Each error knows its HTTP status and OpenAI type, code and parameter, but no HTTP library.
+
+GatewayError
+ ├── InvalidRequestError            400  a parameter is wrong; names it
+ │    ├── UnsupportedValueError     400  a value this model or format cannot serve
+ │    └── InvalidAudioError         400  the file cannot be decoded, is too short or too long
+ ├── AuthenticationError            401
+ ├── NotFoundError                  404
+ │    └── ModelNotFoundError        404  lists what is served
+ ├── MethodNotAllowedError          405
+ ├── UploadTimeoutError             408  the body stopped half-way
+ ├── PayloadTooLargeError           413
+ ├── OverloadedError                429  carries retry_after
+ ├── EngineFailedError              500  a row could not be decoded, whatever was tried
+ └── UnavailableError               503  no worker can serve
+"""
+
+SUPPORTED_FORMATS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
+"""The file formats named in OpenAI's own error text. More are decoded: whatever FFmpeg's demuxers know."""
+
+
+class GatewayError(Exception):
+    """An error whose message may be shown to the client.
+
+    Attributes:
+        message: One or two sentences for the client, without paths, keys or transcript text.
+        param: The request parameter at fault, if one is.
+        code: A machine-readable word, if OpenAI has one for this error.
+        retry_after: Whole seconds after which a retry makes sense, at least 1.
+    """
+
+    status = 500
+    type = "server_error"
+    default_code: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code if code is not None else self.default_code
+        self.retry_after = retry_after
+
+
+class InvalidRequestError(GatewayError):
+    """A parameter is missing, malformed or contradicts another."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class UnsupportedValueError(InvalidRequestError):
+    """The value is well formed, but this model or format cannot serve it."""
+
+    default_code = "unsupported_value"
+
+
+class InvalidAudioError(InvalidRequestError):
+    """The file is not audio we can decode, or its length is outside the limits."""
+
+    def __init__(self, message: str | None = None, *, param: str = "file", code: str | None = None) -> None:
+        if message is None:
+            message = f"Invalid file format. Supported formats: {list(SUPPORTED_FORMATS)}"
+        super().__init__(message, param=param, code=code)
+
+
+class AuthenticationError(GatewayError):
+    """No key, or one that is not accepted."""
+
+    status = 401
+    type = "invalid_request_error"
+    default_code = "invalid_api_key"
+
+
+class NotFoundError(GatewayError):
+    """No such path."""
+
+    status = 404
+    type = "invalid_request_error"
+
+
+class ModelNotFoundError(NotFoundError):
+    """The model is not served here."""
+
+    default_code = "model_not_found"
+
+    def __init__(self, model: str, served: tuple[str, ...]) -> None:
+        super().__init__(
+            f"The model '{model}' does not exist here. Served models: {', '.join(served)}.", param="model"
+        )
+
+
+class MethodNotAllowedError(GatewayError):
+    """The path exists, the method does not."""
+
+    status = 405
+    type = "invalid_request_error"
+
+
+class UploadTimeoutError(GatewayError):
+    """The client stopped sending its body."""
+
+    status = 408
+    type = "invalid_request_error"
+
+
+class PayloadTooLargeError(GatewayError):
+    """The upload is over the limit."""
+
+    status = 413
+    type = "invalid_request_error"
+
+
+class OverloadedError(GatewayError):
+    """The queue is full; the client should come back after ``retry_after`` seconds."""
+
+    status = 429
+    type = "server_error"
+    default_code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message, retry_after=retry_after)
+
+
+class EngineFailedError(GatewayError):
+    """The engine could not decode a chunk; the reason is in the log, not here."""
+
+
+class UnavailableError(GatewayError):
+    """No worker can serve at the moment."""
+
+    status = 503
+    type = "server_error"

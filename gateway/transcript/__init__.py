@@ -1,0 +1,16 @@
+"""What was said: tokens, words, segments, and the events by which they become known. Imports errors only."""
+
+from gateway.transcript.events import SegmentDone, TextDelta, TranscriptDone, TranscriptEvent
+from gateway.transcript.types import Hypothesis, Segment, Token, Transcript, Word
+
+__all__ = [
+    "Hypothesis",
+    "Segment",
+    "SegmentDone",
+    "TextDelta",
+    "Token",
+    "Transcript",
+    "TranscriptDone",
+    "TranscriptEvent",
+    "Word",
+]

@@ -1,0 +1,31 @@
+"""How a transcript becomes known while it is made. Text sent in a `TextDelta` is never taken back."""
+
+from dataclasses import dataclass
+
+from gateway.transcript.types import Segment, Token, Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More text. The bytes of ``tokens`` join to the text's bytes, exactly."""
+
+    text: str
+    tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentDone:
+    """A segment is final; it follows the delta that carried its text."""
+
+    index: int
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptDone:
+    """Nothing follows. ``transcript.text`` is the join of all deltas."""
+
+    transcript: Transcript
+
+
+TranscriptEvent = TextDelta | SegmentDone | TranscriptDone

@@ -1,0 +1,97 @@
+"""The value objects every room agrees on. Times are seconds; whose zero they count from is said per class."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of the engine's vocabulary.
+
+    Attributes:
+        id: The engine's token id; engines without a vocabulary count from 0 in order of appearance.
+        text: ``raw`` as UTF-8, with U+FFFD where a character is split between tokens.
+        raw: The token's bytes. The bytes of consecutive tokens join to the text's bytes, exactly.
+        logprob: Natural logarithm of the token's probability, or None where it was not asked for.
+    """
+
+    id: int
+    text: str
+    raw: bytes
+    logprob: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word with its times; ``text`` keeps leading space and trailing punctuation, as Whisper gives them."""
+
+    start: float
+    end: float
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A phrase between two timestamps.
+
+    Attributes:
+        start: Seconds; from the chunk's first sample as an engine gives it, from the recording's start
+            in a `Transcript`.
+        text: As the engine gave it, a leading space kept. The bytes of ``tokens`` join to it, exactly.
+        tokens: Text tokens, without timestamps and other special tokens.
+        words: Empty where words were not asked for.
+        avg_logprob: Mean natural log-probability of the segment's tokens.
+        compression_ratio: UTF-8 length over zlib length; high values mean repetition.
+        temperature: The sampling temperature that gave this text.
+        speaker: Name or letter, where speakers were told apart.
+    """
+
+    start: float
+    end: float
+    text: str
+    tokens: tuple[Token, ...]
+    words: tuple[Word, ...]
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+    temperature: float
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What an engine heard in one chunk. Segment times count from the chunk's first sample.
+
+    Attributes:
+        language: ISO 639-1 code (Whisper's own where there is none), or None where the engine has no notion of it.
+        language_probability: 1.0 where the language was given.
+        prompt_tokens: Tokens of prompt and keywords that went in, for `usage`.
+    """
+
+    segments: tuple[Segment, ...]
+    language: str | None
+    language_probability: float
+    prompt_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A whole recording. Segment times count from the recording's start.
+
+    Attributes:
+        text: The join of all deltas, exactly.
+        language: The language decided for the request, None where no chunk told.
+        duration: Seconds of decoded audio.
+        prompt_tokens: Tokens of prompt and keywords of all chunks together.
+    """
+
+    text: str
+    language: str | None
+    duration: float
+    segments: tuple[Segment, ...]
+    prompt_tokens: int = 0
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """All tokens in order; their bytes join to the text's."""
+        return tuple(token for segment in self.segments for token in segment.tokens)
