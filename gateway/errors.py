@@ -1,4 +1,4 @@
-"""The one error tree. Each error knows its HTTP status and OpenAI type, code and parameter, but no HTTP library.
+"""The one error tree. An error knows its HTTP status, OpenAI type, code and parameter, but no HTTP library.
 
 GatewayError
  ├── InvalidRequestError            400  a parameter is wrong; names it

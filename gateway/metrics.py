@@ -13,7 +13,7 @@ class Metrics:
         )
         self.audio_seconds = Counter(
             "gateway_audio_seconds",
-            "Seconds of audio decoded from uploads and streams",
+            "Seconds of audio decoded",
             registry=self.registry,
         )
         self.queue_rows = Gauge(
@@ -27,7 +27,7 @@ class Metrics:
         )
         self.cancelled_rows = Counter(
             "gateway_cancelled_rows",
-            "Rows dropped because their client left",
+            "Rows whose client left",
             ["model"],
             registry=self.registry,
         )
@@ -50,7 +50,7 @@ class Metrics:
         )
         self.worker_restarts = Counter(
             "gateway_worker_restarts",
-            "Workers that died or hung and were replaced",
+            "Workers replaced after dying or hanging",
             ["model"],
             registry=self.registry,
         )

@@ -1,4 +1,4 @@
-"""Positions and pieces of one audio stream: 16 kHz mono float32, counted in samples from the stream's start."""
+"""Positions and pieces of one audio stream: 16 kHz mono float32, counted in samples from its start."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
-"""Samples per second everywhere behind the decoder: what Whisper, PocketSphinx and Silero VAD were trained on."""
+"""Samples per second everywhere behind the decoder: what both engines and Silero VAD were trained on."""
 
 MAX_CHUNK_SAMPLES = 30 * SAMPLE_RATE
 """Whisper's window."""

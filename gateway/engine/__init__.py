@@ -1,1 +1,1 @@
-"""Chunks in, hypotheses out: one batcher for all connections, worker processes, two engines behind one protocol."""
+"""Chunks in, hypotheses out: one batcher for all connections, and worker processes behind it."""

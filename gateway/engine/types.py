@@ -20,7 +20,7 @@ class DecodeOptions:
         languages: Candidates for detection.
         prompt: Text that precedes the recording, for style and spelling.
         keywords: Words and names to expect.
-        temperature: 0 decodes by beam search and falls back to higher temperatures where the result looks bad.
+        temperature: 0 decodes by beam search and falls back to higher ones where that looks bad.
         seed: Makes sampling (temperature > 0) repeatable.
         words: Word times are wanted.
         logprobs: Token log-probabilities are wanted.
@@ -101,7 +101,7 @@ class Engine(Protocol):
 
 
 class EngineSpec(Protocol):
-    """A picklable recipe for an engine. What the batcher needs to know before a model is loaded stands here."""
+    """A picklable recipe for an engine, and what the batcher must know before a model is loaded."""
 
     @property
     def name(self) -> str:

@@ -63,7 +63,7 @@ class Hypothesis:
     """What an engine heard in one chunk. Segment times count from the chunk's first sample.
 
     Attributes:
-        language: ISO 639-1 code (Whisper's own where there is none), or None where the engine has no notion of it.
+        language: ISO 639-1 code (Whisper's own where there is none), or None where the engine cannot tell.
         language_probability: 1.0 where the language was given.
         prompt_tokens: Tokens of prompt and keywords that went in, for `usage`.
     """
