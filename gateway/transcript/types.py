@@ -80,18 +80,18 @@ class Transcript:
 
     Attributes:
         text: The join of all deltas, exactly.
-        language: The language decided for the request, None where no chunk told.
+        language: The one decided for the request, else the likeliest of any chunk, None where none told.
+        languages: All that were heard, in order of appearance.
         duration: Seconds of decoded audio.
+        segments: Text and tokens as the engine gave them, leading spaces kept.
+        tokens: Those of the deltas: their bytes join to the text's bytes, exactly.
         prompt_tokens: Tokens of prompt and keywords of all chunks together.
     """
 
     text: str
     language: str | None
+    languages: tuple[str, ...]
     duration: float
     segments: tuple[Segment, ...]
+    tokens: tuple[Token, ...]
     prompt_tokens: int = 0
-
-    @property
-    def tokens(self) -> tuple[Token, ...]:
-        """All tokens in order; their bytes join to the text's."""
-        return tuple(token for segment in self.segments for token in segment.tokens)
