@@ -126,6 +126,10 @@ class Priority(IntEnum):
     FILE = 2
 
 
+class SupersededError(Exception):
+    """A newer partial of the same stream took this one's place in the queue. Never shown to clients."""
+
+
 class Recognizer(Protocol):
     """What the main flow needs of the engine room. The batcher is one; tests bring others."""
 
@@ -153,6 +157,7 @@ class Recognizer(Protocol):
             OverloadedError: The queue is full.
             UnavailableError: No worker can serve.
             EngineFailedError: The row failed, whatever was tried.
+            SupersededError: A `Priority.LIVE_PARTIAL` row gave its place to a newer one of its stream.
         """
 
 

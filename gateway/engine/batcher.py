@@ -1,0 +1,286 @@
+"""One batcher for all connections: rows wait in its queue, workers take them in batches, callers get answers.
+
+Whatever a worker does (die, hang, run out of memory, fail to start), no row is lost: it is decoded again, or
+its caller is told.
+"""
+
+import logging
+import math
+from collections import deque
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import anyio
+
+from gateway.engine.queue import BatchQueue, Row
+from gateway.engine.replica import (
+    BatchFailedError,
+    Replica,
+    ReplicaOptions,
+    WorkerDiedError,
+    WorkerError,
+)
+from gateway.engine.supervisor import Supervisor, WorkerState, WorkerStatus
+from gateway.engine.types import (
+    Capabilities,
+    DecodeRequest,
+    EngineSpec,
+    Priority,
+    RowFailed,
+    SupersededError,
+)
+from gateway.errors import EngineFailedError, UnavailableError
+from gateway.metrics import Metrics
+from gateway.transcript import Hypothesis
+
+logger = logging.getLogger(__name__)
+
+LONELY_DEATHS = 3
+"""A row that was alone in a worker at so many deaths is to blame; fewer may be chance."""
+
+NOT_SERVED = "The model cannot be served at the moment."
+SHUTTING_DOWN = "The server is shutting down."
+ROW_FAILED = "A part of the recording could not be transcribed."
+
+
+@dataclass(frozen=True, slots=True)
+class BatcherOptions:
+    """How rows wait and workers are treated.
+
+    Attributes:
+        max_rows: Rows that may wait before new streams are refused (see `BatchQueue`).
+        idle_wait_seconds: How long an idle worker waits for more rows once there is one.
+        restart_seconds: Pause before the second restart in a row; it doubles from there.
+    """
+
+    max_rows: int = 512
+    idle_wait_seconds: float = 0.005
+    restart_seconds: float = 0.1
+    replica: ReplicaOptions = field(default_factory=ReplicaOptions)
+
+
+@dataclass(eq=False, slots=True)
+class _Pending(Row):
+    """A row and its caller, who waits for ``settled``."""
+
+    settled: anyio.Event = field(default_factory=anyio.Event, init=False)
+    outcome: Hypothesis | Exception | None = field(default=None, init=False)
+    deaths: int = field(default=0, init=False)
+
+    def settle(self, outcome: Hypothesis | Exception) -> None:
+        """Answers the caller; a second answer is ignored."""
+        if self.outcome is None:
+            self.outcome = outcome
+            self.settled.set()
+
+    def result(self) -> Hypothesis:
+        """The answer to a settled row, raised if it is an error."""
+        if isinstance(self.outcome, Hypothesis):
+            return self.outcome
+        raise cast("Exception", self.outcome)
+
+
+class Batcher:
+    """A `Recognizer` on worker processes. Rows wait until `run` runs, in a task group of the caller.
+
+    Args:
+        environments: One worker for each: the variables it gets beside our own, as CUDA_VISIBLE_DEVICES.
+    """
+
+    def __init__(
+        self,
+        spec: EngineSpec,
+        metrics: Metrics,
+        options: BatcherOptions | None = None,
+        environments: Sequence[Mapping[str, str]] = ({},),
+    ) -> None:
+        options = options or BatcherOptions()
+        self._spec = spec
+        self._queue: BatchQueue[_Pending] = BatchQueue(
+            options.max_rows, spec.max_batch, spec.batch_key, options.idle_wait_seconds
+        )
+        self._supervisors = [
+            Supervisor(
+                spec, environment, options.replica, options.restart_seconds, metrics, self._note_change
+            )
+            for environment in environments
+        ]
+        self._metrics = metrics
+        self._closed = False
+        # Set and replaced whenever rows or workers change.
+        self._changed = anyio.Event()
+
+    @property
+    def name(self) -> str:
+        """The served model's name."""
+        return self._spec.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Of the loaded engine.
+
+        Raises:
+            UnavailableError: No worker has loaded the model yet.
+        """
+        for supervisor in self._supervisors:
+            if supervisor.capabilities is not None:
+                return supervisor.capabilities
+        raise UnavailableError("The model is not loaded yet.")
+
+    @property
+    def state(self) -> tuple[WorkerStatus, ...]:
+        """Of each worker."""
+        return tuple(supervisor.status for supervisor in self._supervisors)
+
+    @property
+    def ready(self) -> bool:
+        """At least one worker serves."""
+        return not self._closed and any(status.state.serves for status in self.state)
+
+    async def wait_ready(self) -> None:
+        """Returns once a worker serves.
+
+        Raises:
+            LoadFailedError: The engine cannot be loaded; the text is for operators.
+            UnavailableError: The workers do not start, or `run` has ended.
+        """
+        while not self.ready:
+            if self._hopeless:
+                failures = [supervisor.load_failure for supervisor in self._supervisors]
+                raise next(filter(None, failures), UnavailableError(NOT_SERVED))
+            if self._closed:
+                raise UnavailableError(SHUTTING_DOWN)
+            await self._changed.wait()
+
+    async def transcribe(
+        self, request: DecodeRequest, *, stream: Hashable, priority: Priority = Priority.FILE
+    ) -> Hypothesis:
+        """Decodes one row; a cancelled call frees its place. See `Recognizer`."""
+        if self._hopeless or self._closed:
+            raise UnavailableError(SHUTTING_DOWN if self._closed else NOT_SERVED)
+        # A stream has one utterance at a time, so its newer partial makes the older one useless.
+        replaces = priority if priority is Priority.LIVE_PARTIAL else None
+        row = _Pending(request, stream, priority, replaces)
+        replaced = self._queue.put(row, anyio.current_time())
+        if replaced is not None:
+            replaced.settle(SupersededError())
+        self._note_change()
+        try:
+            await row.settled.wait()
+        finally:
+            if row.outcome is None:
+                # If it runs, its batch goes on for the sake of the others, and its result is ignored.
+                row.settle(SupersededError())
+                self._queue.discard(row)
+                self._metrics.cancelled_rows.labels(self.name).inc()
+                self._note_change()
+        return row.result()
+
+    async def run(self) -> None:
+        """Keeps the workers running until cancelled; then none is left, and every caller is answered."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                for supervisor in self._supervisors:
+                    tasks.start_soon(
+                        supervisor.run, tasks, lambda replica, of=supervisor: self._serve(replica, of)
+                    )
+        finally:
+            self._closed = True
+            self._refuse_waiting(SHUTTING_DOWN)
+            self._note_change()
+
+    async def _serve(self, replica: Replica, supervisor: Supervisor) -> None:
+        """Decodes batches until the worker is lost.
+
+        Raises:
+            WorkerError: It is lost; the rows it held wait again.
+        """
+        running_rows = self._metrics.running_rows.labels(self.name)
+        while True:
+            batch = await self._next_batch(replica)
+            supervisor.busy()
+            running_rows.inc(len(batch))
+            try:
+                await self._decode(replica, batch)
+            finally:
+                running_rows.dec(len(batch))
+            supervisor.done()
+
+    async def _next_batch(self, replica: Replica) -> list[_Pending]:
+        while not replica.exited:
+            if batch := self._queue.take(anyio.current_time()):
+                return batch
+            wake_at = self._queue.wake_at()
+            with anyio.CancelScope(deadline=math.inf if wake_at is None else wake_at):
+                await self._changed.wait()
+        raise WorkerDiedError("died")
+
+    async def _decode(self, replica: Replica, batch: list[_Pending]) -> None:
+        """Answers each row of the batch, in several calls if one of them fails.
+
+        Raises:
+            WorkerError: The worker is lost; rows not answered wait again.
+        """
+        parts = deque([batch])
+        held = batch
+        try:
+            while parts:
+                held = [row for row in parts.popleft() if row.outcome is None]
+                if held:
+                    parts.extend(await self._call(replica, held))
+        except WorkerError:
+            if len(held) == 1:
+                self._count_death(held[0])
+            raise
+        finally:
+            # None are left unless something was raised: a lost worker, or the end of `run`.
+            rows = [row for part in (held, *parts) for row in part if row.outcome is None]
+            for row in self._queue.put_back(rows):
+                row.settle(SupersededError())
+
+    async def _call(self, replica: Replica, rows: list[_Pending]) -> list[list[_Pending]]:
+        """One engine call. Returns the rows it did not answer, in the parts in which to try them again."""
+        self._metrics.batch_rows.labels(self.name).observe(len(rows))
+        try:
+            with self._metrics.batch_seconds.labels(self.name).time():
+                results = await replica.transcribe([row.request for row in rows])
+        except BatchFailedError as error:
+            logger.warning("batch of %d rows failed: %s", len(rows), error)
+            if len(rows) == 1:
+                rows[0].settle(EngineFailedError(ROW_FAILED))
+                return []
+            size = math.ceil(len(rows) / 2) if error.out_of_memory else 1
+            return [rows[start : start + size] for start in range(0, len(rows), size)]
+        for row, result in zip(rows, results, strict=True):
+            if isinstance(result, RowFailed):
+                logger.warning("row failed: %s", result.reason)
+                row.settle(EngineFailedError(ROW_FAILED))
+            else:
+                self._metrics.decoded_rows.labels(self.name).inc()
+                row.settle(result)
+        return []
+
+    def _count_death(self, row: _Pending) -> None:
+        row.deaths += 1
+        if row.deaths >= LONELY_DEATHS:
+            logger.error("row given up: %d workers were lost with it alone", row.deaths)
+            row.settle(EngineFailedError(ROW_FAILED))
+
+    @property
+    def _hopeless(self) -> bool:
+        return all(status.state is WorkerState.FAILED for status in self.state)
+
+    def _refuse_waiting(self, message: str) -> None:
+        for row in self._queue.clear():
+            row.settle(UnavailableError(message))
+
+    def _note_change(self) -> None:
+        """Wakes whoever waits for rows, for their absence or for workers, and keeps the gauges."""
+        if self._hopeless:
+            self._refuse_waiting(NOT_SERVED)
+        serving = sum(status.state.serves for status in self.state)
+        self._metrics.workers_ready.labels(self.name).set(0 if self._closed else serving)
+        self._metrics.queue_rows.labels(self.name).set(len(self._queue))
+        self._changed.set()
+        self._changed = anyio.Event()

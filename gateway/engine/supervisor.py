@@ -1,0 +1,138 @@
+"""Keeps one worker running: starts it, replaces it when it is lost, and says how it fares."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import anyio
+from anyio.abc import TaskGroup
+
+from gateway.engine.replica import LoadFailedError, Replica, ReplicaOptions, WorkerError
+from gateway.engine.types import Capabilities, EngineSpec
+from gateway.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+FAILED_STARTS = 3
+"""After so many failed starts in a row a worker counts as failed; starting it goes on."""
+
+MAX_PAUSE_SECONDS = 30.0
+"""The longest pause between two starts."""
+
+
+class WorkerState(StrEnum):
+    """What a worker does."""
+
+    STARTING = "starting"
+    READY = "ready"
+    BUSY = "busy"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+
+    @property
+    def serves(self) -> bool:
+        """It has loaded its model."""
+        return self in {WorkerState.READY, WorkerState.BUSY}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One worker, as ``/health`` shows it.
+
+    Attributes:
+        reason: Why it is restarting or failed, in a few words fit to be shown.
+    """
+
+    state: WorkerState
+    reason: str | None = None
+    pid: int | None = None
+
+
+class Supervisor:
+    """One worker and its successors.
+
+    Args:
+        environment: Variables the worker gets beside our own.
+        restart_seconds: Pause before the second restart in a row; it doubles from there.
+        on_change: Called when the status changes or the worker's process ends.
+
+    Attributes:
+        status: What to tell the world.
+        capabilities: Of the engine, once it has been loaded.
+        load_failure: Why the engine could not be loaded, the last time that happened.
+    """
+
+    def __init__(
+        self,
+        spec: EngineSpec,
+        environment: Mapping[str, str],
+        options: ReplicaOptions,
+        restart_seconds: float,
+        metrics: Metrics,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._spec = spec
+        self._environment = environment
+        self._options = options
+        self._restart_seconds = restart_seconds
+        self._on_change = on_change
+        self._failed_starts = 0
+        self._losses_in_a_row = 0
+        self.status = WorkerStatus(WorkerState.STARTING)
+        self.capabilities: Capabilities | None = None
+        self.load_failure: LoadFailedError | None = None
+        self._restarts = metrics.worker_restarts.labels(spec.name)
+
+    async def run(self, tasks: TaskGroup, serve: Callable[[Replica], Awaitable[None]]) -> None:
+        """Has each worker served by ``serve`` until that raises `WorkerError`, and then starts the next.
+
+        Returns only if the engine cannot be loaded at first: a wrong path or setting, which no restart mends.
+        A load that failed after one that went well may do so for want of memory, and is tried again.
+        """
+        while True:
+            replica = Replica(self._spec, self._environment, self._options)
+            try:
+                self.capabilities = await replica.start(tasks, self._on_change)
+                self._failed_starts = 0
+                self._set(WorkerState.READY, pid=replica.pid)
+                await serve(replica)
+            except LoadFailedError as error:
+                logger.error("engine not loaded: %s", error.reason)  # noqa: TRY400 (its traceback is the worker's, logged)
+                self.load_failure = error
+                if self.capabilities is None:
+                    self._set(WorkerState.FAILED, error.public)
+                    return
+                self._lost(error.public)
+            except WorkerError as error:
+                self._lost(str(error))
+            finally:
+                await replica.stop()
+            await anyio.sleep(self._pause())
+
+    def busy(self) -> None:
+        """The worker has got a batch."""
+        self._set(WorkerState.BUSY, pid=self.status.pid)
+
+    def done(self) -> None:
+        """The worker has decoded its batch, so it is sound."""
+        self._losses_in_a_row = 0
+        self._set(WorkerState.READY, pid=self.status.pid)
+
+    def _lost(self, reason: str) -> None:
+        if not self.status.state.serves:
+            self._failed_starts += 1
+        self._losses_in_a_row += 1
+        self._restarts.inc()
+        failed = self._failed_starts >= FAILED_STARTS
+        self._set(WorkerState.FAILED if failed else WorkerState.RESTARTING, reason)
+
+    def _pause(self) -> float:
+        if self._losses_in_a_row == 1:
+            return 0.0
+        # No more than a thousandfold: a power of thousands of losses is no float.
+        return min(MAX_PAUSE_SECONDS, self._restart_seconds * 2.0 ** min(self._losses_in_a_row - 2, 10))
+
+    def _set(self, state: WorkerState, reason: str | None = None, pid: int | None = None) -> None:
+        self.status = WorkerStatus(state, reason, pid)
+        self._on_change()

@@ -1,0 +1,187 @@
+"""The child process: ``python -m gateway.engine.worker`` loads one engine and decodes batch after batch.
+
+Messages are pickles behind their sizes: an `EngineSpec`, then lists of `DecodeRequest`, come in on descriptor
+0; `Ready` or `LoadFailed`, then `Decoded` or `BatchFailed`, go out on what was descriptor 1. Nothing but the
+standard library is imported at the top, so that nothing prints into the answers before `main` has moved them.
+"""
+
+import fcntl
+import importlib
+import os
+import pickle
+import signal
+import struct
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+
+if TYPE_CHECKING:
+    from gateway.engine.types import Capabilities, EngineSpec, RowFailed
+    from gateway.transcript import Hypothesis
+
+Parts: TypeAlias = Sequence[bytes | bytearray | memoryview]
+"""A pickle, and behind it the arrays it refers to: they are never copied into the pickle."""
+
+COUNT = struct.Struct("!I")
+
+MAX_PARTS = 4096
+"""A count beyond it is no count: somebody else wrote into the channel."""
+
+MAX_PART_BYTES = 1 << 30
+"""The same for a size; a chunk has under 2 MB."""
+
+PIPE_BYTES = 1 << 20
+"""Linux's limit for unprivileged processes."""
+
+OUT_OF_MEMORY = ("out of memory", "alloc_failed", "failed to allocate")
+"""As CTranslate2 (CUDA), cuBLAS and ONNX Runtime say it, in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The engine is loaded."""
+
+    capabilities: "Capabilities"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """`EngineSpec.load` raised; trying again will not help."""
+
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """As many results as rows, in their order."""
+
+    results: "list[Hypothesis | RowFailed]"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFailed:
+    """`Engine.transcribe` raised; the worker lives."""
+
+    reason: str
+    out_of_memory: bool
+
+
+def pack(message: object) -> Parts:
+    """A message as what goes over the wire: count, sizes, pickle, arrays."""
+    arrays: list[pickle.PickleBuffer] = []
+    body = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
+    parts: list[bytes | memoryview] = [body, *(array.raw() for array in arrays)]
+    return [COUNT.pack(len(parts)), sizes_struct(len(parts)).pack(*map(len, parts)), *parts]
+
+
+def unpack(parts: Parts) -> Any:
+    """The message of ``parts``. Only for what our own processes wrote: unpickling runs code."""
+    return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301 (a pipe between parent and child, no stranger's data)
+
+
+def sizes_struct(count: int) -> struct.Struct:
+    """The header of a message of ``count`` parts.
+
+    Raises:
+        ValueError: There cannot be so many.
+    """
+    if not 1 <= count <= MAX_PARTS:
+        raise ValueError("not a message")
+    return struct.Struct(f"!{count}Q")
+
+
+def read_parts(stream: BinaryIO) -> Parts | None:
+    """Reads one message; None where the stream ends."""
+    head = stream.read(COUNT.size)
+    if len(head) < COUNT.size:
+        return None
+    sizes = sizes_struct(*COUNT.unpack(head))
+    head = stream.read(sizes.size)
+    if len(head) < sizes.size:
+        return None
+    parts = []
+    for size in sizes.unpack(head):
+        part = bytearray(size)  # writable, and so are the arrays made of it: engines may scale them in place
+        if stream.readinto(part) < size:  # type: ignore[attr-defined]  # BinaryIO lacks readinto, its files do not
+            return None
+        parts.append(part)
+    return parts
+
+
+def serve(inbox: "SimpleQueue[Parts]", answers: BinaryIO, *, batches: int | None = None) -> None:
+    """Loads the engine of the first message and decodes the others, for ever or ``batches`` times."""
+    try:
+        spec: EngineSpec = unpack(inbox.get())
+        engine = spec.load()
+        capabilities = engine.capabilities
+    except Exception as error:  # noqa: BLE001 (whatever a backend raises is told to the parent)
+        traceback.print_exc()
+        _answer(answers, LoadFailed(type(error).__name__, f"{type(error).__name__}: {error}"))
+        return
+    _answer(answers, Ready(capabilities))
+    while batches is None or batches > 0:
+        batches = None if batches is None else batches - 1
+        parts = inbox.get()
+        try:
+            answer = pack(Decoded(engine.transcribe(unpack(parts))))
+        except Exception as error:  # noqa: BLE001 (the parent tries the rows one by one)
+            traceback.print_exc()
+            answer = pack(BatchFailed(f"{type(error).__name__}: {error}", is_out_of_memory(error)))
+        _write(answers, answer)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a smaller batch may do; backends say it in words only."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)
+
+
+def _answer(answers: BinaryIO, message: object) -> None:
+    _write(answers, pack(message))
+
+
+def _write(answers: BinaryIO, parts: Parts) -> None:
+    answers.writelines(parts)
+    answers.flush()
+
+
+def _read_until_parent_leaves(stream: BinaryIO, inbox: "SimpleQueue[Parts]") -> None:
+    """Runs in a thread, so that the end of the parent ends this process even while it decodes.
+
+    A backend that keeps the GIL (PocketSphinx) delays that to the end of its batch.
+    """
+    while (parts := read_parts(stream)) is not None:
+        inbox.put(parts)
+    os._exit(0)
+
+
+def main() -> None:
+    """Serves the parent until it closes our standard input."""
+    # Native libraries and stray prints write to descriptor 1: from here on that is stderr.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    # Ctrl-C reaches the whole process group, and systemd sends SIGTERM to the whole service, while the parent
+    # still drains its queue through us. It ends us by closing our input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Linux: a batch comes in 1 MiB at a time instead of 64 KiB, which halves the time to hand it over.
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(0, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    inbox: SimpleQueue[Parts] = SimpleQueue()
+    threading.Thread(target=_read_until_parent_leaves, args=(sys.stdin.buffer, inbox), daemon=True).start()
+    serve(inbox, answers)
+    # Not by returning: the thread holds the lock of stdin, on which the interpreter's end would abort.
+    sys.stderr.flush()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    # Through the import system: classes of `__main__` would be pickled under a name the parent does not know.
+    importlib.import_module("gateway.engine.worker").main()

@@ -1,0 +1,202 @@
+"""Messages keep their values over a pipe, the worker's loop answers each, and its channel is its own."""
+
+import io
+import os
+import signal
+import struct
+import subprocess
+import sys
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gateway.engine.scripted import Act, ScriptedSpec, act
+from gateway.engine.types import DecodeOptions, DecodeRequest
+from gateway.engine.worker import (
+    MAX_PARTS,
+    BatchFailed,
+    Decoded,
+    LoadFailed,
+    Parts,
+    Ready,
+    is_out_of_memory,
+    pack,
+    read_parts,
+    serve,
+    unpack,
+)
+from gateway.transcript import Hypothesis
+
+
+def row(number: int, what: Act = Act.SAY) -> DecodeRequest:
+    """A row for the scripted engine."""
+    return DecodeRequest(act(number, what), DecodeOptions())
+
+
+def wire(*messages: object) -> bytes:
+    """What goes over the pipe."""
+    return b"".join(bytes(part) for message in messages for part in pack(message))
+
+
+def messages_in(data: bytes) -> list[Any]:
+    """What came over the pipe."""
+    stream = io.BytesIO(data)
+    messages = []
+    while (parts := read_parts(stream)) is not None:
+        messages.append(unpack(parts))
+    return messages
+
+
+def run_serve(*messages: object) -> list[Any]:
+    """Feeds the worker's loop in this process and returns its answers."""
+    inbox: SimpleQueue[Parts] = SimpleQueue()
+    for message in messages:
+        inbox.put(read_parts(io.BytesIO(wire(message))) or [])
+    answers = io.BytesIO()
+    serve(inbox, answers, batches=len(messages) - 1)
+    return messages_in(answers.getvalue())
+
+
+def test_messages_keep_their_values() -> None:
+    """Arrays come out equal, writable and without a copy in the pickle."""
+    samples = np.arange(480_000, dtype=np.float32)
+    parts = pack([DecodeRequest(samples, DecodeOptions(language="de"))])
+    ((request,),) = messages_in(b"".join(map(bytes, parts)))
+
+    assert request.options.language == "de"
+    assert np.array_equal(request.samples, samples)
+    assert request.samples.flags.writeable
+    assert sum(map(len, parts[:-1])) < 2000
+
+
+def test_arrays_that_are_not_contiguous_travel_too() -> None:
+    """A slice with a stride has no buffer of its own."""
+    samples = np.arange(10, dtype=np.float32)[::2]
+    (result,) = messages_in(wire(samples))
+
+    assert np.array_equal(result, samples)
+
+
+def test_a_message_cut_anywhere_is_the_end() -> None:
+    """A parent that dies while it writes leaves no half message behind."""
+    data = wire([row(1)])
+
+    assert len(messages_in(data)) == 1
+    assert all(messages_in(data[:length]) == [] for length in (0, 1, 3, 4, 11, 20, 21, 100, len(data) - 1))
+
+
+@pytest.mark.parametrize("count", [0, MAX_PARTS + 1, 0x68656C6C])
+def test_what_is_no_message_is_refused(count: int) -> None:
+    """Somebody else's bytes do not make us read for ever."""
+    with pytest.raises(ValueError, match="not a message"):
+        read_parts(io.BytesIO(struct.pack("!I", count) + b"o world"))
+
+
+def test_the_loop_answers_every_message_in_order(capfd: pytest.CaptureFixture[str]) -> None:
+    """An exception fails its batch only, and its traceback goes to stderr."""
+    ready, good, bad, last = run_serve(ScriptedSpec(), [row(1), row(2)], [row(3, Act.RAISE)], [row(4)])
+
+    assert isinstance(ready, Ready)
+    assert isinstance(good, Decoded)
+    assert [result.segments[0].text for result in good.results if isinstance(result, Hypothesis)] == [
+        " 1",
+        " 2",
+    ]
+    assert bad == BatchFailed("ValueError: the row asked for it", out_of_memory=False)
+    assert isinstance(last, Decoded)
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_out_of_memory_is_told_apart(capfd: pytest.CaptureFixture[str]) -> None:
+    """The parent halves the batch then."""
+    _, failed = run_serve(ScriptedSpec(oom_over=1), [row(1), row(2)])
+
+    assert failed.out_of_memory
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"))
+    assert not is_out_of_memory(RuntimeError("invalid device"))
+    capfd.readouterr()
+
+
+def test_a_load_that_raises_is_told_and_ends_the_loop(capfd: pytest.CaptureFixture[str]) -> None:
+    """With the reason; batches are not answered."""
+    answers = run_serve(ScriptedSpec(fault=Act.RAISE), [row(1)])
+
+    assert answers == [LoadFailed("ValueError", "ValueError: the row asked for it")]
+    capfd.readouterr()
+
+
+def test_a_spec_that_cannot_be_unpickled_is_a_load_that_failed(capfd: pytest.CaptureFixture[str]) -> None:
+    """As with an engine whose module is not installed."""
+    inbox: SimpleQueue[Parts] = SimpleQueue()
+    inbox.put([b"no pickle"])
+    answers = io.BytesIO()
+    serve(inbox, answers, batches=0)
+
+    assert [type(answer) for answer in messages_in(answers.getvalue())] == [LoadFailed]
+    capfd.readouterr()
+
+
+@pytest.mark.slow
+def test_prints_do_not_reach_the_answers() -> None:
+    """Python's and a native library's output goes to stderr, and signals are left to the parent."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway.engine.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(wire(ScriptedSpec()))
+        process.stdin.flush()
+        ready = read_parts(process.stdout)  # type: ignore[arg-type]  # an IO[bytes] of Popen is a BinaryIO
+        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, signal.SIGTERM)
+        process.stdin.write(wire([row(5, Act.PRINT)]))
+        process.stdin.flush()
+        decoded = read_parts(process.stdout)  # type: ignore[arg-type]  # the same
+        process.stdin.close()
+
+        assert isinstance(unpack(ready or []), Ready)
+        assert unpack(decoded or []).results[0].segments[0].text == " 5"
+        assert process.stdout.read() == b""
+        assert set(process.stderr.read().splitlines()) == {b"a stray print", b"a native library's message"}
+        assert process.wait() == 0
+
+
+@pytest.mark.slow
+def test_a_load_that_raises_ends_the_process() -> None:
+    """At once and without an abort, though its reader still waits for input."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway.engine.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(wire(ScriptedSpec(fault=Act.RAISE)))
+        process.stdin.flush()
+
+        assert [type(answer) for answer in messages_in(process.stdout.read())] == [LoadFailed]
+        assert process.wait() == 1
+
+
+@pytest.mark.slow
+def test_the_end_of_input_ends_it_in_mid_batch() -> None:
+    """A worker that decodes for ever does not outlive its parent's end of the pipe."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway.engine.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(wire(ScriptedSpec(), [row(1, Act.HANG)]))
+        process.stdin.flush()
+        read_parts(process.stdout)  # type: ignore[arg-type]  # an IO[bytes] of Popen is a BinaryIO
+        process.stdin.close()
+
+        assert process.wait() == 0
