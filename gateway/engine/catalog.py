@@ -1,0 +1,51 @@
+"""The served models by every name clients ask for: their own, and OpenAI's, which the first one answers."""
+
+from collections.abc import Iterable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from gateway.errors import ModelNotFoundError
+
+class Named(Protocol):
+    """Whatever is served under a name: a recognizer, a spec, a description."""
+
+    @property
+    def name(self) -> str:
+        """The model's own name."""
+
+
+Entry = TypeVar("Entry", bound=Named)
+
+
+class Catalog(Generic[Entry]):
+    """Served models in their order. A model's own name goes before an alias that reads the same.
+
+    Raises:
+        ValueError: There is no entry, or two share a name.
+    """
+
+    def __init__(self, entries: Iterable[Entry], aliases: Sequence[str] = ()) -> None:
+        self.entries = tuple(entries)
+        if not self.entries:
+            raise ValueError("no model to serve")
+        own = [entry.name for entry in self.entries]
+        twice = sorted({name for name in own if own.count(name) > 1})
+        if twice:
+            raise ValueError(f"two models are called {', '.join(twice)}")
+        self._by_name = dict.fromkeys(aliases, self.entries[0])
+        self._by_name.update(zip(own, self.entries, strict=True))
+        self._names = tuple(dict.fromkeys([*own, *aliases]))
+
+    def names(self) -> tuple[str, ...]:
+        """Returns every name that `find` knows, the models' own first."""
+        return self._names
+
+    def find(self, name: str) -> Entry:
+        """Returns the model that answers to ``name``.
+
+        Raises:
+            ModelNotFoundError: None does; the error lists `names`.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise ModelNotFoundError(name, self._names) from None
