@@ -1,0 +1,34 @@
+# docker build -t gateway .                            on the CPU
+# docker build -t gateway-cuda --build-arg EXTRAS=cuda .   with the CUDA libraries; run it with --gpus all
+
+FROM python:3.12-slim AS build
+ARG EXTRAS=""
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/venv
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY gateway gateway
+# --no-deps: silero-vad asks for torch, which its ONNX model does not need.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/venv/bin/pip install ".${EXTRAS:+[$EXTRAS]}" && \
+    /opt/venv/bin/pip install --no-deps silero-vad==6.2.3
+
+FROM python:3.12-slim
+ENV HF_HOME=/var/cache/huggingface \
+    PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    # CTranslate2 does not look for the CUDA libraries in their wheels by itself.
+    LD_LIBRARY_PATH=/opt/venv/lib/python3.12/site-packages/nvidia/cublas/lib:/opt/venv/lib/python3.12/site-packages/nvidia/cudnn/lib \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+# A numeric user, so that Kubernetes can check runAsNonRoot; the volume is created with its owner.
+RUN useradd --uid 10001 --create-home gateway && install -d -o 10001 -g 10001 "$HF_HOME"
+COPY --from=build /opt/venv /opt/venv
+USER 10001:10001
+WORKDIR /home/gateway
+VOLUME /var/cache/huggingface
+EXPOSE 8000
+# http.client rather than urllib, which would ask a proxy named in the environment. The first start may download a model.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 \
+    CMD ["python", "-c", "import http.client, sys; c = http.client.HTTPConnection('127.0.0.1', 8000, timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
+ENTRYPOINT ["gateway"]
+CMD ["serve", "--host", "0.0.0.0"]
