@@ -1,0 +1,96 @@
+"""One window of each row: what is asked of the model for words, log-probabilities and cut texts."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.audio.types import Samples
+from gateway.engine.types import DecodeOptions, DecodeRequest
+from gateway.engine.whisper import WhisperEngine
+from gateway.engine.whisper_decoder import Decoder
+from gateway.engine.whisper_features import Encoded, mel_features
+from gateway.engine.whisper_row import Row
+from gateway.engine.whisper_window import WindowDecoder
+
+pytestmark = pytest.mark.slow  # each test encodes windows of 30 s
+
+
+class Recorder:
+    """The real model; counts the rows of each alignment."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.aligned: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def align(self, features: Any, *args: Any, **how: Any) -> Any:
+        """As `ctranslate2.models.Whisper.align`."""
+        self.aligned.append(features.shape[0])
+        return self._model.align(features, *args, **how)
+
+
+def decode(
+    engine: WhisperEngine, requests: list[DecodeRequest], *, max_tokens: int = 224, last: bool = False
+) -> tuple[list[Row], list[int]]:
+    """The rows after one window, and the rows of each alignment that was made."""
+    model = Recorder(engine._model)
+    windows = WindowDecoder(
+        model,
+        engine._vocabulary,
+        Decoder(engine._model, engine._vocabulary, max_tokens=max_tokens),
+        aligns=True,
+        beam_size=1,
+        prompt_lengths=(),
+    )
+    rows = [
+        Row(request, mel_features(engine._extractor, request.samples), request.options.language)
+        for request in requests
+    ]
+    windows.decode(Encoded(engine._model, [row.window for row in rows]), rows, last=last)
+    return rows, model.aligned
+
+
+def test_alignment_only_for_rows_that_ask(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
+    """One call per language and task; none for silence."""
+    plain = DecodeOptions(language="en")
+    rows, aligned = decode(
+        engine,
+        [
+            DecodeRequest(speech["en_hello"], plain),
+            DecodeRequest(speech["en_hello"], replace(plain, words=True)),
+            DecodeRequest(speech["en_numbers"], replace(plain, logprobs=True)),
+            DecodeRequest(speech["de_zahlen"], DecodeOptions(language="de", words=True)),
+            DecodeRequest(speech["silence_noise"], replace(plain, words=True)),
+        ],
+    )
+
+    assert sorted(aligned) == [1, 2]
+    assert [bool(row.segments) for row in rows] == [True, True, True, True, False]
+    assert [bool(row.segments[0].words) for row in rows[:4]] == [False, True, False, True]
+    assert [row.segments[0].tokens[0].logprob is not None for row in rows[:4]] == [False, False, True, False]
+    assert not any(row.unfinished for row in rows)
+
+
+def test_a_cut_text_ends_before_its_last_word(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
+    """Without a closing timestamp alignment tells where the next window goes on, asked for or not."""
+    request = DecodeRequest(speech["en_numbers"], DecodeOptions(language="en"))
+    (row,), aligned = decode(engine, [request], max_tokens=5)
+    (segment,) = row.segments
+
+    assert aligned == [1]
+    assert segment.text == " Seven two zero"
+    assert row.seek == pytest.approx(147, abs=30)
+    assert segment.end == row.seek / 100
+    assert row.unfinished
+
+
+def test_the_last_window_keeps_what_there_is(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
+    """Even half a text, up to the chunk's end."""
+    request = DecodeRequest(speech["en_numbers"], DecodeOptions(language="en"))
+    (row,), _ = decode(engine, [request], max_tokens=5, last=True)
+
+    assert row.segments[0].text == " Seven two zero nineteen"
+    assert not row.unfinished
