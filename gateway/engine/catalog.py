@@ -5,6 +5,7 @@ from typing import Generic, Protocol, TypeVar
 
 from gateway.errors import ModelNotFoundError
 
+
 class Named(Protocol):
     """Whatever is served under a name: a recognizer, a spec, a description."""
 

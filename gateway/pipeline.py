@@ -1,0 +1,250 @@
+"""THE MAIN FLOW: bytes in, transcript events out.
+
+    source ─► cut (a thread: decode, loudness, VAD, chunker) ─► rows ─► recognizer ─► assemble ─► events
+
+`open_transcription` owns everything between the arrows. Each is bounded: a slow reader of events slows the
+assembler, the assembler holds back the rows, the rows hold back the decoding of the source.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Self
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from gateway.audio.chunking import ChunkBatch, ChunkingOptions, chunk_stream
+from gateway.audio.silero import SileroModel
+from gateway.audio.source import ByteSource
+from gateway.audio.types import SAMPLE_RATE, Chunk
+from gateway.concurrency import open_task_group
+from gateway.engine.types import DecodeOptions, DecodeRequest, Priority, Recognizer
+from gateway.errors import EngineFailedError, GatewayError
+from gateway.metrics import Metrics
+from gateway.transcript import Assembler, Hypothesis, TranscriptEvent
+
+logger = logging.getLogger(__name__)
+
+SURE = 0.5
+"""A detected language of at least this probability holds for the rest of the request."""
+
+ROWS_AHEAD = 8
+"""Chunks of one recording that may wait or be decoded at the same time."""
+
+EVENTS_AHEAD = 64
+"""Events a transcription may be ahead of its reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What all transcriptions of one application share.
+
+    Attributes:
+        vad: The Silero model; each transcription has its own state.
+        cutters: Threads that may decode and cut recordings at the same time.
+    """
+
+    vad: SileroModel
+    cutters: anyio.CapacityLimiter
+    metrics: Metrics
+
+
+class Transcription:
+    """The events of one recording, in order; the error that ended it is raised behind the last one."""
+
+    def __init__(self, events: MemoryObjectReceiveStream[TranscriptEvent]) -> None:
+        self._events = events
+        self._scope = anyio.CancelScope()
+        self._error: GatewayError | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> TranscriptEvent:
+        try:
+            return await self._events.receive()
+        except anyio.EndOfStream:
+            if self._error is not None:
+                raise self._error from None
+            raise StopAsyncIteration from None
+
+    def abort(self, error: GatewayError) -> None:
+        """Stops the work; the reader gets the events that are known, then ``error``."""
+        self._error = error
+        self._scope.cancel()
+
+    async def run(self, job: "_Job", events: MemoryObjectSendStream[TranscriptEvent]) -> None:
+        """Does the work. Whatever goes wrong in it ends the iteration, not the task."""
+        async with events:
+            try:
+                with self._scope:
+                    await job.run(events)
+            except GatewayError as error:
+                self._error = error
+            except Exception:
+                logger.exception("a transcription failed")
+                self._error = GatewayError("Internal error while transcribing.")
+
+
+@asynccontextmanager
+async def open_transcription(
+    source: ByteSource,
+    recognizer: Recognizer,
+    resources: Resources,
+    *,
+    chunking: ChunkingOptions,
+    decoding: DecodeOptions,
+) -> AsyncIterator[Transcription]:
+    """Transcribes a recording while it is read.
+
+    Leaving the context ends everything that was started for it and frees its rows.
+
+    Args:
+        source: The container's bytes; ``read`` is called from a thread.
+
+    Raises:
+        GatewayError: Out of the iteration, behind the events that were known before.
+    """
+    events_to_send, events = anyio.create_memory_object_stream[TranscriptEvent](EVENTS_AHEAD)
+    transcription = Transcription(events)
+    job = _Job(source, recognizer, resources, chunking, decoding)
+    with resources.metrics.open_streams.track_inprogress():
+        async with events, open_task_group() as tasks:
+            tasks.start_soon(transcription.run, job, events_to_send)
+            yield transcription
+            tasks.cancel_scope.cancel()
+
+
+class _Row:
+    """A chunk on its way through the engine."""
+
+    def __init__(self, chunk: Chunk | None) -> None:
+        self.chunk = chunk
+        self._done = anyio.Event()
+        self._result: Hypothesis | GatewayError | None = None
+
+    def resolve(self, result: Hypothesis | GatewayError) -> None:
+        self._result = result
+        self._done.set()
+
+    async def hypothesis(self) -> Hypothesis:
+        """Waits for the engine.
+
+        Raises:
+            GatewayError: What became of the row instead.
+        """
+        await self._done.wait()
+        if isinstance(self._result, Hypothesis):
+            return self._result
+        raise self._result or EngineFailedError("The chunk has no result.")
+
+
+class _Job:
+    """One recording: the state that cutting and assembling share."""
+
+    def __init__(
+        self,
+        source: ByteSource,
+        recognizer: Recognizer,
+        resources: Resources,
+        chunking: ChunkingOptions,
+        decoding: DecodeOptions,
+    ) -> None:
+        self._source = source
+        self._recognizer = recognizer
+        self._resources = resources
+        self._chunking = chunking
+        self._decoding = decoding
+        self._assembler = Assembler()
+        self._seconds = 0.0
+
+    async def run(self, events: MemoryObjectSendStream[TranscriptEvent]) -> None:
+        rows_to_send, rows = anyio.create_memory_object_stream[_Row](ROWS_AHEAD)
+        async with open_task_group() as tasks:
+            tasks.start_soon(self._cut, rows_to_send, tasks)
+            await self._assemble(rows, events)
+
+    async def _cut(self, rows: MemoryObjectSendStream[_Row], tasks: TaskGroup) -> None:
+        """Source to rows. The stream's buffer bounds how far the cutting runs ahead of the assembling.
+
+        An error of the source takes its turn behind the rows before it: what was said until then is kept.
+        """
+        async with rows:
+            try:
+                async with aclosing(self._chunks()) as chunks:
+                    await self._start_rows(chunks, rows, tasks)
+            except GatewayError as error:
+                broken = _Row(None)
+                broken.resolve(error)
+                await rows.send(broken)
+
+    async def _start_rows(
+        self, chunks: AsyncIterator[Chunk], rows: MemoryObjectSendStream[_Row], tasks: TaskGroup
+    ) -> None:
+        detecting = self._decoding.language is None and self._recognizer.capabilities.detects_language
+        previous: _Row | None = None
+        async for chunk in chunks:
+            if detecting and previous is not None:
+                # Which language a chunk is decoded in must not depend on what happened to be ready:
+                # until one chunk is sure, the next waits for it.
+                detecting = not self._decide_language(await previous.hypothesis())
+            previous = _Row(chunk)
+            await rows.send(previous)
+            tasks.start_soon(self._decode, previous, chunk, self._decoding)
+
+    def _decide_language(self, hypothesis: Hypothesis) -> bool:
+        if hypothesis.language is None or hypothesis.language_probability < SURE:
+            return False
+        self._decoding = replace(self._decoding, language=hypothesis.language)
+        self._assembler.decide_language(hypothesis.language)
+        return True
+
+    async def _chunks(self) -> AsyncGenerator[Chunk, None]:
+        """The source's chunks; one hop to a thread per decoded block."""
+        blocks = chunk_stream(self._source, self._resources.vad, self._chunking)
+        limiter = self._resources.cutters
+        try:
+            while batch := await anyio.to_thread.run_sync(_next, blocks, limiter=limiter):
+                self._resources.metrics.audio_seconds.inc(batch.decoded_seconds - self._seconds)
+                self._seconds = batch.decoded_seconds
+                for chunk in batch.chunks:
+                    yield chunk
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(_close, blocks, limiter=limiter)
+
+    async def _decode(self, row: _Row, chunk: Chunk, decoding: DecodeOptions) -> None:
+        request = DecodeRequest(chunk.samples, decoding)
+        try:
+            row.resolve(await self._recognizer.transcribe(request, stream=self, priority=Priority.FILE))
+        except GatewayError as error:
+            row.resolve(error)
+
+    async def _assemble(
+        self, rows: MemoryObjectReceiveStream[_Row], events: MemoryObjectSendStream[TranscriptEvent]
+    ) -> None:
+        """Rows to events, in the order of the recording."""
+        async with rows:
+            async for row in rows:
+                hypothesis = await row.hypothesis()
+                if row.chunk is None:
+                    continue
+                start, end = row.chunk.start / SAMPLE_RATE, row.chunk.end / SAMPLE_RATE
+                for event in self._assembler.add(hypothesis, start=start, end=end):
+                    await events.send(event)
+        await events.send(self._assembler.finish(self._seconds))
+
+
+def _next(blocks: Iterator[ChunkBatch]) -> ChunkBatch | None:
+    return next(blocks, None)
+
+
+def _close(blocks: Iterator[ChunkBatch]) -> None:
+    """Closes the container, in the thread that may still be needed to do it."""
+    close = getattr(blocks, "close", None)
+    if close is not None:
+        close()

@@ -1,0 +1,1 @@
+"""The ASGI edge: the only room that knows Starlette. Requests in, transcriptions opened, answers out."""

@@ -1,0 +1,69 @@
+"""The one reader of a request's `receive`: first the body, then the disconnect."""
+
+from collections.abc import AsyncIterator
+
+import anyio
+from starlette.types import Message, Receive
+
+from gateway.errors import UploadTimeoutError
+
+
+class ClientGoneError(Exception):
+    """The client left; there is nobody to answer."""
+
+
+class Body:
+    """A request body that is read once, and then watched until the client leaves.
+
+    Args:
+        pause: Seconds a client may pause within its body.
+    """
+
+    def __init__(self, receive: Receive, *, pause: float) -> None:
+        self._receive = receive
+        self._pause = pause
+        self._complete = False
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives.
+
+        Raises:
+            UploadTimeoutError: Nothing came for too long.
+            ClientGoneError: The client left before the end.
+        """
+        while not self._complete:
+            message = await self._next()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            self._complete = not message.get("more_body", False)
+            if block := message.get("body", b""):
+                yield block
+
+    async def _next(self) -> Message:
+        try:
+            with anyio.fail_after(self._pause):
+                return await self._receive()
+        except TimeoutError:
+            raise UploadTimeoutError(
+                f"The request body stopped: nothing came for {self._pause:g} seconds.", param="file"
+            ) from None
+
+    async def discard(self, limit: int) -> None:
+        """Reads what is left and drops it, at most ``limit`` bytes.
+
+        Clients read no answer before they have sent everything: who refuses a request early and hangs up
+        makes them see a broken connection instead of the refusal.
+        """
+        seen = 0
+        try:
+            async for block in self.blocks():
+                seen += len(block)
+                if seen > limit:
+                    return
+        except (ClientGoneError, UploadTimeoutError):
+            self._complete = True
+
+    async def disconnected(self) -> None:
+        """Returns when the client leaves; the body must have been read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass

@@ -1,0 +1,121 @@
+"""What every answer has: a request id, its processing time, and, where it failed, OpenAI's error envelope."""
+
+import hmac
+import logging
+import secrets
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import AuthenticationError, GatewayError
+from gateway.metrics import Metrics
+from gateway.protocol.events import encode, error_body
+from gateway.server.body import Body, ClientGoneError
+
+logger = logging.getLogger(__name__)
+
+DISCARD_SECONDS = 10.0
+DISCARD_BYTES = 256 * 1024 * 1024
+"""What is read of a body that was refused early, so that its sender gets to see the refusal."""
+
+
+def error_response(error: GatewayError) -> Response:
+    """The error as a JSON answer."""
+    headers = {} if error.retry_after is None else {"retry-after": str(max(1, error.retry_after))}
+    return Response(encode(error_body(error)), error.status, headers, "application/json")
+
+
+class RequestMiddleware:
+    """Stamps answers, translates exceptions, counts requests. The outermost layer."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request; never raises for HTTP."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(scope, receive, send)
+        try:
+            await self._app(scope, answer.receive, answer.send)
+        except ClientGoneError:
+            answer.status = 499
+        except GatewayError as error:
+            if error.status >= 500:
+                logger.warning("request failed", extra={"request_id": answer.request_id}, exc_info=error)
+            await answer.refuse(error)
+        except Exception:
+            logger.exception("internal error", extra={"request_id": answer.request_id})
+            await answer.refuse(GatewayError(f"Internal error; request id {answer.request_id}."))
+        finally:
+            route = scope.get("route")
+            endpoint = getattr(route, "path", "unknown")
+            self._metrics.requests.labels(endpoint, str(answer.status)).inc()
+
+
+class _Answer:
+    """One exchange: what was received of the request, what was sent of the answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._started = time.perf_counter()
+        self._body_complete = False
+        self.request_id = f"req_{secrets.token_hex(16)}"
+        self.status = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            self._body_complete = True
+        return message
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            milliseconds = (time.perf_counter() - self._started) * 1000
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self.request_id
+            headers["openai-processing-ms"] = str(round(milliseconds))
+        await self._send(message)
+
+    async def refuse(self, error: GatewayError) -> None:
+        if self.status:
+            # The status line is out: all that can be done is to break off, so that the client notices.
+            raise error
+        if not self._body_complete:
+            await Body(self.receive, pause=DISCARD_SECONDS).discard(DISCARD_BYTES)
+        await error_response(error)(self._scope, self.receive, self.send)
+
+
+class AuthMiddleware:
+    """Asks for a key below ``/v1/`` when keys are configured."""
+
+    def __init__(self, app: ASGIApp, *, api_keys: tuple[str, ...]) -> None:
+        self._app = app
+        self._api_keys = tuple(key.encode() for key in api_keys)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on, or refuses it."""
+        if (
+            self._api_keys
+            and scope["type"] == "http"
+            and "/v1/" in scope["path"]
+            and scope["method"] != "OPTIONS"
+        ):
+            scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not key:
+                raise AuthenticationError(
+                    "You didn't provide an API key. Send it in an Authorization header: Bearer YOUR_KEY."
+                )
+            given = key.strip().encode()
+            if not any(hmac.compare_digest(given, known) for known in self._api_keys):
+                raise AuthenticationError("Incorrect API key provided.")
+        await self._app(scope, receive, send)

@@ -1,0 +1,27 @@
+"""`GET /v1/models`: what is served, under every name that works."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.engine.catalog import Catalog
+from gateway.engine.types import Recognizer
+from gateway.protocol.events import encode
+from gateway.protocol.models import model_list
+
+
+class Models:
+    """The endpoint.
+
+    Args:
+        started: Seconds since 1970; stands for the models' times of creation, which nobody knows.
+    """
+
+    def __init__(self, catalog: Catalog[Recognizer], *, started: int) -> None:
+        self._catalog = catalog
+        self._started = started
+
+    async def list(self, _: Request) -> Response:
+        """All names, the models' own first."""
+        own = {entry.name for entry in self._catalog.entries}
+        body = model_list(self._catalog.names(), own=own, created=self._started)
+        return Response(encode(body), media_type="application/json")

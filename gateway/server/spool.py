@@ -1,0 +1,139 @@
+"""An uploaded file on disk: written by the event loop, read by a decoder's thread, even while it grows."""
+
+import io
+import os
+import tempfile
+import threading
+from typing import IO, TYPE_CHECKING, Self
+
+import anyio.to_thread
+
+from gateway.errors import GatewayError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+BLOCK_BYTES = 256 * 1024
+"""Gathered in memory before a thread writes them: a slow disk must not stop the event loop."""
+
+
+class Spool:
+    """One upload. `write` and `finish` belong to the event loop, readers to threads."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `close`
+        self._pending = bytearray()
+        self._changed = threading.Condition()
+        self._readable = 0
+        self._complete = False
+        self._error: GatewayError | None = None
+        self.size = 0
+
+    async def write(self, data: bytes) -> None:
+        """Appends ``data``; from time to time a thread puts it on disk."""
+        self._pending += data
+        self.size += len(data)
+        if len(self._pending) >= BLOCK_BYTES:
+            await self._flush()
+
+    async def finish(self) -> None:
+        """Says that nothing follows."""
+        await self._flush()
+        with self._changed:
+            self._complete = True
+            self._changed.notify_all()
+
+    def fail(self, error: GatewayError) -> None:
+        """Says that the rest will never come; whoever waits for it gets ``error``."""
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Removes the file; whoever still waits for its rest is told."""
+        with self._changed:
+            self._error = self._error or GatewayError("The upload is closed.")
+            self._file.close()
+            self._changed.notify_all()
+
+    def reader(self) -> "SpoolReader":
+        """A view from the first byte on, with a position of its own."""
+        return SpoolReader(self)
+
+    def read_at(self, position: int, limit: int) -> bytes:
+        """At least one byte and at most ``limit``, or none at the end; waits while the upload grows.
+
+        Raises:
+            GatewayError: The rest will never come.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._readable > position or self._complete or self._error is not None
+            )
+            if self._error is not None:
+                raise self._error
+            return os.pread(self._file.fileno(), min(limit, max(0, self._readable - position)), position)
+
+    def wait_complete(self) -> int:
+        """Waits for the last byte and returns the size; for readers that must seek from the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._complete or self._error is not None)
+            if self._error is not None:
+                raise self._error
+            return self._readable
+
+    async def _flush(self) -> None:
+        if self._pending:
+            block, self._pending = bytes(self._pending), bytearray()
+            await anyio.to_thread.run_sync(self._append, block)
+
+    def _append(self, block: bytes) -> None:
+        written = 0
+        while written < len(block):
+            written += os.pwrite(self._file.fileno(), memoryview(block)[written:], self._readable + written)
+        with self._changed:
+            self._readable += written
+            self._changed.notify_all()
+
+
+class SpoolReader(io.RawIOBase):
+    """A seekable binary file over a `Spool`."""
+
+    def __init__(self, spool: Spool) -> None:
+        super().__init__()
+        self._spool = spool
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always; seeking from the end waits for the end."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fills ``buffer`` with one byte or more, with none at the end."""
+        view = memoryview(buffer).cast("B")
+        data = self._spool.read_at(self._position, len(view))
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Moves the position, beyond the end too, as files allow."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence)
+        if base is None:
+            base = self._spool.wait_complete()
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """Bytes from the start."""
+        return self._position

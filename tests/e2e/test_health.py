@@ -1,0 +1,51 @@
+"""Health tells the truth: alive at once, ready when a worker can serve, and how each worker is."""
+
+import httpx
+import pytest
+
+from gateway.engine.scripted import Act, ScriptedSpec
+from gateway.engine.whisper import WhisperSpec
+from tests.support import LiveServer, live_server
+
+
+def test_health_says_what_is_in_use(server: LiveServer) -> None:
+    """Version, Silero file, models and their workers."""
+    body = httpx.get(f"{server.url}/health").json()
+
+    assert body["status"] == "ok"
+    assert body["vad"].endswith(".onnx")
+    assert body["models"] == {"mini-whisper": [{"state": "ready", "reason": None}]}
+    assert httpx.get(f"{server.url}/ready").status_code == 200
+
+
+def test_metrics(server: LiveServer) -> None:
+    """Prometheus can read every gauge of every queue."""
+    text = httpx.get(f"{server.url}/metrics").text
+
+    assert 'gateway_queue_rows{model="mini-whisper"} 0.0' in text
+    assert 'gateway_workers_ready{model="mini-whisper"} 1.0' in text
+
+
+def test_a_model_that_cannot_be_loaded_is_never_ready(mini_whisper: WhisperSpec) -> None:
+    """The other model serves; readiness and its own requests say what is missing."""
+    broken = ScriptedSpec(name="broken", fault=Act.RAISE)
+    with live_server([mini_whisper, broken], wait_for=[mini_whisper.name]) as server:
+        while httpx.get(f"{server.url}/health").json()["models"]["broken"][0]["state"] != "failed":
+            pass
+        ready = httpx.get(f"{server.url}/ready")
+        with httpx.Client() as client:
+            refused = client.post(
+                f"{server.url}/v1/audio/transcriptions",
+                data={"model": "broken"},
+                files={"file": ("a.wav", b"x")},
+            )
+
+    assert ready.status_code == 503
+    assert refused.status_code == 503
+    assert refused.json()["error"]["type"] == "server_error"
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_probes_may_use_head(server: LiveServer, path: str) -> None:
+    """Load balancers ask with HEAD."""
+    assert httpx.head(server.url + path).status_code == 200

@@ -1,0 +1,167 @@
+"""Clients that leave, engines that fail, servers that end: nobody hangs, nothing is left behind."""
+
+import io
+import json
+import signal
+import socket
+import subprocess
+import sys
+import wave
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import pytest
+from openai import APIError, OpenAI
+
+from gateway.engine.whisper import WhisperSpec
+from tests.support import MODEL, LiveServer, Sample, live_server
+
+
+def _repeated(sample: Sample, times: int) -> bytes:
+    """The recording several times over, as one WAV."""
+    import av  # noqa: PLC0415
+
+    with av.open(str(sample.path)) as container:
+        pieces = [frame.to_ndarray() for frame in container.decode(audio=0)]
+    samples = np.tile(np.concatenate(pieces, axis=1)[0], times)
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+def _request(server: LiveServer, audio: bytes, *, stream: bool) -> socket.socket:
+    """A connection that has sent a whole request and reads nothing yet."""
+    request = httpx.Request(
+        "POST",
+        f"{server.url}/v1/audio/transcriptions",
+        data={"model": "whisper-1", "stream": str(stream).lower()},
+        files={"file": ("a.wav", audio)},
+    )
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    address = urlsplit(server.url)
+    connection = socket.create_connection((address.hostname, address.port), timeout=30)
+    connection.sendall(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
+    return connection
+
+
+def _metric(server: LiveServer, name: str) -> float:
+    text = httpx.get(f"{server.url}/metrics").text
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in text.splitlines()
+        if line.startswith(name) and line[len(name)] in " {"
+    )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_frees_its_rows(
+    mini_whisper: WhisperSpec, samples: dict[str, Sample], *, stream: bool
+) -> None:
+    """Behind a client that hangs up nothing more of its recording is decoded, and its place is free."""
+    with live_server([mini_whisper]) as server:
+        connection = _request(server, _repeated(samples["en_long"], 8), stream=stream)
+        while _metric(server, "gateway_decoded_rows_total") < 1:
+            pass
+        connection.close()
+        while _metric(server, "gateway_open_streams") or _metric(server, "gateway_queue_rows"):
+            pass
+        decoded = _metric(server, "gateway_decoded_rows_total")
+        answer = server.openai.audio.transcriptions.create(file=samples["en_hello"].path, model="whisper-1")
+
+        assert answer.text == "Hello world."
+        # The batch that was running when the client left was finished; no other was begun.
+        assert _metric(server, "gateway_decoded_rows_total") <= decoded + 8 + 1
+        assert decoded < 40
+
+
+def test_more_than_the_server_takes(mini_whisper: WhisperSpec, samples: dict[str, Sample]) -> None:
+    """Over the limit the answer is 429 with the seconds to wait, and no transcription suffers."""
+    with live_server([mini_whisper], max_streams=1) as server:
+        with _request(server, _repeated(samples["en_long"], 2), stream=True) as connection:
+            while not _metric(server, "gateway_open_streams"):
+                pass
+            refused = server.post(model="whisper-1", file=("a.wav", b"x"))
+            connection.recv(1)
+
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+
+
+def _serve(*flags: str) -> tuple["subprocess.Popen[str]", str]:
+    """The real command in a process of its own; returns when it is ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "serve", "--port", "0", "--model", str(MODEL), *flags],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "running on" in line:
+            url = line.split("running on ")[1].split()[0]
+            break
+    else:
+        raise AssertionError("the server did not start")
+    while httpx.get(f"{url}/ready").status_code != 200:
+        pass
+    return process, url
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("busy", [False, True])
+def test_signals_end_the_server(
+    samples: dict[str, Sample], number: signal.Signals, monkeypatch: pytest.MonkeyPatch, *, busy: bool
+) -> None:
+    """Ctrl-C and SIGTERM: a running stream ends with an error event, no worker is left, the status is 0."""
+    monkeypatch.setenv("GATEWAY_SHUTDOWN_GRACE", "0.2")
+    process, url = _serve()
+    workers = _children(process.pid)
+    try:
+        if busy:
+            stream = OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0).audio.transcriptions.create(
+                file=("a.wav", _repeated(samples["en_long"], 8)), model="whisper-1", stream=True
+            )
+            first = next(iter(stream))
+            process.send_signal(number)
+            with pytest.raises(APIError, match="shutting down"):
+                list(stream)
+
+            assert first.type == "transcript.text.delta"
+        else:
+            process.send_signal(number)
+        assert process.wait(timeout=10) == 0
+        assert workers
+        assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_failure_behind_the_first_delta_is_an_error_event(
+    mini_whisper: WhisperSpec, samples: dict[str, Sample]
+) -> None:
+    """A recording that turns out too long in mid-stream: an error event and no done; the SDK raises."""
+    audio = _repeated(samples["en_long"], 2)
+    with live_server([mini_whisper], max_audio_seconds=100.0) as server:
+        answer = server.post(model="whisper-1", file=("a.wav", audio), stream="true")
+        events = [line.removeprefix("data: ") for line in answer.text.splitlines() if line]
+        with pytest.raises(APIError, match="100"):
+            list(
+                server.openai.audio.transcriptions.create(
+                    file=("a.wav", audio), model="whisper-1", stream=True
+                )
+            )
+
+    assert answer.status_code == 200
+    assert json.loads(events[0])["type"] == "transcript.text.delta"
+    assert set(json.loads(events[-1])["error"]) == {"message", "type", "param", "code"}
+    assert not any("transcript.text.done" in event for event in events)

@@ -1,0 +1,63 @@
+"""One reader for body and disconnect; it never waits for ever on a client that stopped."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from gateway.errors import UploadTimeoutError
+from gateway.server.body import Body, ClientGoneError
+
+
+def _receive(*messages: dict[str, Any]) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """Gives the messages, then waits for ever."""
+    waiting = list(messages)
+
+    async def receive() -> dict[str, Any]:
+        if not waiting:
+            await anyio.sleep_forever()
+        return waiting.pop(0)
+
+    return receive
+
+
+def _piece(data: bytes, *, more: bool = True) -> dict[str, Any]:
+    return {"type": "http.request", "body": data, "more_body": more}
+
+
+GONE = {"type": "http.disconnect"}
+
+
+async def _collect(body: Body) -> list[bytes]:
+    return [block async for block in body.blocks()]
+
+
+async def test_blocks_then_disconnect() -> None:
+    """The body is read to its end; behind it the disconnect is waited for."""
+    body = Body(_receive(_piece(b"a"), _piece(b""), _piece(b"b", more=False), GONE), pause=5)
+
+    assert await _collect(body) == [b"a", b"b"]
+    with anyio.fail_after(5):
+        await body.disconnected()
+
+
+async def test_a_client_that_leaves_within_the_body() -> None:
+    """Nobody is left to answer."""
+    with pytest.raises(ClientGoneError):
+        await _collect(Body(_receive(_piece(b"a"), GONE), pause=5))
+
+
+async def test_a_client_that_stops_sending() -> None:
+    """After the pause it is told so."""
+    with pytest.raises(UploadTimeoutError) as caught:
+        await _collect(Body(_receive(_piece(b"a")), pause=0.01))
+
+    assert caught.value.param == "file"
+
+
+@pytest.mark.parametrize("messages", [[_piece(b"abc")] * 4, [_piece(b"a"), GONE], [_piece(b"a")]])
+async def test_discarding_ends(messages: list[dict[str, Any]]) -> None:
+    """The rest of a refused body is dropped, up to a limit, a disconnect or a pause."""
+    with anyio.fail_after(5):
+        await Body(_receive(*messages), pause=0.01).discard(limit=10)

@@ -1,0 +1,127 @@
+"""Every answer is stamped; every exception becomes the envelope, and its text stays here."""
+
+import json
+from typing import Any
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.errors import InvalidRequestError, OverloadedError
+from gateway.metrics import Metrics
+from gateway.server.body import ClientGoneError
+from gateway.server.middleware import AuthMiddleware, RequestMiddleware
+
+
+async def _call(app: Any, *, headers: dict[str, str] | None = None, path: str = "/v1/x") -> list[Message]:
+    """The messages of one request with a body in two pieces."""
+    body = [
+        {"type": "http.request", "body": b"a", "more_body": True},
+        {"type": "http.request", "body": b"b", "more_body": False},
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return body.pop(0) if body else {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "path": path,
+        "method": "POST",
+        "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
+    }
+    await RequestMiddleware(AuthMiddleware(app, api_keys=("k1", "k2")), metrics=Metrics())(
+        scope, receive, send
+    )
+    return sent
+
+
+def _raising(error: Exception) -> Any:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    return app
+
+
+async def _fine(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+KEY = {"authorization": "Bearer k2"}
+
+
+def _headers(message: Message) -> dict[bytes, bytes]:
+    return dict(message["headers"])
+
+
+async def test_answers_are_stamped() -> None:
+    """Request id and processing time are headers of every answer."""
+    start, _ = await _call(_fine, headers=KEY)
+
+    assert _headers(start)[b"x-request-id"].startswith(b"req_")
+    assert int(_headers(start)[b"openai-processing-ms"]) >= 0
+
+
+async def test_our_errors_keep_status_and_parameter() -> None:
+    """What the rooms raise is what the client reads."""
+    start, body = await _call(_raising(InvalidRequestError("No.", param="file")), headers=KEY)
+
+    assert start["status"] == 400
+    assert json.loads(body["body"])["error"] == {
+        "message": "No.",
+        "type": "invalid_request_error",
+        "param": "file",
+        "code": None,
+    }
+
+
+async def test_overload_says_when_to_come_back() -> None:
+    """429 carries whole seconds."""
+    start, _ = await _call(_raising(OverloadedError("Full.", retry_after=3)), headers=KEY)
+
+    assert start["status"] == 429
+    assert _headers(start)[b"retry-after"] == b"3"
+
+
+@pytest.mark.filterwarnings("default")
+async def test_unknown_exceptions_are_internal_errors() -> None:
+    """Their text is for the log; the client gets the request id."""
+    start, body = await _call(_raising(RuntimeError("/secret/path")), headers=KEY)
+
+    assert start["status"] == 500
+    assert b"secret" not in body["body"]
+    assert _headers(start)[b"x-request-id"] in body["body"]
+
+
+async def test_nobody_is_answered_who_left() -> None:
+    """A client that is gone costs no answer and no error."""
+    assert await _call(_raising(ClientGoneError()), headers=KEY) == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer wrong"},
+        {"authorization": "k1"},
+        {"authorization": "Basic k1"},
+        {"authorization": "Bearer "},
+        {"authorization": "Bearer k1\u00fc"},
+    ],
+)
+async def test_wrong_keys(headers: dict[str, str]) -> None:
+    """Without an accepted key nothing below /v1/ is reached."""
+    start, body = await _call(_fine, headers=headers)
+
+    assert start["status"] == 401
+    assert json.loads(body["body"])["error"]["code"] == "invalid_api_key"
+
+
+async def test_health_needs_no_key() -> None:
+    """Probes have none."""
+    start, _ = await _call(_fine, path="/health")
+
+    assert start["status"] == 200

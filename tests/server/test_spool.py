@@ -1,0 +1,79 @@
+"""A spool gives back what was written, to readers that wait for it, and lets nobody wait in vain."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from gateway.errors import GatewayError, UploadTimeoutError
+from gateway.server.spool import BLOCK_BYTES, Spool, SpoolReader
+
+CONTENT = bytes(range(256)) * 5_000
+
+
+def _read_all(spool: Spool, size: int) -> bytes:
+    reader = spool.reader()
+    return b"".join(iter(lambda: reader.read(size), b""))
+
+
+@pytest.mark.parametrize("step", [1_000, BLOCK_BYTES - 1, BLOCK_BYTES, len(CONTENT)])
+@pytest.mark.parametrize("size", [7_777, 1 << 20])
+async def test_content_is_the_same_in_any_slices(step: int, size: int) -> None:
+    """However it is written and read, the bytes are those of the file."""
+    with Spool() as spool:
+        for start in range(0, len(CONTENT), step):
+            await spool.write(CONTENT[start : start + step])
+        await spool.finish()
+
+        assert spool.size == len(CONTENT)
+        assert await anyio.to_thread.run_sync(_read_all, spool, size) == CONTENT
+
+
+async def test_a_reader_waits_for_what_is_not_there_yet() -> None:
+    """A reader that is ahead of the upload gets the rest as it comes, and the end."""
+    with Spool() as spool, ThreadPoolExecutor(1) as threads:
+        future = threads.submit(_read_all, spool, 4096)
+        for start in range(0, len(CONTENT), 100_000):
+            await spool.write(CONTENT[start : start + 100_000])
+        await spool.finish()
+
+        assert await anyio.to_thread.run_sync(future.result) == CONTENT
+
+
+async def test_readers_have_their_own_positions_and_seek() -> None:
+    """Containers seek: from the start, from here, and from the end once it is known."""
+    with Spool() as spool:
+        await spool.write(b"0123456789")
+        await spool.finish()
+        one, other = spool.reader(), spool.reader()
+
+        assert (one.read(3), other.read(2), one.tell()) == (b"012", b"01", 3)
+        assert (one.seek(-2, os.SEEK_END), one.read()) == (8, b"89")
+        assert (other.seek(1, os.SEEK_CUR), other.read(1)) == (3, b"3")
+        assert (other.seek(100), other.read(1)) == (100, b"")
+
+
+@pytest.mark.parametrize("wait", [lambda reader: reader.read(1), lambda reader: reader.seek(0, os.SEEK_END)])
+async def test_a_broken_upload_wakes_its_readers(wait: Callable[[SpoolReader], object]) -> None:
+    """Who waits for the rest of an upload that will not come is told why."""
+    with Spool() as spool, ThreadPoolExecutor(1) as threads:
+        future = threads.submit(wait, spool.reader())
+        spool.fail(UploadTimeoutError("stopped"))
+        with pytest.raises(UploadTimeoutError):
+            await anyio.to_thread.run_sync(future.result)
+
+
+async def test_closing_removes_the_file_and_wakes_readers() -> None:
+    """Behind the request nothing is left, on disk or in a thread."""
+    with Spool() as spool, ThreadPoolExecutor(1) as threads:
+        descriptor = spool._file.fileno()
+        future = threads.submit(partial(spool.reader().read, 1))
+        spool.close()
+        with pytest.raises(GatewayError):
+            await anyio.to_thread.run_sync(future.result)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)

@@ -1,0 +1,117 @@
+"""A multipart body in any slices gives the same form; a broken one is a refusal that says what is wrong."""
+
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import Headers
+
+from gateway.errors import GatewayError, InvalidRequestError, PayloadTooLargeError
+from gateway.server.spool import Spool
+from gateway.server.upload import MAX_FIELDS, Upload, read_upload
+
+HEADERS = Headers({"content-type": "multipart/form-data; boundary=xx"})
+
+
+def part(name: str, value: bytes, extra: str = "") -> bytes:
+    """One part of a form."""
+    return f'--xx\r\nContent-Disposition: form-data; name="{name}"{extra}\r\n\r\n'.encode() + value + b"\r\n"
+
+
+END = b"--xx--\r\n"
+FORM = (
+    part("model", b"whisper-1")
+    + part("include[]", b"logprobs")
+    + part("file", b"\r\n--x\x00audio\r\n" * 50, '; filename="a.wav"')
+    + part("language", "für".encode())
+    + END
+)
+
+
+async def _read(slices: Iterable[bytes], limit: int = 10_000) -> tuple[Upload, bytes]:
+    async def body() -> AsyncIterator[bytes]:
+        for piece in slices:
+            yield piece
+
+    with Spool() as spool:
+        upload = await read_upload(HEADERS, body(), spool, max_file_bytes=limit)
+        return upload, spool.reader().read()
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 64, len(FORM)])
+async def test_any_slices_give_the_same_form(step: int) -> None:
+    """Whole, byte by byte and in odd cuts."""
+    upload, content = await _read(FORM[start : start + step] for start in range(0, len(FORM), step))
+
+    assert upload.fields == [("model", "whisper-1"), ("include[]", "logprobs"), ("language", "für")]
+    assert upload.has_file
+    assert content == b"\r\n--x\x00audio\r\n" * 50
+
+
+@pytest.mark.parametrize(
+    "extra", ["", '; filename=""', '; filename="ü.mp3"', "; filename*=UTF-8''%C3%BC.mp3"]
+)
+async def test_the_file_is_the_part_called_file(extra: str) -> None:
+    """Whatever its name, or without one."""
+    upload, content = await _read([part("file", b"audio", extra) + END])
+
+    assert upload.has_file
+    assert content == b"audio"
+
+
+async def test_large_text_fields_are_taken() -> None:
+    """Speaker references are text of more than a megabyte."""
+    upload, _ = await _read([part("known_speaker_references[]", b"a" * 3_000_000) + END])
+
+    assert len(upload.fields[0][1]) == 3_000_000
+
+
+async def test_a_file_over_the_limit() -> None:
+    """The limit and what was read stand in the message, as OpenAI words it."""
+    with pytest.raises(PayloadTooLargeError) as caught:
+        await _read([part("file", b"a" * 101) + END], limit=100)
+
+    assert caught.value.message == "Maximum content size limit (100) exceeded (101 bytes read)"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (FORM[:-30], "ended before"),
+        (b"", "ended before"),
+        (b"no boundary at all", "cannot be parsed"),
+        (part("file", b"a") + part("file", b"b") + END, "more than one file"),
+        (b"".join(part("a", b"b") for _ in range(MAX_FIELDS + 1)) + END, "more than 1000 fields"),
+        (b"--xx\r\nX: " + b"a" * 20_000 + b"\r\n\r\n\r\n" + END, "cannot be parsed"),
+    ],
+)
+async def test_broken_bodies(body: bytes, words: str) -> None:
+    """Each is the client's mistake, with its reason."""
+    with pytest.raises(InvalidRequestError, match=words):
+        await _read([body])
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "application/json", "multipart/form-data", "application/x-www-form-urlencoded"]
+)
+async def test_other_content_types(content_type: str) -> None:
+    """What is no multipart form is told to be one."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    with Spool() as spool, pytest.raises(InvalidRequestError, match="multipart/form-data"):
+        await read_upload(Headers({"content-type": content_type}), body(), spool, max_file_bytes=1)
+
+
+@given(st.binary(max_size=300), st.integers(1, 50))
+async def test_strangers_bytes(noise: bytes, step: int) -> None:
+    """Any bytes behind a good beginning give a form or a refusal."""
+    body = FORM[:60] + noise
+    try:
+        upload, _ = await _read(body[start : start + step] for start in range(0, len(body), step))
+    except GatewayError:
+        return
+
+    assert isinstance(upload, Upload)

@@ -1,0 +1,89 @@
+"""A real server for tests: uvicorn on a free port, real worker processes; and the recordings."""
+
+import json
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from openai import OpenAI
+
+from gateway.app import Gateway, Server
+from gateway.config import Settings
+from gateway.engine.types import EngineSpec
+
+TESTS = Path(__file__).parent
+MODEL = TESTS / "mini-whisper" / "model"
+SAMPLES = TESTS / "mini-whisper" / "samples"
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A recording and what is said in it."""
+
+    path: Path
+    language: str
+    duration: float
+    text: str
+    utterances: list[dict[str, Any]]
+
+
+class LiveServer:
+    """A running gateway."""
+
+    def __init__(self, server: Server, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self._server = server
+        self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+
+    @property
+    def openai(self) -> OpenAI:
+        """The official client, as users have it, but without its retries: tests see every refusal."""
+        return OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0)
+
+    def post(self, **fields: Any) -> httpx.Response:
+        """A transcription request of raw form fields; ``file`` is bytes or a (name, bytes) pair."""
+        files = {"file": fields.pop("file")} if "file" in fields else {"nothing": ("", b"")}
+        return httpx.post(f"{self.url}/v1/audio/transcriptions", data=fields, files=files, timeout=60)
+
+
+@contextmanager
+def live_server(
+    specs: Sequence[EngineSpec], *, wait_for: Collection[str] | None = None, **settings: Any
+) -> Iterator[LiveServer]:
+    """Serves ``specs`` until the context is left; inside it all workers (of ``wait_for``) are ready."""
+    chosen = Settings(port=0, log_level="warning", **settings)
+    gateway = Gateway(chosen, specs)
+    server = Server(gateway, chosen)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        deadline = threading.Event()
+        for _ in range(int(START_SECONDS * 100)):
+            if server.started and all(
+                batcher.ready for batcher in gateway.batchers if wait_for is None or batcher.name in wait_for
+            ):
+                break
+            deadline.wait(0.01)
+        else:
+            raise TimeoutError("the server did not become ready")
+        yield LiveServer(server, gateway)
+    finally:
+        gateway.leave()
+        server.should_exit = True
+        thread.join()
+
+
+def load_samples() -> dict[str, Sample]:
+    """The miniature's recordings by name, with their true texts and word times."""
+    rows = json.loads((SAMPLES / "samples.json").read_text())
+    return {
+        Path(row["file"]).stem: Sample(
+            SAMPLES / row["file"], row["language"], row["duration"], row["text"], row["utterances"]
+        )
+        for row in rows
+    }
