@@ -1,0 +1,164 @@
+"""Where the stream is cut for the engine: a pure function of samples, probabilities and options."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.audio.buffer import SampleBuffer
+from gateway.audio.loudness import normalise
+from gateway.audio.silero import FRAME
+from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Offset, Onset, Samples
+from gateway.audio.vad import ONSET_PATIENCE, Vad, VadOptions, VadState
+
+GOALS_SECONDS = (5.0, 10.0, 20.0, 28.0)
+"""Length aimed at for the first, second, third and all later chunks: first words early, then full windows."""
+
+OFFSET_PADDING = SAMPLE_RATE // 5
+"""Kept behind speech: final fricatives are quieter than the threshold."""
+
+MAX_PAUSE = SAMPLE_RATE * 3 // 2
+"""A longer pause ends the chunk, however short it is."""
+
+MAX_PREFIX = 5 * SAMPLE_RATE
+"""Padding beyond this would fill the chunk."""
+
+_CLOSE_FROM = 0.75
+"""A chunk ends at the first pause once it has this share of its goal."""
+
+_FORCED_FROM = 0.7
+"""Unbroken speech is cut in the last 30 % of the longest length."""
+
+_DIP_FRAMES = 5
+"""160 ms, about a syllable: the dip sought is between words, not within a stop consonant."""
+
+_DIP_TOLERANCE = 0.05
+"""Dips this close in probability are told apart by energy."""
+
+
+_HISTORY_FRAMES = 320
+"""10 s: the part of the longest chunk in which a cut may be forced, and the wait before it."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """The chunk being gathered. ``speech_end`` is where its last speech stopped, once it did."""
+
+    start: int
+    speech_end: int = 0
+
+
+class Chunker:
+    """Gathers speech into chunks of at most 30 s. Holds little more than one chunk of samples.
+
+    A chunk is one contiguous span. It ends in a pause: the first after 3/4 of its goal, or any long one.
+    Speech without a pause is cut at its deepest dip, and the next chunk begins with the very next sample.
+    """
+
+    def __init__(self, options: VadOptions) -> None:
+        self._prefix = min(options.prefix_samples, MAX_PREFIX)
+        self._vad = Vad(options)
+        self._buffer = SampleBuffer()
+        self._history: deque[float] = deque(maxlen=_HISTORY_FRAMES)
+        self._open: _Open | None = None
+        self._given = 0
+        """What lies before has been given out, and is never given again."""
+        self._index = 0
+        self._utterance = 0
+
+    def feed(self, samples: Samples, probabilities: Iterable[float]) -> list[Chunk]:
+        """Takes the next samples and the next frames' probabilities; what is given depends on no slicing.
+
+        Args:
+            samples: Shape (n,), as recorded, without the running gain the detector heard.
+            probabilities: Of frames whose samples have been fed, now or earlier.
+        """
+        self._buffer.append(samples)
+        chunks = [chunk for p in probabilities if (chunk := self._step(float(p))) is not None]
+        # An onset is told at most ONSET_PATIENCE frames late.
+        oldest_onset = self._vad.position - (ONSET_PATIENCE + 1) * FRAME
+        self._buffer.drop(self._open.start if self._open else max(oldest_onset - self._prefix, self._given))
+        return chunks
+
+    def flush(self) -> list[Chunk]:
+        """Ends the stream: gives the chunk that is open."""
+        return [] if self._open is None else [self._close(self._open)]
+
+    @property
+    def _goal(self) -> int:
+        return int(GOALS_SECONDS[min(self._index, len(GOALS_SECONDS) - 1)] * SAMPLE_RATE)
+
+    @property
+    def _limit(self) -> int:
+        return min(2 * self._goal, MAX_CHUNK_SAMPLES)
+
+    def _step(self, probability: float) -> Chunk | None:
+        self._history.append(probability)
+        match self._vad.step(probability):
+            case Onset(sample) if self._open is None:
+                self._open = _Open(start=max(sample - self._prefix, self._given))
+            case Offset(sample) if self._open is not None:
+                self._open.speech_end = sample
+        if self._open is None:
+            return None
+        if not self._vad.speaking:
+            return self._pause(self._open)
+        if self._vad.position - self._open.start >= self._limit:
+            return self._full(self._open)
+        return None
+
+    def _pause(self, chunk: _Open) -> Chunk | None:
+        """Ends the chunk, or waits for more speech."""
+        enough = chunk.speech_end - chunk.start >= _CLOSE_FROM * self._goal
+        # While an onset is in doubt, the pause may turn out to have been short enough.
+        over = self._vad.position - chunk.speech_end >= MAX_PAUSE and self._vad.state is VadState.QUIET
+        return self._close(chunk) if enough or over else None
+
+    def _full(self, chunk: _Open) -> Chunk | None:
+        """Forces a cut into speech, but first waits for what may be its end."""
+        if self._vad.state is not VadState.STOPPING:
+            return self._force(chunk)
+        return self._close(chunk) if self._vad.silence >= OFFSET_PADDING else None
+
+    def _close(self, chunk: _Open) -> Chunk:
+        """The chunk with some padding behind its speech, which ends here at the latest."""
+        offset = self._vad.stop()
+        speech_end = chunk.speech_end if offset is None else offset.sample
+        heard = min(self._vad.position, self._buffer.end)
+        end = min(speech_end + OFFSET_PADDING, heard, chunk.start + self._limit)
+        self._open = None
+        return self._give(chunk.start, end, ends_utterance=True)
+
+    def _force(self, chunk: _Open) -> Chunk:
+        """The chunk up to its dip; the next one begins there."""
+        end = self._dip(chunk.start + int(_FORCED_FROM * self._limit), chunk.start + self._limit)
+        self._open = _Open(start=end)
+        return self._give(chunk.start, end, ends_utterance=False)
+
+    def _give(self, start: int, end: int, *, ends_utterance: bool) -> Chunk:
+        samples = normalise(self._buffer.read(start, end))
+        chunk = Chunk(self._index, self._utterance, start, samples, ends_utterance)
+        self._given = end
+        self._index += 1
+        self._utterance += ends_utterance
+        return chunk
+
+    def _dip(self, start: int, end: int) -> int:
+        """The middle of the frame between two positions that is least like speech."""
+        first, last = -(-start // FRAME), (end - FRAME // 2) // FRAME
+        behind = self._vad.position // FRAME
+        oldest = behind - len(self._history)
+        probabilities = _smooth(np.array(self._history)[first - oldest : last + 1 - oldest])
+        frames = self._buffer.read(first * FRAME, (last + 1) * FRAME).reshape(-1, FRAME).astype(np.float64)
+        energies = _smooth(np.mean(frames**2, axis=1))
+        dips = np.flatnonzero(probabilities <= probabilities.min() + _DIP_TOLERANCE)
+        frame = first + int(dips[np.argmin(energies[dips])])
+        return frame * FRAME + FRAME // 2
+
+
+def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over `_DIP_FRAMES` around each value."""
+    half = _DIP_FRAMES // 2
+    return np.convolve(np.pad(values, half, mode="edge"), np.full(_DIP_FRAMES, 1 / _DIP_FRAMES), mode="valid")
