@@ -5,8 +5,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.errors import GatewayError
+from gateway.protocol.request import TranscriptionRequest
 from gateway.protocol.usage import token_usage
-from gateway.transcript import TextDelta, Token, Transcript
+from gateway.protocol.verbose import word_objects
+from gateway.transcript import (
+    SegmentDone,
+    TextDelta,
+    Token,
+    Transcript,
+    TranscriptDone,
+    TranscriptEvent,
+)
 
 END_OF_STREAM = "[DONE]"
 
@@ -41,6 +50,42 @@ def done_event(transcript: Transcript, *, with_logprobs: bool) -> dict[str, Any]
     event["usage"] = token_usage(transcript)
     event["languages"] = [{"code": code} for code in transcript.languages]
     return event
+
+
+def segment_event(done: SegmentDone, *, with_words: bool) -> dict[str, Any]:
+    """``transcript.text.segment``: a closed segment; ``speaker`` is empty where none was told."""
+    event: dict[str, Any] = {
+        "type": "transcript.text.segment",
+        "id": f"seg_{done.index:03}",
+        "start": round(done.segment.start, 3),
+        "end": round(done.segment.end, 3),
+        "speaker": done.segment.speaker or "",
+        "text": done.segment.text,
+    }
+    if with_words:
+        event["words"] = word_objects(done.segment.words)
+    return event
+
+
+class EventRenderer:
+    """The wire's events for one request; the same on an event stream and on a WebSocket."""
+
+    def __init__(self, request: TranscriptionRequest, *, with_logprobs: bool) -> None:
+        self._with_logprobs = with_logprobs
+        self._with_segments = request.response_format == "verbose_json"
+        self._with_words = "word" in request.timestamp_granularities
+
+    def render(self, event: TranscriptEvent) -> list[dict[str, Any]]:
+        """The objects one event becomes; none, where this request did not ask for it."""
+        match event:
+            case TextDelta():
+                return [delta_event(event, with_logprobs=self._with_logprobs)]
+            case SegmentDone() if self._with_segments:
+                return [segment_event(event, with_words=self._with_words)]
+            case TranscriptDone(transcript):
+                return [done_event(transcript, with_logprobs=self._with_logprobs)]
+            case _:
+                return []
 
 
 def error_body(error: GatewayError) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _as_list(name: str, value: str) -> list[Any]:
         items = _from_json(name, value)
         if isinstance(items, list):
             return items
-    return [value]
+    return [value] if value.strip() else []
 
 
 def _from_json(name: str, value: str) -> Any:

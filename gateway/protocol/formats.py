@@ -4,10 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.protocol.events import encode, logprobs
-from gateway.protocol.names import bills_tokens
 from gateway.protocol.request import TranscriptionRequest
-from gateway.protocol.usage import duration_usage, token_usage
+from gateway.protocol.subtitles import make_cues, to_srt, to_vtt
+from gateway.protocol.usage import usage_for
+from gateway.protocol.verbose import verbose_transcript
 from gateway.transcript import Transcript
+
+TEXT = "text/plain; charset=utf-8"
+VTT = "text/vtt; charset=utf-8"
+JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +23,24 @@ class Rendered:
     media_type: str
 
 
-def render(transcript: Transcript, request: TranscriptionRequest, *, with_logprobs: bool) -> Rendered:
+def render(transcript: Transcript, request: TranscriptionRequest, *, task: str = "transcribe") -> Rendered:
     """The answer in the format that was asked for."""
-    if request.response_format == "text":
-        return Rendered(transcript.text + "\n", "text/plain; charset=utf-8")
-    usage = token_usage if bills_tokens(request.model) else duration_usage
-    answer: dict[str, Any] = {"text": transcript.text, "usage": usage(transcript)}
-    if with_logprobs:
+    match request.response_format:
+        case "text":
+            return Rendered(transcript.text, TEXT)
+        case "srt":
+            return Rendered(to_srt(make_cues(transcript.segments, request)), TEXT)
+        case "vtt":
+            return Rendered(to_vtt(make_cues(transcript.segments, request)), VTT)
+        case "verbose_json":
+            return Rendered(encode(verbose_transcript(transcript, request, task=task)), JSON)
+        case _:
+            return Rendered(encode(_json(transcript, request)), JSON)
+
+
+def _json(transcript: Transcript, request: TranscriptionRequest) -> dict[str, Any]:
+    answer: dict[str, Any] = {"text": transcript.text, "usage": usage_for(request.model, transcript)}
+    if request.wants_logprobs:
         answer["logprobs"] = logprobs(transcript.tokens)
     answer["languages"] = [{"code": code} for code in transcript.languages]
-    return Rendered(encode(answer), "application/json")
+    return answer

@@ -25,6 +25,16 @@ def is_openai(model: str) -> bool:
     return model.removeprefix("openai/") in OPENAI_MODELS
 
 
+def is_diarizing(model: str) -> bool:
+    """Whether the client expects speakers told apart."""
+    return model.removeprefix("openai/") == "gpt-4o-transcribe-diarize"
+
+
+def is_prefixed(model: str) -> bool:
+    """Whether the name has its provider before it, as with a gateway whose `usage` counts both ways."""
+    return model.startswith("openai/")
+
+
 def bills_tokens(model: str) -> bool:
     """Whether `usage` counts tokens, as for the gpt-* names, or the recording's seconds."""
     return model.removeprefix("openai/").startswith("gpt-")

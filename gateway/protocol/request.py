@@ -1,23 +1,16 @@
-"""What a client may ask of a transcription, checked: every refusal names its parameter."""
+"""What a client may ask of a transcription or a translation, beside the file."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from gateway.errors import InvalidRequestError
-from gateway.protocol.form import decode_form
+from gateway.protocol.languages import language_code
+from gateway.protocol.subtitles import SubtitleStyle
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
-
-
-def _none_if_blank(value: Any) -> Any:
-    """Clients that bind an empty input box send the field empty; they mean that it is not set."""
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-_Optional = BeforeValidator(_none_if_blank)
+Language = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(language_code)]
+Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class ServerVad(BaseModel):
@@ -25,80 +18,90 @@ class ServerVad(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    type: Literal["server_vad"]
-    threshold: float = Field(0.5, ge=0, le=1, allow_inf_nan=False)
-    prefix_padding_ms: int = Field(300, ge=0, le=5_000)
-    silence_duration_ms: int = Field(200, ge=0, le=10_000)
+    type: Literal["server_vad"] = Field(description="The only kind there is.")
+    threshold: float = Field(
+        0.5, ge=0, le=1, allow_inf_nan=False, description="Speech probability above which speech begins."
+    )
+    prefix_padding_ms: int = Field(
+        300, ge=0, le=5_000, description="Milliseconds of audio kept before speech begins."
+    )
+    silence_duration_ms: int = Field(
+        200, ge=0, le=10_000, description="Milliseconds of silence after which speech has ended."
+    )
 
 
-class TranscriptionRequest(BaseModel):
-    """The fields of `POST /v1/audio/transcriptions` beside the file.
+class TranslationRequest(SubtitleStyle):
+    """The fields of `POST /v1/audio/translations` beside the file, and of every transcription.
 
-    Source: the published OpenAPI document; temperature up to 2 as some providers allow.
+    Sources: the published OpenAPI document; temperature up to 2 and `seed` as other providers have them. The
+    subtitle fields, `language` and `stream` of a translation are extensions of ours.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    model: Annotated[str, Field(min_length=1, max_length=256)]
-    language: Annotated[str | None, Field(max_length=32), _Optional] = None
-    prompt: Annotated[str | None, Field(max_length=65_536), _Optional] = None
-    response_format: Annotated[ResponseFormat, BeforeValidator(lambda v: _none_if_blank(v) or "json")] = (
-        "json"
+    model: str = Field(
+        min_length=1, max_length=256, description="A name from `/v1/models`.", examples=["whisper-1"]
     )
-    temperature: Annotated[
-        float, Field(ge=0, le=2, allow_inf_nan=False), BeforeValidator(lambda v: 0 if v == "" else v)
-    ] = 0.0
-    stream: Annotated[bool, BeforeValidator(lambda v: False if v == "" else v)] = False
-    chunking_strategy: Annotated[Literal["auto"] | ServerVad | None, _Optional] = None
-    include: tuple[Literal["logprobs"], ...] = ()
+    language: Language | None = Field(
+        None,
+        description="The language spoken, as code or English name; unset or `auto`: decided from the audio.",
+        examples=["en"],
+    )
+    prompt: Annotated[str, Field(max_length=65_536)] | None = Field(
+        None, description="Text that might have come before: sets spelling and style."
+    )
+    response_format: ResponseFormat = Field("json", description="The answer's shape.")
+    temperature: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        allow_inf_nan=False,
+        description="0 takes the best reading, and tries higher ones where that looks wrong; else how freely "
+        "tokens are drawn.",
+    )
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
+        None, description="With a temperature above 0: the same seed gives the same text."
+    )
+    stream: bool = Field(default=False, description="Answer with an event stream as the text is decoded.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_blanks(cls, form: Mapping[str, Any]) -> dict[str, Any]:
+        """Clients that bind an empty input box send the field empty; they mean that it is not set."""
+        blank = {name for name, value in form.items() if isinstance(value, str) and not value.strip()}
+        if form.get("language") == "auto":
+            blank.add("language")
+        return {name: value for name, value in form.items() if name not in blank - {"model"}}
+
+
+class TranscriptionRequest(TranslationRequest):
+    """The fields of `POST /v1/audio/transcriptions` beside the file."""
+
+    languages: tuple[Language, ...] = Field(
+        (), max_length=100, description="Languages that may be spoken; each chunk is one of them."
+    )
+    keywords: tuple[Text, ...] = Field(
+        (), max_length=1_000, description="Names and terms that the recording may hold."
+    )
+    chunking_strategy: Literal["auto"] | ServerVad | None = Field(
+        None,
+        description="How the recording is cut: `auto` in its pauses, an object with options of its own; "
+        "unset as the operator chose.",
+    )
+    include: tuple[Literal["logprobs"], ...] = Field(
+        (), description="`logprobs`: each token's log-probability, with response_format=json."
+    )
+    timestamp_granularities: tuple[Literal["word", "segment"], ...] = Field(
+        (), description="What verbose_json gives times for; `word` needs it."
+    )
+    known_speaker_names: tuple[Text, ...] = Field(
+        (), description="At most four speakers' names. Not available yet: refused with 400."
+    )
+    known_speaker_references: tuple[str, ...] = Field(
+        (), description="For each name a data URL with 2 to 10 s of the voice. Not available yet."
+    )
 
     @property
     def wants_logprobs(self) -> bool:
         """`include[]` asks for token log-probabilities."""
         return "logprobs" in self.include
-
-
-def parse_request(fields: Iterable[tuple[str, str]]) -> TranscriptionRequest:
-    """Reads and checks the form's text fields.
-
-    Raises:
-        InvalidRequestError: Names the first parameter that is missing, malformed or in contradiction.
-    """
-    form = decode_form(fields)
-    try:
-        request = TranscriptionRequest.model_validate(form)
-    except ValidationError as error:
-        raise explain(error.errors(include_url=False), form) from None
-    _check_combinations(request)
-    return request
-
-
-def _check_combinations(request: TranscriptionRequest) -> None:
-    if request.response_format not in {"json", "text"}:
-        raise InvalidRequestError(
-            f"response_format '{request.response_format}' is not available here yet. "
-            "Supported values are: 'json' and 'text'.",
-            param="response_format",
-            code="unsupported_value",
-        )
-    if request.wants_logprobs and request.response_format != "json":
-        raise InvalidRequestError("include[]=logprobs needs response_format=json.", param="include")
-
-
-def explain(errors: Sequence[ErrorDetails], form: Mapping[str, Any]) -> InvalidRequestError:
-    """Validation errors in OpenAI's words: what is wrong, with which parameter, and what would be right."""
-    name = str(errors[0]["loc"][0])
-    if name == "chunking_strategy" and not isinstance(form.get(name), dict):
-        return _invalid(name, "It is 'auto' or an object with type 'server_vad'")
-    # An object fails as the word 'auto' too: that variant of the union is not what the client meant.
-    error = next((error for error in errors if "ServerVad" in error["loc"]), errors[0])
-    param = ".".join(part for part in error["loc"] if isinstance(part, str) and part != "ServerVad")
-    if error["type"] == "missing":
-        return InvalidRequestError(
-            f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
-        )
-    return _invalid(param, error["msg"])
-
-
-def _invalid(param: str, reason: str) -> InvalidRequestError:
-    return InvalidRequestError(f"Invalid value for '{param}': {reason}.", param=param, code="invalid_value")

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from gateway.protocol.names import bills_tokens, is_prefixed
 from gateway.transcript import Transcript
 
 AUDIO_TOKENS_PER_SECOND = 10
@@ -13,12 +14,9 @@ def token_usage(transcript: Transcript) -> dict[str, Any]:
     """Usage of the ``tokens`` kind, the only one an event stream may carry."""
     audio = math.ceil(transcript.duration * AUDIO_TOKENS_PER_SECOND)
     text = transcript.prompt_tokens
-    output = sum(len(segment.tokens) for segment in transcript.segments)
     return {
         "type": "tokens",
-        "input_tokens": audio + text,
-        "output_tokens": output,
-        "total_tokens": audio + text + output,
+        **_tokens(transcript),
         "input_token_details": {"audio_tokens": audio, "text_tokens": text},
     }
 
@@ -26,3 +24,18 @@ def token_usage(transcript: Transcript) -> dict[str, Any]:
 def duration_usage(transcript: Transcript) -> dict[str, Any]:
     """Usage of the ``duration`` kind: whole seconds, rounded up."""
     return {"type": "duration", "seconds": math.ceil(transcript.duration)}
+
+
+def usage_for(model: str, transcript: Transcript) -> dict[str, Any]:
+    """Usage of a plain answer, of the kind that belongs to the model's name."""
+    usage = token_usage(transcript) if bills_tokens(model) else duration_usage(transcript)
+    if is_prefixed(model):
+        return {**duration_usage(transcript), **_tokens(transcript), **usage}
+    return usage
+
+
+def _tokens(transcript: Transcript) -> dict[str, int]:
+    audio = math.ceil(transcript.duration * AUDIO_TOKENS_PER_SECOND)
+    output = sum(len(segment.tokens) for segment in transcript.segments)
+    inputs = audio + transcript.prompt_tokens
+    return {"input_tokens": inputs, "output_tokens": output, "total_tokens": inputs + output}

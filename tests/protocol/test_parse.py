@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequestError
-from gateway.protocol.request import ServerVad, parse_request
+from gateway.protocol.parse import parse_transcription, parse_translation
+from gateway.protocol.request import ServerVad
 
 
 def test_defaults() -> None:
     """Model alone is enough beside the file."""
-    request = parse_request([("model", "whisper-1")])
+    request = parse_transcription([("model", "whisper-1")])
 
     assert (request.response_format, request.temperature, request.stream) == ("json", 0.0, False)
     assert request.chunking_strategy is None
@@ -21,7 +22,7 @@ def test_defaults() -> None:
 
 def test_every_field() -> None:
     """The SDK's encoding of every field is understood."""
-    request = parse_request(
+    request = parse_transcription(
         [
             ("model", "gpt-4o-transcribe"),
             ("language", "de"),
@@ -48,18 +49,18 @@ def test_every_field() -> None:
 
 def test_empty_fields_are_unset() -> None:
     """A form with empty boxes is a form without them."""
-    request = parse_request(
+    request = parse_transcription(
         [("model", "m")]
         + [(name, "") for name in ("language", "prompt", "response_format", "temperature", "stream")]
         + [("chunking_strategy", "")]
     )
 
-    assert request == parse_request([("model", "m")])
+    assert request == parse_transcription([("model", "m")])
 
 
 def test_unknown_fields_are_ignored() -> None:
     """A newer client's extra field does no harm."""
-    assert parse_request([("model", "m"), ("brand_new", "1")]) == parse_request([("model", "m")])
+    assert parse_transcription([("model", "m"), ("brand_new", "1")]) == parse_transcription([("model", "m")])
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_refusals_name_their_parameter(field: str, value: str, param: str) -> No
     if field.startswith("chunking_strategy["):
         fields.append(("chunking_strategy[type]", "server_vad"))
     with pytest.raises(InvalidRequestError) as caught:
-        parse_request(fields)
+        parse_transcription(fields)
 
     assert caught.value.param == param
     assert caught.value.status == 400
@@ -97,17 +98,54 @@ def test_refusals_name_their_parameter(field: str, value: str, param: str) -> No
 def test_missing_model() -> None:
     """No model is a missing parameter."""
     with pytest.raises(InvalidRequestError) as caught:
-        parse_request([])
+        parse_transcription([])
 
     assert (caught.value.param, caught.value.code) == ("model", "missing_required_parameter")
 
 
-def test_logprobs_need_json() -> None:
-    """Plain text has no place for log-probabilities."""
-    with pytest.raises(InvalidRequestError) as caught:
-        parse_request([("model", "m"), ("include[]", "logprobs"), ("response_format", "text")])
+def test_lists_and_numbers() -> None:
+    """Languages become codes; keywords, granularities and seeds are understood."""
+    request = parse_transcription(
+        [
+            ("model", "gpt-transcribe"),
+            ("languages[]", "de-AT"),
+            ("languages[]", "Spanish"),
+            ("keywords[]", "Ada"),
+            ("keywords[]", ""),
+            ("timestamp_granularities[]", "word"),
+            ("response_format", "verbose_json"),
+            ("seed", "7"),
+            ("max_line_width", "32"),
+        ]
+    )
 
-    assert caught.value.param == "include"
+    assert request.languages == ("de", "es")
+    assert request.keywords == ("Ada",)
+    assert request.timestamp_granularities == ("word",)
+    assert (request.seed, request.max_line_width) == (7, 32)
+
+
+def test_language_auto_is_unset() -> None:
+    """Clients of other servers say auto where OpenAI's leave the field out."""
+    assert parse_transcription([("model", "m"), ("language", "auto")]).language is None
+
+
+def test_translations_know_fewer_fields() -> None:
+    """What only transcriptions have is ignored, even where its value is nonsense."""
+    request = parse_translation([("model", "m"), ("include[]", "nonsense"), ("response_format", "srt")])
+
+    assert request.include == ()
+    assert request.response_format == "srt"
+
+
+def test_strict_refuses_unknown_fields() -> None:
+    """With OpenAI's own strictness an unknown field is a mistake; without, it is ignored."""
+    fields = [("model", "whisper-1"), ("seed", "1")]
+    with pytest.raises(InvalidRequestError) as caught:
+        parse_transcription(fields, strict=True)
+
+    assert caught.value.param == "seed"
+    assert parse_transcription(fields).seed == 1
 
 
 _NAMES = st.sampled_from(
@@ -134,4 +172,4 @@ _VALUES = st.one_of(
 def test_strangers_get_a_request_or_a_refusal(fields: list[tuple[str, str]]) -> None:
     """Any values give a request or a refusal, nothing else."""
     with suppress(InvalidRequestError):
-        assert parse_request(fields).model
+        assert parse_transcription(fields).model

@@ -1,0 +1,216 @@
+"""The OpenAPI document: every HTTP endpoint, made of the models that check requests and describe answers."""
+
+from gateway.protocol.answers import (
+    ErrorEnvelope,
+    HealthReport,
+    Model,
+    ModelList,
+    TextDeltaEvent,
+    TextDoneEvent,
+    TextSegmentEvent,
+    Transcription,
+    VerboseTranscription,
+)
+from gateway.protocol.events import END_OF_STREAM
+from gateway.protocol.request import ServerVad, TranscriptionRequest, TranslationRequest
+from gateway.protocol.responses import (
+    HEADERS,
+    answer,
+    json_answer,
+    refusal_responses,
+    responses,
+    text_answer,
+)
+from gateway.protocol.schemas import Schema, form_schema, model_schemas, reference
+
+_DESCRIPTION = """\
+OpenAI's audio API, self-hosted: clients change their base URL and carry on.
+
+Send a recording as a form and get its text back: as one answer, or with `stream=true` as server-sent \
+events while it is being decoded.
+
+Lists may come as `name[]` (as OpenAI's clients send them), as repeated `name`, or as a JSON list; \
+`chunking_strategy` as `auto`, as JSON, or field by field. Unknown fields are ignored.
+
+Every answer carries `x-request-id` and `openai-processing-ms`. Every refusal is an error envelope.
+
+Every path below `/v1` also works behind one more segment, `/{project_id}/v1/…`, as some providers have it."""
+
+_EVENTS = (TextDeltaEvent, TextSegmentEvent, TextDoneEvent)
+_ANSWERS = (Transcription, VerboseTranscription, ErrorEnvelope, Model, ModelList, HealthReport)
+
+_TAGS = [
+    {"name": "Audio", "description": "Speech to text."},
+    {"name": "Models", "description": "What can be asked for."},
+    {"name": "Operations", "description": "For probes, monitoring and readers; without a key."},
+]
+
+
+def openapi_document(*, version: str, secured: bool) -> Schema:
+    """The document as a JSON object.
+
+    Args:
+        secured: API keys are configured; else a key is accepted and means nothing.
+    """
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Transcription gateway",
+            "version": version,
+            "description": _DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}] if secured else [{"bearer": []}, {}],
+        "tags": _TAGS,
+        "paths": {**_audio_paths(), **_model_paths(), **_operation_paths()},
+        "components": {
+            "schemas": _schemas(),
+            "headers": HEADERS,
+            "responses": refusal_responses(),
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "One of the server's keys, if it has any.",
+                }
+            },
+        },
+    }
+
+
+def _schemas() -> Schema:
+    return {
+        "TranscriptionForm": form_schema(TranscriptionRequest),
+        "TranslationForm": form_schema(TranslationRequest),
+        "StreamEvent": {
+            "description": "One event of a stream, told apart by its type.",
+            "oneOf": [reference(event.__name__) for event in _EVENTS],
+        },
+        **model_schemas([*_EVENTS, *_ANSWERS, ServerVad]),
+    }
+
+
+def _audio_paths() -> Schema:
+    return {
+        "/v1/audio/transcriptions": {
+            "post": {
+                "operationId": "createTranscription",
+                "tags": ["Audio"],
+                "summary": "Transcribe a recording",
+                "description": "What was said, in the language it was said in.",
+                **_upload("TranscriptionForm"),
+            }
+        },
+        "/v1/audio/translations": {
+            "post": {
+                "operationId": "createTranslation",
+                "tags": ["Audio"],
+                "summary": "Translate a recording into English",
+                "description": "What was said, in English. Models that cannot translate refuse with 400.",
+                **_upload("TranslationForm"),
+            }
+        },
+    }
+
+
+def _upload(form: str) -> Schema:
+    event = {"anyOf": [reference("StreamEvent"), reference("ErrorEnvelope"), {"const": END_OF_STREAM}]}
+    stream = {
+        "type": "string",
+        "description": "With stream=true: each event is a line `data: {…}` and a blank line; lines that "
+        "begin with a colon only keep the connection open. The last line is `data: [DONE]`. A failure on the "
+        "way is a line with the error envelope; it ends the stream, without a done event.",
+        "contentMediaType": "text/event-stream",
+        "contentSchema": {"type": "array", "items": event},
+    }
+    body = {
+        "description": "For response_format json or verbose_json.",
+        "anyOf": [reference("Transcription"), reference("VerboseTranscription")],
+    }
+    content = {
+        "application/json": {"schema": body},
+        "text/event-stream": {"schema": stream},
+        "text/plain": {"schema": {"type": "string", "description": "For response_format text or srt."}},
+        "text/vtt": {"schema": {"type": "string", "description": "For response_format=vtt."}},
+    }
+    refusals = (400, 401, 404, 405, 408, 413, 429, 500, 503)
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"multipart/form-data": {"schema": reference(form)}},
+        },
+        "responses": responses(answer("The transcript.", content), *refusals),
+    }
+
+
+def _model_paths() -> Schema:
+    model = {
+        "name": "model",
+        "in": "path",
+        "required": True,
+        "description": "Any name of the list. It may hold slashes.",
+        "schema": {"type": "string"},
+        "example": "whisper-1",
+    }
+    return {
+        "/v1/models": {
+            "get": {
+                "operationId": "listModels",
+                "tags": ["Models"],
+                "summary": "List the models",
+                "description": "Every name that works: the served models' own, and OpenAI's.",
+                "responses": responses(json_answer("All names.", "ModelList"), 401, 405, 500),
+            }
+        },
+        "/v1/models/{model}": {
+            "get": {
+                "operationId": "retrieveModel",
+                "tags": ["Models"],
+                "summary": "Look up a model",
+                "parameters": [model],
+                "responses": responses(json_answer("The model.", "Model"), 401, 404, 405, 500),
+            }
+        },
+    }
+
+
+def _operation_paths() -> Schema:
+    asset = {
+        "name": "asset",
+        "in": "path",
+        "required": True,
+        "description": "A file of the page.",
+        "schema": {"type": "string"},
+        "example": "docs.css",
+    }
+    page = text_answer("An HTML page that asks nobody else for anything.", "text/html")
+    starting = json_answer("A model has no worker that can serve yet.", "HealthReport")
+    document = answer("OpenAPI 3.1.", {"application/json": {"schema": {"type": "object"}}})
+    health = json_answer("The process lives; the body says how its parts are.", "HealthReport")
+    ready = json_answer("Every model can be served.", "HealthReport")
+    metrics = text_answer("Prometheus' text format.", "text/plain")
+    file = text_answer("The file.", "text/css", "text/javascript")
+    return {
+        "/health": _read("getHealth", "Is it alive?", responses(health, 405, 500)),
+        "/ready": _read("getReadiness", "Can it serve?", {**responses(ready, 405, 500), "503": starting}),
+        "/metrics": _read("getMetrics", "What has it done?", responses(metrics, 405, 500)),
+        "/openapi.json": _read("getOpenapi", "This document", responses(document, 405, 500)),
+        "/docs": _read("getDocs", "This document, to read and to try", responses(page, 405, 500)),
+        "/docs/{asset}": {
+            "parameters": [asset],
+            **_read("getDocsAsset", "The page's style and script", responses(file, 404, 405, 500)),
+        },
+    }
+
+
+def _read(operation: str, summary: str, answers: Schema) -> Schema:
+    return {
+        "get": {
+            "operationId": operation,
+            "tags": ["Operations"],
+            "summary": summary,
+            "security": [],
+            "responses": answers,
+        }
+    }

@@ -1,0 +1,136 @@
+"""The plain WebSocket's wire: the query string it opens with, its text frames, its close codes.
+
+The query's names are the form's (`gateway.protocol.request`), repeated or bracketed as there, and three more:
+``format``, ``sample_rate`` and ``interim_results``. Servers read about 8 KB of it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.errors import (
+    GatewayError,
+    InvalidAudioError,
+    InvalidRequestError,
+    OverloadedError,
+    PayloadTooLargeError,
+    ShuttingDownError,
+    UnavailableError,
+    UnsupportedValueError,
+)
+from gateway.protocol.parse import explain, parse_transcription
+from gateway.protocol.request import TranscriptionRequest
+
+END_OF_INPUT = "input_audio.end"
+
+MAX_REASON_BYTES = 123
+"""RFC 6455, section 5.5: a control frame holds 125 bytes, two of which are the code."""
+
+_MAX_FIELDS = 1_000
+
+
+class _Input(BaseModel):
+    """What the query says about the binary frames."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: Literal["pcm16"] | None = None
+    sample_rate: Annotated[int, Field(ge=8_000, le=48_000)] | None = None
+    interim_results: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamQuery:
+    """A checked query.
+
+    Attributes:
+        request: ``stream`` is implied.
+        pcm_rate: The frames are bare samples at this rate, little-endian signed 16 bit, mono; None: a
+            container.
+    """
+
+    request: TranscriptionRequest
+    pcm_rate: int | None
+
+
+def parse_query(query: str, *, strict: bool = False) -> StreamQuery:
+    """Reads and checks the query string.
+
+    Args:
+        strict: Refuse what OpenAI refuses, too.
+
+    Raises:
+        InvalidRequestError: Names the first parameter that is missing, malformed or in contradiction.
+    """
+    try:
+        fields = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise InvalidRequestError(f"The query has more than {_MAX_FIELDS} fields.") from None
+    given = _validate({name: value for name, value in fields if name in _Input.model_fields and value})
+    if given.interim_results:
+        raise UnsupportedValueError(
+            "interim_results=true is not available here yet.", param="interim_results"
+        )
+    if (given.format is None) != (given.sample_rate is None):
+        raise InvalidRequestError(
+            "format=pcm16 and sample_rate (8000 to 48000) go together; a container needs neither.",
+            param="sample_rate" if given.sample_rate is None else "format",
+        )
+    form = [(name, value) for name, value in fields if name not in {*_Input.model_fields, "stream"}]
+    return StreamQuery(parse_transcription([*form, ("stream", "true")], strict=strict), given.sample_rate)
+
+
+def _validate(given: Mapping[str, Any]) -> _Input:
+    try:
+        return _Input.model_validate(given)
+    except ValidationError as error:
+        raise explain(error.errors(include_url=False), given) from None
+
+
+def check_text(frame: str) -> None:
+    """Returns where a text frame says what it may: that the input ends.
+
+    Raises:
+        InvalidRequestError: It says something else.
+    """
+    try:
+        message = json.loads(frame)
+    except (ValueError, RecursionError):
+        raise InvalidRequestError(
+            "A text frame must be JSON; audio goes into binary frames.", code="invalid_json"
+        ) from None
+    if not isinstance(message, dict) or message.get("type") != END_OF_INPUT:
+        raise InvalidRequestError(
+            f'Unknown text frame. The only one known here is {{"type":"{END_OF_INPUT}"}}.',
+            param="type",
+            code="unknown_message",
+        )
+
+
+def close_code(error: GatewayError) -> int:
+    """The code a WebSocket closes with behind ``error``: RFC 6455 section 7.4.1, and IANA's 1012 and 1013.
+
+    OpenAI's clients connect again after 1012 and 1013, and take 1008 as the last word.
+    """
+    match error:
+        case ShuttingDownError():
+            return 1012
+        case OverloadedError() | UnavailableError():
+            return 1013
+        case PayloadTooLargeError() | InvalidAudioError(code="audio_too_long"):
+            return 1009
+        case InvalidAudioError() | InvalidRequestError(code="invalid_json"):
+            return 1007
+        case InvalidRequestError(code="unknown_message"):
+            return 1003
+        case _:
+            return 1011 if error.status >= 500 else 1008
+
+
+def close_reason(error: GatewayError) -> str:
+    """As much of the message as a close frame holds."""
+    return error.message.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
