@@ -62,6 +62,7 @@ class ScriptedSpec:
             decodes once a line comes back. So a test knows what runs, and for how long.
         fault: What loading does while ``fault_file`` exists (None: always).
         too_few: Answers one row too few.
+        memory_bytes: As `EngineSpec`.
     """
 
     name: str = "scripted"
@@ -73,6 +74,7 @@ class ScriptedSpec:
     fault: Act | None = None
     fault_file: str | None = None
     too_few: bool = False
+    memory_bytes: int = 50_000_000
 
     def batch_key(self, options: DecodeOptions) -> Hashable:
         """Rows of different tasks or beams do not mix."""

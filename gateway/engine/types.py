@@ -46,11 +46,14 @@ class DecodeRequest:
     Attributes:
         samples: 16 kHz mono float32, at most 30 s.
         prefix_tokens: Token ids the hypothesis must begin with, where `Capabilities.prefix` allows.
+        whole: All of it is to be told. False leaves a tail that is unfinished at the samples' end to the next
+            row, which begins at `Hypothesis.consumed`. Rows of both kinds may share a call.
     """
 
     samples: Samples
     options: DecodeOptions
     prefix_tokens: tuple[int, ...] = ()
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,10 @@ class EngineSpec(Protocol):
     @property
     def max_batch(self) -> int:
         """The most rows of one call."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """What one worker takes with the model loaded, estimated."""
 
     def batch_key(self, options: DecodeOptions) -> Hashable:
         """Rows of equal keys may share a call. Computed from the options alone, without the model."""

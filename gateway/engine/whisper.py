@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from gateway.transcript import Hypothesis
 
+LIBRARY_BYTES = 200_000_000
+"""What a worker takes without a model: Python, CTranslate2, FFmpeg; measured."""
+
 MAX_WINDOWS = 12
 """Windows decoded for one chunk at most. Speech of 30 s needs one or two, rarely four."""
 
@@ -55,6 +58,11 @@ class WhisperSpec:
     max_batch: int = 8
     beam_size: int = 5
     prompt_lengths: tuple[int, ...] = ()
+
+    @property
+    def memory_bytes(self) -> int:
+        """The weights as they lie on disk, half as much again for activations, and the libraries."""
+        return int((self.path / "model.bin").stat().st_size * 1.5) + LIBRARY_BYTES
 
     def batch_key(self, options: DecodeOptions) -> Hashable:
         """Rows share a call when they are searched alike; language, task and prompt may differ."""

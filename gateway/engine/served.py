@@ -1,0 +1,245 @@
+"""A served model: fetched and loaded when it is wanted, unloaded when it is not, able to say how it is."""
+
+import logging
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+
+from gateway.engine.batcher import Batcher
+from gateway.engine.hub import ModelUnavailableError
+from gateway.engine.replica import LoadFailedError
+from gateway.engine.shelf import Shelf
+from gateway.engine.supervisor import WorkerStatus
+from gateway.engine.types import EngineSpec, Recognizer
+from gateway.errors import UnavailableError
+
+logger = logging.getLogger(__name__)
+
+FAILED_SECONDS = 30.0
+"""How long a model that could not be loaded is left alone, or each request would cost a start."""
+
+
+class ModelState(StrEnum):
+    """Where a model is."""
+
+    UNLOADED = "unloaded"
+    FETCHING = "fetching"
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """A model, as ``/health`` shows it.
+
+    Attributes:
+        detail: Progress of a download, or why it failed; fit to be shown.
+        workers: Its processes, none while it is not loaded.
+    """
+
+    state: ModelState
+    detail: str | None = None
+    workers: tuple[WorkerStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDefaults:
+    """What a model uses where a request says nothing."""
+
+    language: str | None = None
+    prompt: str | None = None
+    beam_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPolicy:
+    """How long a model stays loaded.
+
+    Attributes:
+        pinned: Loaded from the start and never unloaded.
+        idle_seconds: Unloaded after so long without a request; 0 never.
+        wait_seconds: How long a request waits for it to be loaded before it is told to come back.
+    """
+
+    pinned: bool = True
+    idle_seconds: float = 0.0
+    wait_seconds: float = 30.0
+
+
+class ServedModel:
+    """One model under its name. `run` owns its workers; `lease` is how requests get at them.
+
+    Args:
+        find: Finds or fetches the model, in a thread; is handed what to tell of its progress.
+        start: Makes the batcher for it.
+        shelf: Where loaded models share the memory.
+        on_failure: Told when a pinned model cannot be loaded at the start.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        find: Callable[[Callable[[str], None]], EngineSpec],
+        start: Callable[[EngineSpec], Batcher],
+        shelf: Shelf,
+        *,
+        policy: ModelPolicy,
+        defaults: ModelDefaults | None = None,
+        on_failure: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.name = name
+        self.policy = policy
+        self.defaults = defaults or ModelDefaults()
+        self._find = find
+        self._start = start
+        self._shelf = shelf
+        self._on_failure = on_failure
+        self._batcher: Batcher | None = None
+        self._status = ModelStatus(ModelState.FETCHING if policy.pinned else ModelState.UNLOADED)
+        self._leases = 0
+        self._was_ready = False
+        self._wanted = policy.pinned
+        self._evicted = False
+        self._failed_at = -math.inf
+        # Set and replaced whenever something above changes.
+        self._changed = anyio.Event()
+        self.last_used = 0.0
+
+    @property
+    def status(self) -> ModelStatus:
+        """How it is."""
+        if self._batcher is None:
+            return self._status
+        workers = self._batcher.state
+        if self._batcher.ready:
+            return ModelStatus(ModelState.READY, None, workers)
+        return ModelStatus(self._status.state, self._status.detail, workers)
+
+    @property
+    def ready(self) -> bool:
+        """It can serve, now or, if it is not pinned, when it is wanted."""
+        if self._batcher is not None and self._batcher.ready:
+            return True
+        return not self.policy.pinned and self._status.state is not ModelState.FAILED
+
+    @property
+    def is_idle(self) -> bool:
+        """It is loaded, nobody uses it, and it may be unloaded."""
+        return self._batcher is not None and not self.policy.pinned and not self._leases
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[Recognizer]:
+        """The model, loaded; it stays so until the context is left.
+
+        Raises:
+            UnavailableError: It is still being fetched or loaded, or cannot be.
+        """
+        self._leases += 1
+        self._wanted = True
+        self._note_change()
+        try:
+            with anyio.move_on_after(self.policy.wait_seconds):
+                while not (self._batcher is not None and self._batcher.ready):
+                    if self._status.state is ModelState.FAILED:
+                        raise UnavailableError(f"The model '{self.name}' cannot be served at the moment.")
+                    await self._wait_change()
+            if self._batcher is None or not self._batcher.ready:
+                raise UnavailableError(f"The model '{self.name}' is not loaded yet.", retry_after=5)
+            yield self._batcher
+        finally:
+            self._leases -= 1
+            self.last_used = anyio.current_time()
+            self._note_change()
+
+    def evict(self) -> None:
+        """Has an idle model unloaded, for the sake of another one."""
+        self._evicted = True
+        self._note_change()
+
+    async def run(self) -> None:
+        """Loads and unloads until cancelled."""
+        while True:
+            while not self._wanted or anyio.current_time() < self._failed_at + FAILED_SECONDS:
+                with anyio.move_on_after(FAILED_SECONDS):
+                    await self._wait_change()
+            try:
+                await self._serve_once()
+            except (ModelUnavailableError, LoadFailedError, UnavailableError) as error:
+                self._fail(error)
+
+    async def _serve_once(self) -> None:
+        """From the shelf's place to the unloading.
+
+        Raises:
+            ModelUnavailableError: It cannot be found or fetched.
+            LoadFailedError: It cannot be loaded.
+        """
+        self._set(ModelState.FETCHING)
+        spec = await anyio.to_thread.run_sync(self._find, self._tell, abandon_on_cancel=True)
+        self._set(ModelState.LOADING)
+        async with self._shelf.place(self, spec.memory_bytes):
+            batcher = self._batcher = self._start(spec)
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(batcher.run)
+                    await batcher.wait_ready()
+                    self._was_ready = True
+                    logger.info("model %s is ready", self.name)
+                    self._note_change()
+                    await self._until_unloaded()
+                    tasks.cancel_scope.cancel()
+            except BaseExceptionGroup as group:
+                raise group.exceptions[0] from None
+            finally:
+                self._batcher = None
+        logger.info("model %s is unloaded", self.name)
+        self._wanted = self._leases > 0
+        self._evicted = False
+        self._set(ModelState.UNLOADED)
+
+    async def _until_unloaded(self) -> None:
+        if self.policy.pinned:
+            await anyio.sleep_forever()
+        while True:
+            deadline = math.inf
+            if not self._leases:
+                if self._evicted:
+                    return
+                if self.policy.idle_seconds:
+                    deadline = self.last_used + self.policy.idle_seconds
+                if anyio.current_time() >= deadline:
+                    return
+            with anyio.CancelScope(deadline=deadline):
+                await self._wait_change()
+
+    def _fail(self, error: Exception) -> None:
+        logger.error("model %s cannot be served: %s", self.name, error)
+        self._failed_at = anyio.current_time()
+        reason = error.public if isinstance(error, LoadFailedError) else "it cannot be found or fetched"
+        self._set(ModelState.FAILED, reason)
+        if self.policy.pinned and not self._was_ready:
+            self._on_failure(str(error))
+        self._wanted = self.policy.pinned
+
+    def _tell(self, progress: str) -> None:
+        """Called from the thread that fetches."""
+        anyio.from_thread.run_sync(self._set, ModelState.FETCHING, progress)
+
+    def _set(self, state: ModelState, detail: str | None = None) -> None:
+        self._status = ModelStatus(state, detail)
+        self._note_change()
+
+    async def _wait_change(self) -> None:
+        await self._changed.wait()
+
+    def _note_change(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+        self._shelf.note_change()
