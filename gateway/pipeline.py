@@ -1,27 +1,29 @@
 """THE MAIN FLOW: bytes in, transcript events out.
 
     source ─► cut (a thread: decode, loudness, VAD, chunker) ─► rows ─► recognizer ─► assemble ─► events
+               ▲                                                            │
+               └── how far it got, where Whisper's walk does the cutting ◄──┘
 
 `open_transcription` owns everything between the arrows. Each is bounded: a slow reader of events slows the
 assembler, the assembler holds back the rows, the rows hold back the decoding of the source.
 """
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Self
 
 import anyio
-import anyio.to_thread
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from gateway.audio.chunking import ChunkBatch, ChunkingOptions, chunk_stream
+from gateway.audio.chunking import ChunkingOptions
 from gateway.audio.silero import SileroModel
 from gateway.audio.source import ByteSource
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.concurrency import open_task_group
+from gateway.cutting import Cutter
 from gateway.engine.types import DecodeOptions, DecodeRequest, Priority, Recognizer
 from gateway.errors import EngineFailedError, GatewayError
 from gateway.metrics import Metrics
@@ -98,6 +100,7 @@ async def open_transcription(
     *,
     chunking: ChunkingOptions,
     decoding: DecodeOptions,
+    release: Callable[[], None] | None = None,
 ) -> AsyncIterator[Transcription]:
     """Transcribes a recording while it is read.
 
@@ -105,13 +108,17 @@ async def open_transcription(
 
     Args:
         source: The container's bytes; ``read`` is called from a thread.
+        chunking: `BlockOptions` for Whisper's walk: then each chunk waits for the one before it.
+        release: For a source that is still arriving, so that its ``read`` may wait. It gets a thread of its
+            own. Whatever ends the work then calls this, and it must make a waiting ``read`` raise a
+            `GatewayError`.
 
     Raises:
         GatewayError: Out of the iteration, behind the events that were known before.
     """
     events_to_send, events = anyio.create_memory_object_stream[TranscriptEvent](EVENTS_AHEAD)
     transcription = Transcription(events)
-    job = _Job(source, recognizer, resources, chunking, decoding)
+    job = _Job(source, recognizer, resources, chunking, decoding, release)
     with resources.metrics.open_streams.track_inprogress():
         async with events, open_task_group() as tasks:
             tasks.start_soon(transcription.run, job, events_to_send)
@@ -153,20 +160,32 @@ class _Job:
         resources: Resources,
         chunking: ChunkingOptions,
         decoding: DecodeOptions,
+        release: Callable[[], None] | None,
     ) -> None:
-        self._source = source
+        self._release = release
+        # Threads that wait for their clients must not hold up those that have something to decode.
+        self._cutters = resources.cutters if release is None else anyio.CapacityLimiter(1)
+        self._cutter = Cutter(source, chunking, resources.vad)
         self._recognizer = recognizer
         self._resources = resources
-        self._chunking = chunking
         self._decoding = decoding
         self._assembler = Assembler()
-        self._seconds = 0.0
 
     async def run(self, events: MemoryObjectSendStream[TranscriptEvent]) -> None:
         rows_to_send, rows = anyio.create_memory_object_stream[_Row](ROWS_AHEAD)
         async with open_task_group() as tasks:
+            tasks.start_soon(self._release_source)
             tasks.start_soon(self._cut, rows_to_send, tasks)
             await self._assemble(rows, events)
+            tasks.cancel_scope.cancel()
+
+    async def _release_source(self) -> None:
+        """A thread that waits for the source cannot be cancelled: this ends its wait, whatever the reason."""
+        try:
+            await anyio.sleep_forever()
+        finally:
+            if self._release is not None:
+                self._release()
 
     async def _cut(self, rows: MemoryObjectSendStream[_Row], tasks: TaskGroup) -> None:
         """Source to rows. The stream's buffer bounds how far the cutting runs ahead of the assembling.
@@ -175,7 +194,8 @@ class _Job:
         """
         async with rows:
             try:
-                async with aclosing(self._chunks()) as chunks:
+                cut = self._cutter.chunks(self._cutters, self._resources.metrics)
+                async with aclosing(cut) as chunks:
                     await self._start_rows(chunks, rows, tasks)
             except GatewayError as error:
                 broken = _Row(None)
@@ -185,7 +205,12 @@ class _Job:
     async def _start_rows(
         self, chunks: AsyncIterator[Chunk], rows: MemoryObjectSendStream[_Row], tasks: TaskGroup
     ) -> None:
-        detecting = self._decoding.language is None and self._recognizer.capabilities.detects_language
+        # Among several given languages each chunk has its own.
+        detecting = (
+            self._decoding.language is None
+            and not self._decoding.languages
+            and self._recognizer.capabilities.detects_language
+        )
         previous: _Row | None = None
         async for chunk in chunks:
             if detecting and previous is not None:
@@ -194,7 +219,14 @@ class _Job:
                 detecting = not self._decide_language(await previous.hypothesis())
             previous = _Row(chunk)
             await rows.send(previous)
-            tasks.start_soon(self._decode, previous, chunk, self._decoding)
+            tasks.start_soon(self._decode, previous, self._request(chunk))
+            if self._cutter.walk is not None:
+                self._cutter.walk.advance((await previous.hypothesis()).consumed)
+
+    def _request(self, chunk: Chunk) -> DecodeRequest:
+        # Whisper's walk decodes what a window leaves unfinished together with what follows, if anything does.
+        whole = self._cutter.walk is None or chunk.ends_utterance
+        return DecodeRequest(chunk.samples, self._decoding, whole=whole)
 
     def _decide_language(self, hypothesis: Hypothesis) -> bool:
         if hypothesis.language is None or hypothesis.language_probability < SURE:
@@ -203,22 +235,7 @@ class _Job:
         self._assembler.decide_language(hypothesis.language)
         return True
 
-    async def _chunks(self) -> AsyncGenerator[Chunk, None]:
-        """The source's chunks; one hop to a thread per decoded block."""
-        blocks = chunk_stream(self._source, self._resources.vad, self._chunking)
-        limiter = self._resources.cutters
-        try:
-            while batch := await anyio.to_thread.run_sync(_next, blocks, limiter=limiter):
-                self._resources.metrics.audio_seconds.inc(batch.decoded_seconds - self._seconds)
-                self._seconds = batch.decoded_seconds
-                for chunk in batch.chunks:
-                    yield chunk
-        finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(_close, blocks, limiter=limiter)
-
-    async def _decode(self, row: _Row, chunk: Chunk, decoding: DecodeOptions) -> None:
-        request = DecodeRequest(chunk.samples, decoding)
+    async def _decode(self, row: _Row, request: DecodeRequest) -> None:
         try:
             row.resolve(await self._recognizer.transcribe(request, stream=self, priority=Priority.FILE))
         except GatewayError as error:
@@ -236,15 +253,4 @@ class _Job:
                 start, end = row.chunk.start / SAMPLE_RATE, row.chunk.end / SAMPLE_RATE
                 for event in self._assembler.add(hypothesis, start=start, end=end):
                     await events.send(event)
-        await events.send(self._assembler.finish(self._seconds))
-
-
-def _next(blocks: Iterator[ChunkBatch]) -> ChunkBatch | None:
-    return next(blocks, None)
-
-
-def _close(blocks: Iterator[ChunkBatch]) -> None:
-    """Closes the container, in the thread that may still be needed to do it."""
-    close = getattr(blocks, "close", None)
-    if close is not None:
-        close()
+        await events.send(self._assembler.finish(self._cutter.seconds))

@@ -1,15 +1,22 @@
 """The main flow with a scripted recognizer: order, languages, failures in their turn, nothing left behind."""
 
 import io
+import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
+import numpy as np
 import pytest
 
+from gateway.audio.blocks import BlockOptions
 from gateway.audio.chunking import ChunkingOptions
+from gateway.audio.decode import decode
+from gateway.audio.loudness import normalise
 from gateway.audio.silero import SileroModel
+from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.types import Capabilities, DecodeOptions, DecodeRequest, Priority
 from gateway.errors import EngineFailedError, GatewayError, InvalidAudioError, UnavailableError
 from gateway.metrics import Metrics
@@ -83,6 +90,7 @@ async def transcribe(
     recognizer: FakeRecognizer,
     vad: SileroModel,
     *,
+    chunking: ChunkingOptions | None = None,
     decoding: DecodeOptions | None = None,
     during: Callable[[Transcription], None] = lambda _: None,
 ) -> Run:
@@ -93,7 +101,7 @@ async def transcribe(
         io.BytesIO(audio),
         recognizer,
         resources,
-        chunking=ChunkingOptions(),
+        chunking=chunking or ChunkingOptions(),
         decoding=decoding or DecodeOptions(),
     ) as transcription:
         during(transcription)
@@ -210,6 +218,81 @@ async def test_the_first_sure_language_holds(long: bytes, vad: SileroModel) -> N
     assert run.done.transcript.language == "de"
 
 
+async def test_each_window_of_the_walk_waits_for_the_one_before(long: bytes, vad: SileroModel) -> None:
+    """It begins where that one's text ended, in the recording's own samples, and only the last is whole."""
+    told = [23.4, 12.5, None, None]
+
+    def answer(number: int) -> Hypothesis:
+        return replace(say(f" w{number}"), consumed=told[number])
+
+    recognizer = FakeRecognizer(answer)
+    run = await transcribe(long, recognizer, vad, chunking=BlockOptions())
+
+    recording = np.concatenate(list(decode(io.BytesIO(long), max_seconds=100)))
+    starts = [0, 374_400, 374_400 + 200_000, 374_400 + 200_000 + 480_000]
+    assert run.error is None
+    assert run.done is not None
+    assert run.done.transcript.text == "w0 w1 w2 w3"
+    assert [segment.start for segment in run.done.transcript.segments] == [at / SAMPLE_RATE for at in starts]
+    assert recognizer.most_waiting == 1
+    assert [request.whole for request in recognizer.requests] == [False, False, False, True]
+    for start, request in zip(starts, recognizer.requests, strict=True):
+        assert np.array_equal(request.samples, normalise(recording[start : start + 480_000]))
+
+
+async def test_chunks_are_whole(long: bytes, vad: SileroModel) -> None:
+    """Without the walk no engine may leave anything to the next chunk."""
+    recognizer = FakeRecognizer()
+    await transcribe(long, recognizer, vad)
+
+    assert all(request.whole for request in recognizer.requests)
+
+
+async def test_a_window_that_fails_ends_the_walk(long: bytes, vad: SileroModel) -> None:
+    """Once, behind the text before it; no later window is asked for."""
+
+    def answer(number: int) -> Hypothesis:
+        if number == 1:
+            raise EngineFailedError("broken")
+        return say(f" w{number}")
+
+    recognizer = FakeRecognizer(answer)
+    run = await transcribe(long, recognizer, vad, chunking=BlockOptions())
+
+    assert run.deltas == ["w0"]
+    assert isinstance(run.error, EngineFailedError)
+    assert len(recognizer.requests) == 2
+
+
+async def test_leaving_the_walk_frees_its_window(long: bytes, vad: SileroModel) -> None:
+    """While a window is being decoded; the source is let go of, no further than it was needed."""
+    recognizer = FakeRecognizer(gate=anyio.Event())
+    source = io.BytesIO(long)
+    async with open_transcription(
+        source,
+        recognizer,
+        Resources(vad, anyio.CapacityLimiter(1), Metrics()),
+        chunking=BlockOptions(),
+        decoding=DecodeOptions(),
+    ):
+        while recognizer.waiting < 1:
+            await anyio.lowlevel.checkpoint()
+        await anyio.wait_all_tasks_blocked()
+
+    assert recognizer.waiting == 0
+    assert len(recognizer.requests) == 1
+    assert source.tell() < 0.7 * len(long)
+
+
+async def test_the_walk_keeps_the_first_sure_language(long: bytes, vad: SileroModel) -> None:
+    """As chunks do."""
+    recognizer = FakeRecognizer(lambda number: say(" x", "de", 0.3 if number == 0 else 0.9))
+    recognizer.capabilities = Capabilities(frozenset({"en", "de"}), detects_language=True)
+    await transcribe(long, recognizer, vad, chunking=BlockOptions())
+
+    assert [request.options.language for request in recognizer.requests] == [None, None, "de"]
+
+
 async def test_a_bug_is_an_internal_error(long: bytes, vad: SileroModel) -> None:
     """An exception nobody expected ends the transcription in order, with nothing of its text."""
 
@@ -221,3 +304,102 @@ async def test_a_bug_is_an_internal_error(long: bytes, vad: SileroModel) -> None
     assert run.error is not None
     assert run.error.status == 500
     assert "secret" not in run.error.message
+
+
+class Arriving(io.BytesIO):
+    """A recording whose end has not come yet: at what there is, a read waits until it is released."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.waiting = threading.Event()
+        self.released = threading.Event()
+
+    def seekable(self) -> bool:
+        """Not yet."""
+        return False
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As much as there is, then nothing for a long time."""
+        if data := super().read(size):
+            return data
+        self.waiting.set()
+        self.released.wait()
+        raise GatewayError("released")
+
+
+@pytest.mark.parametrize("end", ["engine", "abort", "leave", "cancel"])
+async def test_whatever_ends_it_wakes_a_waiting_source(long: bytes, vad: SileroModel, end: str) -> None:
+    """A decoder that waits for its client holds up nobody: not the error, not the cancellation."""
+    source = Arriving(long[: len(long) // 2])
+    fail = anyio.Event()
+    recognizer = FakeRecognizer(gate=fail)
+    if end == "engine":
+
+        def answer(_: int) -> Hypothesis:
+            raise EngineFailedError("broken")
+
+        recognizer.answer = answer
+    else:
+        recognizer.gate = None
+    errors: list[GatewayError] = []
+    with anyio.CancelScope() as scope:
+        try:
+            async with open_transcription(
+                source,
+                recognizer,
+                Resources(vad, anyio.CapacityLimiter(1), Metrics()),
+                chunking=ChunkingOptions(),
+                decoding=DecodeOptions(),
+                release=source.released.set,
+            ) as transcription:
+                await anyio.to_thread.run_sync(source.waiting.wait)
+                fail.set()
+                if end == "abort":
+                    transcription.abort(UnavailableError("bye"))
+                if end == "cancel":
+                    scope.cancel()
+                if end != "leave":
+                    async for _ in transcription:
+                        pass
+        except GatewayError as error:
+            errors.append(error)
+
+    expected = {"engine": [EngineFailedError], "abort": [UnavailableError]}
+    assert source.released.is_set()
+    assert [type(error) for error in errors] == expected.get(end, [])
+    assert recognizer.waiting == 0
+
+
+async def test_sources_that_wait_take_no_thread_of_others(long: bytes, vad: SileroModel) -> None:
+    """However many clients are silent, a recording that is there is decoded at once."""
+    resources = Resources(vad, anyio.CapacityLimiter(1), Metrics())
+    silent = [Arriving(b"") for _ in range(3)]
+
+    async def listen(source: Arriving) -> None:
+        async with open_transcription(
+            source,
+            FakeRecognizer(),
+            resources,
+            chunking=ChunkingOptions(),
+            decoding=DecodeOptions(),
+            release=source.released.set,
+        ) as transcription:
+            async for _ in transcription:
+                pass
+
+    async with anyio.create_task_group() as tasks:
+        for source in silent:
+            tasks.start_soon(listen, source)
+        for source in silent:
+            await anyio.to_thread.run_sync(source.waiting.wait)
+        async with open_transcription(
+            io.BytesIO(long),
+            FakeRecognizer(),
+            resources,
+            chunking=ChunkingOptions(),
+            decoding=DecodeOptions(),
+        ) as transcription:
+            events = [event async for event in transcription]
+        tasks.cancel_scope.cancel()
+
+    assert isinstance(events[-1], TranscriptDone)

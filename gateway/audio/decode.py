@@ -28,7 +28,7 @@ BLOCK = 5 * SAMPLE_RATE
 MIN_SAMPLES = SAMPLE_RATE // 10
 """OpenAI refuses what is shorter than 0.1 s."""
 
-_DEMUXERS = (
+DEMUXERS = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,loas,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,"
     "ogg,tta,w64,wav,wv"
 )
@@ -124,9 +124,9 @@ def _open(source: GuardedSource, probe: dict[str, str]) -> Iterator[InputContain
         container = av.open(
             source,
             mode="r",
-            container_options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "none", **probe},
+            container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "none", **probe},
             metadata_errors="replace",  # tags in Latin-1 are common, and not what we read
-            io_open=_refuse,
+            io_open=refuse_opening,
         )
     except (av.FFmpegError, PermissionError):
         source.raise_error()
@@ -139,7 +139,7 @@ def _open(source: GuardedSource, probe: dict[str, str]) -> Iterator[InputContain
         container.close()
 
 
-def _refuse(url: str, flags: int, options: dict[str, str]) -> object:  # noqa: ARG001  FFmpeg's signature
+def refuse_opening(url: str, flags: int, options: dict[str, str]) -> object:  # noqa: ARG001  FFmpeg's signature
     """Stands where FFmpeg would open what a file refers to."""
     raise PermissionError("a recording may not refer to other files")
 
@@ -255,8 +255,8 @@ def _average(frame: AudioFrame) -> AudioFrame:
         av.FFmpegError: More than 64 channels in planes.
     """
     if frame.format.is_planar:
-        # Not through its planes: PyAV 18.1 looks for a null behind their pointers, and behind those of more than
-        # seven there is none, so it reads on until it crashes.
+        # Not through its planes: PyAV 18.1 looks for a null behind their pointers, but behind eight or more
+        # FFmpeg puts none, so it reads on until it crashes.
         packed = AudioResampler(frame.format.packed, frame.layout, frame.sample_rate)
         [frame] = packed.resample(frame)
     channels = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 FRAMES_PER_SECOND = 100
 
 MIN_REMAINDER_FRAMES = 20
-"""What is left of a chunk is decoded only if a word fits in it: shorter rests invite inventions."""
+"""What is left of a chunk is decoded only if a word fits in it: shorter rests invite inventions. A row
+that may leave its tail to the next one tells at least as much, or a long recording would take for ever."""
 
 
 @dataclass(slots=True)
@@ -60,7 +61,14 @@ class Row:
     def unfinished(self) -> bool:
         """Another window is due."""
         frames: int = self.features.shape[1]
-        return frames - self.seek >= MIN_REMAINDER_FRAMES
+        due = self.request.whole or self.seek < MIN_REMAINDER_FRAMES
+        return due and frames - self.seek >= MIN_REMAINDER_FRAMES
+
+    @property
+    def consumed(self) -> float | None:
+        """Seconds up to where the next row begins; None where nothing is left to it."""
+        left = not self.request.whole and self.seek < self.features.shape[1]
+        return self.seek / FRAMES_PER_SECOND if left else None
 
     @property
     def spoken(self) -> str:
@@ -92,4 +100,5 @@ class Row:
             language=None if nothing else self.language,
             language_probability=0.0 if nothing else self.language_probability,
             prompt_tokens=self.prompt_tokens,
+            consumed=self.consumed,
         )

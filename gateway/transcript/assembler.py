@@ -92,6 +92,7 @@ def _shift(segment: Segment, start: float, end: float) -> Segment:
         segment,
         start=min(segment.start + start, end),
         end=min(segment.end + start, end),
+        seek=round(start * 100),
         words=tuple(
             replace(word, start=min(word.start + start, end), end=min(word.end + start, end))
             for word in segment.words

@@ -44,6 +44,7 @@ class Segment:
         compression_ratio: UTF-8 length over zlib length; high values mean repetition.
         temperature: The sampling temperature that gave this text.
         speaker: Name or letter, where speakers were told apart.
+        seek: Start of the decoded chunk in the recording, in hundredths of a second, as Whisper counts.
     """
 
     start: float
@@ -56,6 +57,7 @@ class Segment:
     no_speech_prob: float
     temperature: float
     speaker: str | None = None
+    seek: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,15 @@ class Hypothesis:
         language: ISO 639-1 code (Whisper's own where there is none), or None where the engine cannot tell.
         language_probability: 1.0 where the language was given.
         prompt_tokens: Tokens of prompt and keywords that went in, for `usage`.
+        consumed: Seconds from the chunk's first sample that are told, more than 0, where the engine leaves
+            the rest to the next chunk (if it was allowed to); None for all.
     """
 
     segments: tuple[Segment, ...]
     language: str | None
     language_probability: float
     prompt_tokens: int = 0
+    consumed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

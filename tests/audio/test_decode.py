@@ -156,7 +156,7 @@ def test_planes_of_too_many_channels_are_skipped() -> None:
     frame = AudioFrame(format="fltp", layout="100 channels", samples=960)
     frame.sample_rate = 48_000
 
-    assert decoding._ToMono().feed(frame) == []
+    assert decoding.ToMono().feed(frame) == []
 
 
 @pytest.mark.parametrize("rate", [4_000, 11_025, 22_050, 192_000])
@@ -468,7 +468,7 @@ def test_each_guard_suffices(hello: Samples, tmp_path: Path, monkeypatch: pytest
     """Were a playlist format let in by mistake, FFmpeg's attempt to open what it names would still fail."""
     (tmp_path / "secret.wav").write_bytes(encode(hello, ENCODINGS["wav"]))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(decoding, "_DEMUXERS", f"{decoding._DEMUXERS},concat,hls")
+    monkeypatch.setattr(decoding, "DEMUXERS", f"{decoding.DEMUXERS},concat,hls")
 
     for text in (b"ffconcat version 1.0\nfile 'secret.wav'\n", b"#EXTM3U\n#EXTINF:9,\nsecret.wav\n"):
         with pytest.raises(InvalidAudioError):
@@ -480,7 +480,7 @@ def test_the_last_guard_suffices(hello: Samples) -> None:
     playlist = io.BytesIO(b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nsecret.wav\n#EXT-X-ENDLIST\n")
 
     with pytest.raises(PermissionError, match="may not refer to other files"):
-        av.open(playlist, "r", format="hls", io_open=decoding._refuse)
+        av.open(playlist, "r", format="hls", io_open=decoding.refuse_opening)
 
 
 class Stumbling:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gateway.audio.types import SAMPLE_RATE, Samples
-from gateway.engine.sphinx import SphinxEngine, SphinxSpec, _phrases, _segment, _timed
+from gateway.engine.sphinx import SphinxEngine, SphinxSpec, _last_pause, _phrases, _segment, _timed
 from gateway.engine.types import Capabilities, DecodeOptions, DecodeRequest, RowFailed
 from gateway.transcript import Hypothesis, Word
 
@@ -210,3 +210,41 @@ def test_spec_travels_to_workers() -> None:
 def test_capabilities(engine: SphinxEngine) -> None:
     """English, words and log-probabilities; nothing else is promised."""
     assert engine.capabilities == Capabilities(languages=frozenset({"en"}), words=True, logprobs=True)
+
+
+@pytest.mark.slow
+def test_a_cut_word_is_left_to_the_next_row(engine: SphinxEngine, voice: Samples) -> None:
+    """A row that ends within a phrase tells what was said up to the pause before it, and where that is."""
+    whole, left = engine.transcribe(
+        [
+            DecodeRequest(voice[: int(4.0 * SAMPLE_RATE)], _EVERYTHING),
+            DecodeRequest(voice[: int(4.0 * SAMPLE_RATE)], _EVERYTHING, whole=False),
+        ]
+    )
+    assert isinstance(whole, Hypothesis)
+    assert isinstance(left, Hypothesis)
+    assert left.consumed is not None
+
+    words = [word for segment in whole.segments for word in segment.words]
+    told = [word for segment in left.segments for word in segment.words]
+    assert whole.consumed is None
+    assert 2.2 < left.consumed < 3.3
+    assert 0 < len(told) < len(words)
+    assert told == words[: len(told)]
+    assert told[-1].end <= left.consumed <= words[len(told)].start
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], None),
+        ([(1.0, 29.2)], None),
+        ([(0.0, 29.9)], None),
+        ([(5.0, 6.0), (12.0, 13.0), (22.0, 23.0), (23.2, 29.9)], 17.5),
+        ([(5.0, 22.0), (22.0, 25.0), (25.0, 30.0)], 25.0),
+        ([(5.0, 29.8)], None),
+    ],
+)
+def test_where_a_row_may_end(words: list[tuple[float, float]], told: float | None) -> None:
+    """In the widest pause of the last 10 s, else between two words; silence at its end leaves nothing."""
+    assert _last_pause([Word(start, end, " word", 1.0) for start, end in words], 30.0) == told

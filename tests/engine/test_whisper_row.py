@@ -8,9 +8,16 @@ from gateway.engine.whisper_row import Row
 from gateway.transcript import Hypothesis
 
 
-def row(seconds: float = 1.0, language: str | None = "en", options: DecodeOptions | None = None) -> Row:
+def row(
+    seconds: float = 1.0,
+    language: str | None = "en",
+    options: DecodeOptions | None = None,
+    *,
+    whole: bool = True,
+) -> Row:
     """A row of silence."""
-    request = DecodeRequest(np.zeros(round(seconds * 16000), np.float32), options or DecodeOptions())
+    samples = np.zeros(round(seconds * 16000), np.float32)
+    request = DecodeRequest(samples, options or DecodeOptions(), whole=whole)
     return Row(request, np.zeros((80, round(seconds * 100)), np.float32), language)
 
 
@@ -25,6 +32,25 @@ def test_windows_follow_the_seek() -> None:
     assert left == 30
     assert unfinished
     assert not moving.unfinished
+
+
+def test_a_row_that_need_not_be_whole_says_where_the_next_begins() -> None:
+    """Behind its first window, but not without progress. Short rests too are the next row's."""
+    moving = row(whole=False)
+    told = []
+    for seek in (0, 2, 20, 95, 100):
+        moving.seek = seek
+        told.append((moving.unfinished, moving.hypothesis().consumed))
+
+    assert told == [(True, 0.0), (True, 0.02), (False, 0.2), (False, 0.95), (False, None)]
+
+
+def test_a_whole_row_leaves_nothing() -> None:
+    """Whatever its windows told."""
+    moving = row()
+    moving.seek = 95
+
+    assert moving.hypothesis().consumed is None
 
 
 def test_times_count_from_the_chunk_and_stay_in_it() -> None:
