@@ -13,6 +13,7 @@ GatewayError
  ├── OverloadedError                429  carries retry_after
  ├── EngineFailedError              500  a row could not be decoded, whatever was tried
  └── UnavailableError               503  no worker can serve
+      └── ShuttingDownError         503  the server ends
 """
 
 SUPPORTED_FORMATS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
@@ -97,10 +98,14 @@ class ModelNotFoundError(NotFoundError):
 
 
 class MethodNotAllowedError(GatewayError):
-    """The path exists, the method does not."""
+    """The path exists, the method does not; ``allow`` holds those that do, as the header of that name."""
 
     status = 405
     type = "invalid_request_error"
+
+    def __init__(self, message: str, allow: str | None = None) -> None:
+        super().__init__(message)
+        self.allow = allow
 
 
 class UploadTimeoutError(GatewayError):
@@ -137,3 +142,10 @@ class UnavailableError(GatewayError):
 
     status = 503
     type = "server_error"
+
+
+class ShuttingDownError(UnavailableError):
+    """The server ends before the answer is complete."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is shutting down. Please try again.", retry_after=1)

@@ -61,7 +61,9 @@ class Transcription(BaseModel):
     """The answer for response_format=json."""
 
     text: str = Field(description="The whole transcript.")
-    usage: Annotated[TokenUsage | DurationUsage, Field(discriminator="type")]
+    usage: TokenUsage | DurationUsage = Field(
+        discriminator="type", description="In tokens for the gpt-* names, else in seconds."
+    )
     logprobs: list[TokenLogprob] | None = Field(None, description="Present when include[]=logprobs asked.")
     languages: list[LanguageCode] = Field(description="The languages heard; none in silence.")
 
@@ -92,7 +94,7 @@ class TranscriptionSegment(BaseModel):
 class VerboseTranscription(BaseModel):
     """The answer for response_format=verbose_json."""
 
-    task: Literal["transcribe", "translate"]
+    task: Literal["transcribe", "translate"] = Field(description="What was done.")
     language: str = Field(description="Lower-case English name; `unknown` in silence.", examples=["english"])
     duration: Seconds = Field(description="Seconds of audio, as decoded.")
     text: str = Field(description="The whole transcript.")
@@ -144,7 +146,7 @@ class Error(BaseModel):
     """What went wrong."""
 
     message: str = Field(description="One or two sentences for a person.")
-    type: Literal["invalid_request_error", "server_error"]
+    type: Literal["invalid_request_error", "server_error"] = Field(description="Whose mistake it is.")
     param: str | None = Field(description="The parameter at fault, if one is.")
     code: str | None = Field(description="A word for programs, if there is one.", examples=["invalid_value"])
 
@@ -170,13 +172,15 @@ class ModelList(BaseModel):
     """All names that can be asked for, the models' own first."""
 
     object: Literal["list"]
-    data: list[Model]
+    data: list[Model] = Field(description="In the order of the server's settings, aliases last.")
 
 
 class WorkerHealth(BaseModel):
     """One worker process."""
 
-    state: Literal["starting", "ready", "busy", "restarting", "failed"]
+    state: Literal["starting", "ready", "busy", "restarting", "failed"] = Field(
+        description="`ready` and `busy` serve."
+    )
     reason: str | None = Field(description="Why it is not serving, if that is known.")
 
 

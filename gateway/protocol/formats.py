@@ -23,7 +23,7 @@ class Rendered:
     media_type: str
 
 
-def render(transcript: Transcript, request: TranscriptionRequest, *, task: str = "transcribe") -> Rendered:
+def render(transcript: Transcript, request: TranscriptionRequest, task: str = "transcribe") -> Rendered:
     """The answer in the format that was asked for."""
     match request.response_format:
         case "text":

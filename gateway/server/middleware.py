@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import AuthenticationError, GatewayError
+from gateway.errors import AuthenticationError, GatewayError, MethodNotAllowedError, UploadTimeoutError
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
 from gateway.server.body import Body, ClientGoneError
@@ -22,10 +22,15 @@ DISCARD_SECONDS = 10.0
 DISCARD_BYTES = 256 * 1024 * 1024
 """What is read of a body that was refused early, so that its sender gets to see the refusal."""
 
+KEY_SUBPROTOCOL = "openai-insecure-api-key."
+"""OpenAI's word for a WebSocket subprotocol that carries a key."""
+
 
 def error_response(error: GatewayError) -> Response:
     """The error as a JSON answer."""
     headers = {} if error.retry_after is None else {"retry-after": str(max(1, error.retry_after))}
+    if isinstance(error, MethodNotAllowedError) and error.allow is not None:
+        headers["allow"] = error.allow
     return Response(encode(error_body(error)), error.status, headers, "application/json")
 
 
@@ -90,7 +95,8 @@ class _Answer:
         if self.status:
             # The status line is out: all that can be done is to break off, so that the client notices.
             raise error
-        if not self._body_complete:
+        # Who went silent was waited for already.
+        if not self._body_complete and not isinstance(error, UploadTimeoutError):
             await Body(self.receive, pause=DISCARD_SECONDS).discard(DISCARD_BYTES)
         await error_response(error)(self._scope, self.receive, self.send)
 
@@ -106,16 +112,27 @@ class AuthMiddleware:
         """Passes the request on, or refuses it."""
         if (
             self._api_keys
-            and scope["type"] == "http"
+            and scope["type"] in ("http", "websocket")
             and "/v1/" in scope["path"]
-            and scope["method"] != "OPTIONS"
+            and scope.get("method") != "OPTIONS"
         ):
-            scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not key:
+            key = _key(scope)
+            if not key:
                 raise AuthenticationError(
                     "You didn't provide an API key. Send it in an Authorization header: Bearer YOUR_KEY."
                 )
-            given = key.strip().encode()
+            given = key.encode()
             if not any(hmac.compare_digest(given, known) for known in self._api_keys):
                 raise AuthenticationError("Incorrect API key provided.")
         await self._app(scope, receive, send)
+
+
+def _key(scope: Scope) -> str:
+    """The key of the Authorization header, or of the subprotocol: browsers give a WebSocket no headers."""
+    scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return key.strip()
+    for subprotocol in scope.get("subprotocols", ()):
+        if subprotocol.startswith(KEY_SUBPROTOCOL):
+            return str(subprotocol.removeprefix(KEY_SUBPROTOCOL))
+    return ""

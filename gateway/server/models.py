@@ -6,7 +6,7 @@ from starlette.responses import Response
 from gateway.engine.catalog import Catalog
 from gateway.engine.types import Recognizer
 from gateway.protocol.events import encode
-from gateway.protocol.models import model_list
+from gateway.protocol.models import model_list, model_object
 
 
 class Models:
@@ -19,6 +19,18 @@ class Models:
     def __init__(self, catalog: Catalog[Recognizer], *, started: int) -> None:
         self._catalog = catalog
         self._started = started
+
+    async def one(self, request: Request) -> Response:
+        """One model by any of its names.
+
+        Raises:
+            ModelNotFoundError: There is none of that name.
+        """
+        name = request.path_params["model"]
+        own = self._catalog.find(name).name == name
+        return Response(
+            encode(model_object(name, own=own, created=self._started)), media_type="application/json"
+        )
 
     async def list(self, _: Request) -> Response:
         """All names, the models' own first."""

@@ -5,37 +5,60 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Lifespan
 
 from gateway.errors import GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.metrics import Metrics
+from gateway.server.docs import Docs
 from gateway.server.health import Health
 from gateway.server.middleware import AuthMiddleware, RequestMiddleware
 from gateway.server.models import Models
 from gateway.server.transcriptions import Transcriptions
+from gateway.server.transcriptions_ws import TranscriptionsWs
+from gateway.server.websocket import Sessions, WebSocketMiddleware
 
 
-def build_routes(
+def build_routes(  # noqa: PLR0913 - each endpoint once
     *,
     transcriptions: Transcriptions,
+    translations: Transcriptions,
+    transcriptions_ws: TranscriptionsWs,
     models: Models,
     health: Health,
+    docs: Docs,
+    sessions: Sessions,
     metrics: Metrics,
     api_keys: tuple[str, ...],
     lifespan: Lifespan[Starlette],
 ) -> Starlette:
     """The ASGI application."""
+    api = [
+        route
+        # Some providers put a project before the version; it means nothing here. A Mount would take "v1"
+        # itself for a project, and answer 404 where a path has the wrong method.
+        for version in ("/v1", "/{project_id}/v1")
+        for route in (
+            Route(f"{version}/audio/transcriptions", transcriptions, methods=["POST"]),
+            Route(f"{version}/audio/translations", translations, methods=["POST"]),
+            WebSocketRoute(f"{version}/audio/transcriptions", transcriptions_ws),
+            Route(f"{version}/models", models.list),
+            Route(f"{version}/models/{{model:path}}", models.one),
+        )
+    ]
     return Starlette(
         routes=[
-            Route("/v1/audio/transcriptions", transcriptions, methods=["POST"]),
-            Route("/v1/models", models.list),
             Route("/health", health.health),
             Route("/ready", health.ready),
             Route("/metrics", health.metrics),
+            Route("/openapi.json", docs.openapi),
+            Route("/docs", docs.page),
+            Route("/docs/{asset}", docs.asset),
+            *api,
         ],
         middleware=[
             Middleware(RequestMiddleware, metrics=metrics),
+            Middleware(WebSocketMiddleware, sessions=sessions, metrics=metrics),
             Middleware(AuthMiddleware, api_keys=api_keys),
         ],
         exception_handlers={HTTPException: _raise_ours},
@@ -45,9 +68,10 @@ def build_routes(
 
 async def _raise_ours(request: Request, error: Exception) -> Response:
     """Starlette's own refusals, as ours, so that every error leaves in the one envelope."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    status, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (500, None)
     if status == 404:
         raise NotFoundError(f"Unknown request URL: {request.method} {request.url.path}.") from error
     if status == 405:
-        raise MethodNotAllowedError(f"Not allowed: {request.method} {request.url.path}.") from error
+        allow = (headers or {}).get("Allow")
+        raise MethodNotAllowedError(f"Not allowed: {request.method} {request.url.path}.", allow) from error
     raise GatewayError("Internal error.") from error

@@ -6,6 +6,7 @@ import tempfile
 import threading
 from typing import IO, TYPE_CHECKING, Self
 
+import anyio
 import anyio.to_thread
 
 from gateway.errors import GatewayError
@@ -18,11 +19,16 @@ BLOCK_BYTES = 256 * 1024
 
 
 class Spool:
-    """One upload. `write` and `finish` belong to the event loop, readers to threads."""
+    """One upload. `write` and `finish` belong to the event loop, readers to threads.
+
+    Readers see what is on disk: every `BLOCK_BYTES`, or sooner while `keep_flushed` runs.
+    """
 
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `close`
         self._pending = bytearray()
+        self._written = anyio.Event()
+        self._flushing = anyio.Lock()
         self._changed = threading.Condition()
         self._readable = 0
         self._complete = False
@@ -33,7 +39,15 @@ class Spool:
         """Appends ``data``; from time to time a thread puts it on disk."""
         self._pending += data
         self.size += len(data)
+        self._written.set()
         if len(self._pending) >= BLOCK_BYTES:
+            await self._flush()
+
+    async def keep_flushed(self) -> None:
+        """Writes to disk whenever the disk is free, for readers that keep pace. Never returns."""
+        while True:
+            await self._written.wait()
+            self._written = anyio.Event()
             await self._flush()
 
     async def finish(self) -> None:
@@ -89,9 +103,10 @@ class Spool:
             return self._readable
 
     async def _flush(self) -> None:
-        if self._pending:
-            block, self._pending = bytes(self._pending), bytearray()
-            await anyio.to_thread.run_sync(self._append, block)
+        async with self._flushing:
+            if self._pending:
+                block, self._pending = bytes(self._pending), bytearray()
+                await anyio.to_thread.run_sync(self._append, block)
 
     def _append(self, block: bytes) -> None:
         written = 0

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.errors import InvalidRequestError, OverloadedError
+from gateway.errors import InvalidRequestError, MethodNotAllowedError, OverloadedError, UploadTimeoutError
 from gateway.metrics import Metrics
 from gateway.server.body import ClientGoneError
 from gateway.server.middleware import AuthMiddleware, RequestMiddleware
@@ -84,6 +84,31 @@ async def test_overload_says_when_to_come_back() -> None:
 
     assert start["status"] == 429
     assert _headers(start)[b"retry-after"] == b"3"
+
+
+async def test_a_wrong_method_is_told_the_right_ones() -> None:
+    """405 carries ``allow``, as RFC 9110 demands."""
+    start, _ = await _call(_raising(MethodNotAllowedError("No.", "GET, HEAD")), headers=KEY)
+
+    assert start["status"] == 405
+    assert _headers(start)[b"allow"] == b"GET, HEAD"
+
+
+async def test_who_went_silent_is_answered_at_once() -> None:
+    """After a body that stopped nobody waits for the rest of it once more."""
+    sent: list[Message] = []
+
+    async def silent() -> Message:
+        raise AssertionError("asked for more of the body")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/health", "method": "POST", "headers": []}
+    app = RequestMiddleware(_raising(UploadTimeoutError("It stopped.")), metrics=Metrics())
+    await app(scope, silent, send)
+
+    assert [message.get("status") for message in sent] == [408, None]
 
 
 @pytest.mark.filterwarnings("default")

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -77,3 +78,24 @@ async def test_closing_removes_the_file_and_wakes_readers() -> None:
             await anyio.to_thread.run_sync(future.result)
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(descriptor)
+
+
+async def test_a_reader_keeps_pace() -> None:
+    """While `keep_flushed` runs, a reader gets single bytes as they are written, and nothing gets lost."""
+    with Spool() as spool, ThreadPoolExecutor(1) as threads:
+        reader = spool.reader()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(spool.keep_flushed)
+            for byte in b"abc":
+                await spool.write(bytes([byte]))
+                future = threads.submit(reader.read, 10)
+
+                assert await anyio.to_thread.run_sync(future.result) == bytes([byte])
+            rest = threads.submit(reader.readall)
+            for start in range(0, len(CONTENT), 999):
+                await spool.write(CONTENT[start : start + 999])
+                await anyio.lowlevel.checkpoint()
+            await spool.finish()
+
+            assert await anyio.to_thread.run_sync(rest.result) == CONTENT
+            tasks.cancel_scope.cancel()

@@ -1,0 +1,29 @@
+"""How many recordings are transcribed at the same time, over all endpoints."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.errors import OverloadedError
+
+
+class Admission:
+    """Counts what is open and refuses what is too much."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open = 0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Takes a place until the context is left.
+
+        Raises:
+            OverloadedError: There is none.
+        """
+        if self._open >= self._limit:
+            raise OverloadedError("Too many recordings are being transcribed. Please try again soon.")
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1

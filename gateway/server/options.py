@@ -1,0 +1,78 @@
+"""From what a client asked to what the rooms behind are told, within what the model can do."""
+
+from typing import Literal
+
+from gateway.audio.blocks import BlockOptions
+from gateway.audio.chunking import ChunkingOptions
+from gateway.audio.vad import VadOptions
+from gateway.engine.types import Capabilities, DecodeOptions, Recognizer, Task
+from gateway.errors import UnsupportedValueError
+from gateway.protocol.request import ServerVad, TranscriptionRequest
+
+
+def chunking_options(
+    request: TranscriptionRequest, *, max_seconds: float, default: Literal["auto", "block"] = "auto"
+) -> ChunkingOptions:
+    """How the recording is cut; ``default`` says what an unset `chunking_strategy` means."""
+    strategy = request.chunking_strategy
+    if isinstance(strategy, ServerVad):
+        vad = VadOptions(strategy.threshold, strategy.prefix_padding_ms, strategy.silence_duration_ms)
+        return ChunkingOptions(vad=vad, max_seconds=max_seconds)
+    if strategy is None and default == "block":
+        return BlockOptions(max_seconds=max_seconds)
+    return ChunkingOptions(max_seconds=max_seconds)
+
+
+def decode_options(
+    request: TranscriptionRequest, recognizer: Recognizer, *, task: Task, logprobs: bool
+) -> DecodeOptions:
+    """What the engine is asked for.
+
+    Raises:
+        UnsupportedValueError: The model cannot do it; names the parameter and the model.
+        UnavailableError: No worker has loaded the model yet.
+    """
+    able = recognizer.capabilities
+    _check(request, recognizer.name, able, task=task)
+    languages = request.languages
+    language = request.language or (languages[0] if len(languages) == 1 else None)
+    return DecodeOptions(
+        language=language,
+        languages=languages if language is None else (),
+        task=task,
+        prompt=request.prompt,
+        keywords=request.keywords,
+        temperature=request.temperature,
+        seed=request.seed,
+        words=able.words and wants_words(request),
+        logprobs=logprobs,
+    )
+
+
+def wants_words(request: TranscriptionRequest) -> bool:
+    """Subtitles are cut between words, so they want word times too."""
+    return "word" in request.timestamp_granularities or request.response_format in {"srt", "vtt"}
+
+
+def _check(request: TranscriptionRequest, name: str, able: Capabilities, *, task: Task) -> None:
+    for param, languages in {"language": (request.language,), "languages": request.languages}.items():
+        for language in languages:
+            if language is not None and language not in able.languages:
+                known = ", ".join(sorted(able.languages))
+                raise UnsupportedValueError(
+                    f"The model '{name}' does not know the language '{language}'. It knows: {known}.",
+                    param=param,
+                )
+    refusals = {
+        "prompt": (request.prompt is not None and not able.prompt, "takes no prompt"),
+        "keywords": (bool(request.keywords) and not able.keywords, "takes no keywords"),
+        "timestamp_granularities": (
+            "word" in request.timestamp_granularities and not able.words,
+            "gives no word times",
+        ),
+        "include": (request.wants_logprobs and not able.logprobs, "gives no log-probabilities"),
+        "model": (task == "translate" and not able.translate, "cannot translate"),
+    }
+    for param, (is_refused, reason) in refusals.items():
+        if is_refused:
+            raise UnsupportedValueError(f"The model '{name}' {reason}.", param=param)

@@ -1,0 +1,155 @@
+"""WebSocket `/v1/audio/transcriptions`: audio in as it is recorded, the event stream's events out.
+
+The query holds the POST's parameters (`gateway.protocol.websocket`). Binary frames carry the audio; the text
+frame ``{"type":"input_audio.end"}`` ends it. What comes back are text frames: the event stream's objects,
+``[DONE]``, and close code 1000. An error, before the first event or behind it, is a frame with the error's
+envelope, and its close code (`gateway.server.websocket`).
+
+The client is received from all the time, whatever the engine or its own reading does, because a server that
+stops reading reads no pongs either. So its audio goes to a spool, and what it may send is limited.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import anyio
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from gateway.concurrency import open_task_group
+from gateway.errors import (
+    GatewayError,
+    InvalidAudioError,
+    InvalidRequestError,
+    OverloadedError,
+    PayloadTooLargeError,
+    UploadTimeoutError,
+)
+from gateway.pipeline import Transcription, open_transcription
+from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode
+from gateway.protocol.websocket import StreamQuery, check_text, parse_query
+from gateway.server.body import ClientGoneError
+from gateway.server.options import decode_options
+from gateway.server.spool import Spool
+from gateway.server.transcriptions import Limits, Service
+
+PCM16_BYTES = 2
+
+
+class TranscriptionsWs:
+    """The endpoint as an ASGI application. One task receives, one sends."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one connection.
+
+        Raises:
+            GatewayError: What ends it instead of ``[DONE]``; nothing is sent about it here.
+            ClientGoneError: The client left.
+        """
+        query = parse_query(scope["query_string"].decode("latin-1"), strict=self._service.strict)
+        with self._service.admission.place(), Spool() as spool:
+            await self._serve(query, spool, WebSocket(scope, receive, send))
+
+    async def _serve(self, query: StreamQuery, spool: Spool, websocket: WebSocket) -> None:
+        service, request = self._service, query.request
+        recognizer = service.catalog.find(request.model)
+        logprobs = service.streams_logprobs(request)
+        chunking = service.chunking(request)
+        decoding = decode_options(request, recognizer, task="transcribe", logprobs=logprobs)
+        await websocket.accept()
+        async with open_task_group() as tasks:
+            tasks.start_soon(spool.keep_flushed)
+            async with open_transcription(
+                spool.reader(),
+                recognizer,
+                service.resources,
+                chunking=replace(chunking, pcm_rate=query.pcm_rate),
+                decoding=decoding,
+                release=partial(spool.fail, GatewayError("The session has ended.")),
+            ) as transcription:
+                audio = _AudioInput(websocket, spool, service.limits, query.pcm_rate)
+                tasks.start_soon(audio.run, transcription)
+                tasks.start_soon(service.abort_when_stopping, transcription)
+                events = EventRenderer(request, with_logprobs=logprobs)
+                async for known in transcription:
+                    for event in events.render(known):
+                        await self._send(websocket, encode(event))
+                await self._send(websocket, END_OF_STREAM)
+            tasks.cancel_scope.cancel()
+        await websocket.close()
+
+    async def _send(self, websocket: WebSocket, frame: str) -> None:
+        try:
+            with anyio.fail_after(self._service.limits.send_pause):
+                await websocket.send_text(frame)
+        except TimeoutError:
+            raise OverloadedError("The events are not being read.") from None
+
+
+class _AudioInput:
+    """The client's frames: its audio goes to the spool until it says that it ends."""
+
+    def __init__(self, websocket: WebSocket, spool: Spool, limits: Limits, pcm_rate: int | None) -> None:
+        self._websocket = websocket
+        self._spool = spool
+        self._pause = limits.upload_pause
+        self._max_bytes = limits.stream_bytes
+        self._refusal: GatewayError = PayloadTooLargeError(
+            f"Maximum content size limit ({self._max_bytes}) exceeded", param="file"
+        )
+        if pcm_rate is not None:
+            self._max_bytes = round(limits.audio_seconds * pcm_rate) * PCM16_BYTES
+            self._refusal = InvalidAudioError(
+                f"Audio file is too long. Maximum audio length is {limits.audio_seconds:g} seconds.",
+                code="audio_too_long",
+            )
+
+    async def run(self, transcription: Transcription) -> None:
+        """Receives until the client leaves. A mistake of the client ends the transcription.
+
+        Raises:
+            ClientGoneError: The client left.
+        """
+        try:
+            await self._receive_audio()
+            await self._spool.finish()
+            await self._receive_nothing()
+        except GatewayError as error:
+            transcription.abort(error)
+            while True:
+                await self._next()
+
+    async def _receive_audio(self) -> None:
+        while True:
+            try:
+                with anyio.fail_after(self._pause):
+                    message = await self._next()
+            except TimeoutError:
+                raise UploadTimeoutError(
+                    f"The audio stopped: nothing came for {self._pause:g} seconds.", param="file"
+                ) from None
+            text, data = message.get("text"), message.get("bytes")
+            if text is not None:
+                check_text(text)
+                return
+            if data:
+                if self._spool.size + len(data) > self._max_bytes:
+                    raise self._refusal
+                await self._spool.write(data)
+
+    async def _receive_nothing(self) -> None:
+        while True:
+            message = await self._next()
+            if message.get("bytes"):
+                raise InvalidRequestError("Audio came behind the end of the input.")
+            if (text := message.get("text")) is not None:
+                check_text(text)
+
+    async def _next(self) -> Message:
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise ClientGoneError
+        return message

@@ -1,0 +1,124 @@
+"""What every WebSocket has: a request id, a subprotocol, errors as a frame, and a place among the open ones.
+
+A refusal that is known before the handshake is no HTTP status: the handshake is accepted, and one text frame
+with the error's envelope and a close code follow. Browsers show a page nothing of a handshake that failed.
+"""
+
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import anyio
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+
+from gateway.errors import GatewayError, ShuttingDownError
+from gateway.metrics import Metrics
+from gateway.protocol.events import encode, error_body
+from gateway.protocol.websocket import close_code, close_reason
+from gateway.server.body import ClientGoneError
+
+logger = logging.getLogger(__name__)
+
+GOODBYE_SECONDS = 5.0
+"""How long the error's frame may take to get out; the client may be one that reads nothing."""
+
+SUBPROTOCOL = "realtime"
+"""Selected when offered: browsers fail a handshake that selects none of theirs."""
+
+ABNORMAL = 1006
+"""A connection that ended without a close frame of ours."""
+
+
+class Sessions:
+    """Counts the open WebSockets, so that the server's end can wait for theirs."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._ended = anyio.Event()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """A WebSocket is open within the context."""
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+            self._ended.set()
+            self._ended = anyio.Event()
+
+    async def all_ended(self) -> None:
+        """Returns when none is open."""
+        while self._open:
+            await self._ended.wait()
+
+
+class WebSocketMiddleware:
+    """Translates what an endpoint raises into a frame and a close code, and counts."""
+
+    def __init__(self, app: ASGIApp, *, sessions: Sessions, metrics: Metrics) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one connection; never raises for a WebSocket."""
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        session = _Session(scope, send)
+        with self._sessions.one():
+            try:
+                await self._app(scope, receive, session.send)
+            except (ClientGoneError, WebSocketDisconnect):
+                pass
+            except GatewayError as error:
+                if error.status >= 500 and not isinstance(error, ShuttingDownError):
+                    logger.warning("session failed", extra={"request_id": session.id}, exc_info=error)
+                await session.refuse(error)
+            except Exception:
+                logger.exception("internal error", extra={"request_id": session.id})
+                await session.refuse(GatewayError(f"Internal error; request id {session.id}."))
+            finally:
+                endpoint = getattr(scope.get("route"), "path", "unknown")
+                self._metrics.requests.labels(f"ws {endpoint}", str(session.code)).inc()
+
+
+class _Session:
+    """One connection: what was sent so far."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._send = send
+        self._subprotocol = SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
+        self._accepted = False
+        self.id = f"req_{secrets.token_hex(16)}"
+        self.code = ABNORMAL
+
+    async def send(self, message: Message) -> None:
+        """Sends on.
+
+        Raises:
+            ClientGoneError: There is nobody to send to.
+        """
+        if message["type"] == "websocket.accept":
+            message.setdefault("headers", [])
+            MutableHeaders(scope=message)["x-request-id"] = self.id
+            message["subprotocol"] = self._subprotocol
+            self._accepted = True
+        try:
+            await self._send(message)
+        except OSError:
+            raise ClientGoneError from None
+        if message["type"] == "websocket.close":
+            self.code = message.get("code", 1000) if self._accepted else 403
+
+    async def refuse(self, error: GatewayError) -> None:
+        code = close_code(error)
+        with suppress(ClientGoneError), anyio.move_on_after(GOODBYE_SECONDS):
+            if not self._accepted:
+                await self.send({"type": "websocket.accept"})
+            await self.send({"type": "websocket.send", "text": encode(error_body(error))})
+            await self.send({"type": "websocket.close", "code": code, "reason": close_reason(error)})

@@ -1,0 +1,187 @@
+"""One receives, one sends, and neither waits for the other; a client that reads nothing is let go."""
+
+from collections.abc import Awaitable, Callable, Hashable
+
+import anyio
+import anyio.lowlevel
+import pytest
+from starlette.types import Message
+
+from gateway.audio.silero import SileroModel
+from gateway.engine.catalog import Catalog
+from gateway.engine.types import Capabilities, DecodeRequest, Priority, Recognizer
+from gateway.errors import ModelNotFoundError, OverloadedError, UploadTimeoutError
+from gateway.metrics import Metrics
+from gateway.pipeline import Resources
+from gateway.server.admission import Admission
+from gateway.server.body import ClientGoneError
+from gateway.server.transcriptions import Limits, Service
+from gateway.server.transcriptions_ws import TranscriptionsWs
+from gateway.transcript import Hypothesis, Segment, Token
+from tests.audio.sound import int16, load
+from tests.support import Sample
+
+FRAME = 32_000
+END = {"type": "websocket.receive", "text": '{"type":"input_audio.end"}'}
+
+
+class Fake:
+    """Says one word for each chunk."""
+
+    name = "fake"
+    capabilities = Capabilities(frozenset({"en"}))
+
+    async def transcribe(
+        self, request: DecodeRequest, *, stream: Hashable, priority: Priority = Priority.FILE
+    ) -> Hypothesis:
+        """As `Recognizer`."""
+        token = Token(0, " word", b" word", -0.1)
+        return Hypothesis(
+            (Segment(0.0, 1.0, " word", (token,), (), -0.1, 1.0, 0.0, 0.0),), "en", 1.0, prompt_tokens=0
+        )
+
+
+class Client:
+    """Sends its frames, then is silent; what it is sent goes to ``take``."""
+
+    def __init__(self, frames: list[Message], take: Callable[[Message], Awaitable[None]]) -> None:
+        self.messages: list[Message] = [{"type": "websocket.connect"}, *frames]
+        self.send = take
+
+    async def receive(self) -> Message:
+        """The next frame."""
+        if not self.messages:
+            await anyio.sleep_forever()
+        await anyio.lowlevel.checkpoint()
+        return self.messages.pop(0)
+
+
+@pytest.fixture(scope="module")
+def vad() -> SileroModel:
+    """Loaded once."""
+    return SileroModel.load()
+
+
+@pytest.fixture
+def frames(samples: dict[str, Sample]) -> list[Message]:
+    """75 s of samples, a second in each frame, without the end."""
+    pcm = int16(load(samples["en_long"].path)).tobytes()
+    return [
+        {"type": "websocket.receive", "bytes": pcm[start : start + FRAME]}
+        for start in range(0, len(pcm), FRAME)
+    ]
+
+
+def serve(
+    client: Client, vad: SileroModel, *, model: str = "fake", send_pause: float = 10, upload_pause: float = 10
+) -> Awaitable[None]:
+    """The endpoint, at work for this client."""
+    entries: list[Recognizer] = [Fake()]
+    limits = Limits(
+        file_bytes=1,
+        stream_bytes=1 << 20,
+        audio_seconds=100.0,
+        upload_pause=upload_pause,
+        send_pause=send_pause,
+    )
+    service = Service(
+        Catalog(entries),
+        Resources(vad, anyio.CapacityLimiter(1), Metrics()),
+        limits,
+        Admission(1),
+        anyio.Event(),
+    )
+    scope = {
+        "type": "websocket",
+        "query_string": f"model={model}&format=pcm16&sample_rate=16000".encode(),
+        "headers": [],
+        "subprotocols": [],
+    }
+    return TranscriptionsWs(service)(scope, client.receive, client.send)
+
+
+async def test_a_session(vad: SileroModel, frames: list[Message]) -> None:
+    """Accepted, words, the whole, the end, and closed: in this order."""
+    sent: list[Message] = []
+
+    async def take(message: Message) -> None:
+        sent.append(message)
+
+    await serve(Client([*frames, END], take), vad)
+    accept, *texts, close = sent
+
+    assert accept["type"] == "websocket.accept"
+    assert all('"transcript.text.delta"' in message["text"] for message in texts[:-2])
+    assert '"transcript.text.done"' in texts[-2]["text"]
+    assert texts[-1]["text"] == "[DONE]"
+    assert close["type"] == "websocket.close"
+
+
+async def test_a_client_that_reads_nothing(vad: SileroModel, frames: list[Message]) -> None:
+    """Its frames are received all the same, and after a while it is told to come back later."""
+
+    async def take(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            await anyio.sleep_forever()
+
+    client = Client(frames, take)
+    with pytest.raises(OverloadedError):
+        await serve(client, vad, send_pause=0.2)
+
+    assert not client.messages
+
+
+@pytest.mark.parametrize("count", [0, 20])
+async def test_a_silent_client(vad: SileroModel, frames: list[Message], count: int) -> None:
+    """Nothing for too long, from the start or in mid-stream, is an error and no endless wait."""
+
+    async def take(message: Message) -> None:
+        pass
+
+    with pytest.raises(UploadTimeoutError):
+        await serve(Client(frames[:count], take), vad, upload_pause=0.2)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_client_that_leaves(vad: SileroModel, frames: list[Message], *, ended: bool) -> None:
+    """Ends the session, before its end or behind it."""
+    gone: Message = {"type": "websocket.disconnect", "code": 1001}
+
+    async def take(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            await anyio.sleep_forever()
+
+    with pytest.raises(ClientGoneError):
+        await serve(Client([*frames, *([END] if ended else []), gone], take), vad)
+
+
+async def test_a_refusal_before_the_handshake_sends_nothing(vad: SileroModel) -> None:
+    """What is said about it is said in one place, for all WebSockets."""
+    sent: list[Message] = []
+
+    async def take(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(ModelNotFoundError):
+        await serve(Client([], take), vad, model="nope")
+
+    assert sent == []
+
+
+async def test_cancelling_ends_it(vad: SileroModel, frames: list[Message]) -> None:
+    """The server may cancel a session while its decoder waits for more: nothing hangs."""
+    words = anyio.Event()
+
+    async def take(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            words.set()
+
+    async def session() -> None:
+        await serve(Client(frames, take), vad)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(session)
+        await words.wait()
+        tasks.cancel_scope.cancel()
+
+    assert tasks.cancel_scope.cancelled_caught

@@ -1,0 +1,231 @@
+"""Whatever an endpoint raises becomes one frame and a close code, and nothing is sent to who is gone."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+from prometheus_client import generate_latest
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from gateway.errors import AuthenticationError, GatewayError, InvalidAudioError, OverloadedError
+from gateway.metrics import Metrics
+from gateway.server.body import ClientGoneError
+from gateway.server.middleware import AuthMiddleware
+from gateway.server.websocket import Sessions, WebSocketMiddleware
+
+Endpoint = Callable[[WebSocket], Awaitable[None]]
+
+
+class Connection:
+    """The server's side of one WebSocket, without a server."""
+
+    def __init__(self, endpoint: Endpoint, *, keys: tuple[str, ...] = ()) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await endpoint(WebSocket(scope, receive, send))
+
+        self.sent: list[Message] = []
+        self.metrics = Metrics()
+        self.sessions = Sessions()
+        self.gone = False
+        self.is_full = False
+        self.app = WebSocketMiddleware(
+            AuthMiddleware(app, api_keys=keys), sessions=self.sessions, metrics=self.metrics
+        )
+
+    async def __call__(
+        self, *, headers: dict[str, str] | None = None, subprotocols: tuple[str, ...] = ()
+    ) -> None:
+        """Serves the connection to its end."""
+        scope = {
+            "type": "websocket",
+            "path": "/v1/x",
+            "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
+            "subprotocols": list(subprotocols),
+        }
+        await self.app(scope, self.receive, self.send)
+
+    async def receive(self) -> Message:
+        """The client opens the connection."""
+        return {"type": "websocket.connect"}
+
+    async def send(self, message: Message) -> None:
+        """Keeps what is sent; or nobody takes it."""
+        if self.is_full:
+            await anyio.sleep_forever()
+        if self.gone:
+            raise OSError
+        self.sent.append(message)
+
+    @property
+    def types(self) -> list[str]:
+        """Of the messages that were sent."""
+        return [message["type"].removeprefix("websocket.") for message in self.sent]
+
+
+def raising(error: Exception, *, accepted: bool) -> Endpoint:
+    """An endpoint that fails."""
+
+    async def endpoint(websocket: WebSocket) -> None:
+        if accepted:
+            await websocket.accept()
+        raise error
+
+    return endpoint
+
+
+async def fine(websocket: WebSocket) -> None:
+    """An endpoint that says one word."""
+    await websocket.accept()
+    await websocket.send_text("hello")
+    await websocket.close()
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(OverloadedError("Full."), 1013), (InvalidAudioError("No."), 1007), (GatewayError("Oh."), 1011)],
+)
+async def test_an_error_is_a_frame_and_a_code(error: GatewayError, code: int, *, accepted: bool) -> None:
+    """Before the handshake and behind it; the reason says the same for those who see only that."""
+    connection = Connection(raising(error, accepted=accepted))
+    await connection()
+    accept, frame, close = connection.sent
+
+    assert connection.types == ["accept", "send", "close"]
+    assert dict(accept["headers"])[b"x-request-id"].startswith(b"req_")
+    assert json.loads(frame["text"]) == {
+        "error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    }
+    assert (close["code"], close["reason"]) == (code, error.message)
+    assert f'status="{code}"'.encode() in generate_latest(connection.metrics.registry)
+
+
+async def test_unknown_exceptions_are_internal_errors() -> None:
+    """Their text is for the log; the client gets the request id of the handshake."""
+    connection = Connection(raising(RuntimeError("/secret/path"), accepted=True))
+    await connection()
+    accept, frame, close = connection.sent
+
+    assert "secret" not in frame["text"] + close["reason"]
+    assert dict(accept["headers"])[b"x-request-id"].decode() in frame["text"]
+    assert close["code"] == 1011
+
+
+@pytest.mark.parametrize("error", [ClientGoneError(), GatewayError("x"), RuntimeError("x")])
+async def test_nobody_is_answered_who_left(error: Exception) -> None:
+    """A connection that is gone is no error of ours, whatever else went wrong."""
+
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+        connection.gone = True
+        if isinstance(error, ClientGoneError):
+            await websocket.send_text("into the void")
+        raise error
+
+    connection = Connection(endpoint)
+    await connection()
+
+    assert connection.types == ["accept"]
+
+
+async def test_one_who_reads_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The goodbye to a full connection takes its time and no longer."""
+    monkeypatch.setattr("gateway.server.websocket.GOODBYE_SECONDS", 0.01)
+
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+        connection.is_full = True
+        raise OverloadedError("Full.")
+
+    connection = Connection(endpoint)
+    await connection()
+
+    assert connection.types == ["accept"]
+
+
+@pytest.mark.parametrize(
+    ("offered", "selected"),
+    [
+        ((), None),
+        (("chat",), None),
+        (("realtime",), "realtime"),
+        (("openai-insecure-api-key.k", "realtime"), "realtime"),
+    ],
+)
+async def test_subprotocols(offered: tuple[str, ...], selected: str | None) -> None:
+    """The one that OpenAI's clients offer is selected, and never the one with the key."""
+    connection = Connection(fine)
+    await connection(subprotocols=offered)
+
+    assert connection.sent[0]["subprotocol"] == selected
+    assert connection.types == ["accept", "send", "close"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "subprotocols", "is_let_in"),
+    [
+        ({"authorization": "Bearer k1"}, (), True),
+        ({}, ("realtime", "openai-insecure-api-key.k1"), True),
+        ({"authorization": "Basic abc"}, ("openai-insecure-api-key.k1",), True),
+        ({}, ("realtime",), False),
+        ({}, ("openai-insecure-api-key.",), False),
+        ({}, ("openai-insecure-api-key.wrong",), False),
+        ({"authorization": "Bearer wrong"}, ("openai-insecure-api-key.k1",), False),
+    ],
+)
+async def test_keys(headers: dict[str, str], subprotocols: tuple[str, ...], *, is_let_in: bool) -> None:
+    """The header, or where there is none the subprotocol of those who can set no header."""
+    connection = Connection(fine, keys=("k1", "k2"))
+    await connection(headers=headers, subprotocols=subprotocols)
+    frame, close = connection.sent[1:]
+
+    assert (frame["text"] == "hello") == is_let_in
+    assert close["code"] == (1000 if is_let_in else 1008)
+    if not is_let_in:
+        assert json.loads(frame["text"])["error"]["code"] == AuthenticationError.default_code
+
+
+async def test_the_end_waits_for_all() -> None:
+    """Who waits for the end of the sessions is woken by the last one."""
+    release = anyio.Event()
+
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await release.wait()
+
+    connection = Connection(endpoint)
+    order: list[str] = []
+
+    async def wait() -> None:
+        await connection.sessions.all_ended()
+        order.append("ended")
+
+    await connection.sessions.all_ended()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection)
+        tasks.start_soon(connection)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        order.append("released")
+        release.set()
+
+    assert order == ["released", "ended"]
+
+
+async def test_http_passes() -> None:
+    """Other scopes are others' business."""
+    seen: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    connection = Connection(fine)
+    await WebSocketMiddleware(app, sessions=Sessions(), metrics=Metrics())(
+        {"type": "http"}, connection.receive, connection.send
+    )
+
+    assert seen == ["http"]
