@@ -12,7 +12,8 @@ LOSSY = {"amr", "wav_8k_mulaw"}
 """Telephone codecs: the miniature's margins are too thin for an exact text."""
 
 
-def _samples(sample: Sample) -> Samples:
+def decoded(sample: Sample) -> Samples:
+    """The recording, at 16 kHz."""
     with sample.path.open("rb") as file:
         return np.concatenate(list(decode(file, max_seconds=100)))
 
@@ -28,7 +29,7 @@ def _samples(sample: Sample) -> Samples:
 )
 def test_containers(server: LiveServer, samples: dict[str, Sample], name: str, video: str | None) -> None:
     """The words are those of the original; the file's name is a lie and does not matter."""
-    audio = encode(_samples(samples["en_numbers"]), ENCODINGS[name], video=video)
+    audio = encode(decoded(samples["en_numbers"]), ENCODINGS[name], video=video)
     answer = server.openai.audio.transcriptions.create(file=("lie.txt", audio), model="whisper-1")
 
     assert answer.text == samples["en_numbers"].text
@@ -39,7 +40,7 @@ def test_a_quiet_recording_reads_like_a_loud_one(
     server: LiveServer, samples: dict[str, Sample], name: str
 ) -> None:
     """At -40 dBFS the transcript is that of -14 dBFS."""
-    original = _samples(samples[name])
+    original = decoded(samples[name])
     loudness = 20 * np.log10(np.sqrt(np.mean(original.astype(np.float64) ** 2)))
     texts = []
     for dbfs in (-40, -14):

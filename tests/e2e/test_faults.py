@@ -1,0 +1,79 @@
+"""Workers that are killed while they decode cost time, and nothing else: no word, no request, no stream."""
+
+import os
+import random
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.engine.whisper import WhisperSpec
+from tests.support import LiveServer, Sample, live_server
+
+KILLS = 30
+CLIENTS = 4
+
+
+def _workers() -> list[int]:
+    """The worker processes of this process' servers."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        children = task / "children"
+        found += [int(pid) for pid in children.read_text().split()]
+    return [pid for pid in found if b"gateway.engine.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def _transcribe(server: LiveServer, sample: Sample) -> str:
+    """One streamed transcript, checked as a client would see it."""
+    events = list(
+        server.openai.with_options(timeout=300).audio.transcriptions.create(
+            file=sample.path, model="whisper-1", stream=True, include=["logprobs"]
+        )
+    )
+    done = events[-1]
+    assert done.type == "transcript.text.done"
+    assert "".join(event.delta for event in events if event.type == "transcript.text.delta") == done.text
+    return done.text
+
+
+def _kill_workers(server: LiveServer, enough: threading.Event) -> None:
+    """Kills a worker at a random moment after it became ready, again and again."""
+    dice = random.Random(0)
+    pause = threading.Event()
+    for _ in range(KILLS):
+        while httpx.get(f"{server.url}/ready").status_code != 200 or not _workers():
+            pause.wait(0.02)
+        pause.wait(dice.uniform(0, 0.4))
+        try:
+            os.kill(dice.choice(_workers()), signal.SIGKILL)
+        except (ProcessLookupError, IndexError):
+            continue
+    enough.set()
+
+
+@pytest.mark.timeout(300)
+def test_killed_workers_cost_no_word(mini_whisper: WhisperSpec, samples: dict[str, Sample]) -> None:
+    """Thirty kills during concurrent streams: every transcript is that of an undisturbed server."""
+    names = ["en_long", "en_heldout_voice", "de_zahlen", "en_dialogue"]
+    with live_server([mini_whisper], workers=2) as server:
+        undisturbed = {name: _transcribe(server, samples[name]) for name in names}
+        enough = threading.Event()
+
+        def client(name: str) -> set[str]:
+            texts = {_transcribe(server, samples[name])}
+            while not enough.is_set():
+                texts.add(_transcribe(server, samples[name]))
+            return texts
+
+        with ThreadPoolExecutor(CLIENTS + 1) as threads:
+            killer = threads.submit(_kill_workers, server, enough)
+            results = {name: threads.submit(client, name) for name in names}
+            killer.result()
+            heard = {name: result.result() for name, result in results.items()}
+
+    assert heard == {name: {text} for name, text in undisturbed.items()}
+    assert not _workers()
