@@ -17,8 +17,6 @@ FROM python:3.12-slim
 ENV HF_HOME=/var/cache/huggingface \
     PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    # CTranslate2 does not look for the CUDA libraries in their wheels by itself.
-    LD_LIBRARY_PATH=/opt/venv/lib/python3.12/site-packages/nvidia/cublas/lib:/opt/venv/lib/python3.12/site-packages/nvidia/cudnn/lib \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 # A numeric user, so that Kubernetes can check runAsNonRoot; the volume is created with its owner.
 RUN useradd --uid 10001 --create-home gateway && install -d -o 10001 -g 10001 "$HF_HOME"

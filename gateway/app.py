@@ -2,11 +2,12 @@
 
 import logging
 import logging.config
-import os
 import signal
+import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import FrameType
 
 import anyio
@@ -15,21 +16,22 @@ from sse_starlette.sse import AppStatus
 from starlette.applications import Starlette
 
 from gateway import __version__
-from gateway.audio.silero import SileroModel
 from gateway.config import Settings
-from gateway.engine.batcher import Batcher, BatcherOptions
 from gateway.engine.catalog import Catalog
-from gateway.engine.hub import Hub, ModelUnavailableError
-from gateway.engine.models import WhisperOptions, default_spec, resolve
-from gateway.engine.replica import ReplicaOptions
-from gateway.engine.types import EngineSpec, Recognizer
+from gateway.engine.hub import ModelUnavailableError
+from gateway.engine.served import ServedModel
+from gateway.engine.shelf import Shelf
 from gateway.metrics import Metrics
-from gateway.pipeline import ROWS_AHEAD, Resources
 from gateway.protocol.names import ALIASES
+from gateway.runtime import ModelPlan, load_resources, make_batcher, plan_models
+from gateway.server.admission import Admission
+from gateway.server.docs import Docs
 from gateway.server.health import Health
 from gateway.server.models import Models
 from gateway.server.routes import build_routes
-from gateway.server.transcriptions import Limits, Transcriptions
+from gateway.server.transcriptions import Limits, Service, Transcriptions
+from gateway.server.transcriptions_ws import TranscriptionsWs
+from gateway.server.websocket import Sessions
 
 logger = logging.getLogger(__name__)
 
@@ -46,49 +48,78 @@ class Gateway:
 
     Attributes:
         app: The ASGI application; its lifespan starts and stops the workers.
+        failure: Why the start failed, if it did; ``on_failure`` is called when it does.
     """
 
-    def __init__(self, settings: Settings, specs: Sequence[EngineSpec]) -> None:
+    def __init__(self, settings: Settings, plans: Sequence[ModelPlan]) -> None:
         self._settings = settings
+        self.failure: str | None = None
+        self.on_failure: Callable[[], None] = lambda: None
         self._metrics = Metrics()
         self._leaving = anyio.Event()
         self._stopping = anyio.Event()
-        options = BatcherOptions(
-            max_rows=settings.max_streams * (ROWS_AHEAD + 2),
-            replica=ReplicaOptions(row_seconds=settings.row_timeout),
-        )
-        environment = _thread_environment(settings, models=len(specs))
-        self.batchers = [
-            Batcher(spec, self._metrics, options, environments=[environment] * settings.workers)
-            for spec in specs
+        self._sessions = Sessions()
+        shelf = Shelf(settings.memory_budget)
+        self.models = [
+            ServedModel(
+                plan.name,
+                plan.find,
+                partial(make_batcher, settings=settings, metrics=self._metrics, models=len(plans)),
+                shelf,
+                policy=plan.policy,
+                defaults=plan.defaults,
+                progress=plan.progress,
+                on_failure=self._fail,
+            )
+            for plan in plans
         ]
-        catalog: Catalog[Recognizer] = Catalog(self.batchers, ALIASES)
-        vad = SileroModel.load()
-        resources = Resources(vad, anyio.CapacityLimiter(os.cpu_count() or 2), self._metrics)
+        given = {alias: plan.name for plan in plans for alias in plan.aliases}
+        catalog = Catalog(self.models, ALIASES, given)
+        resources = load_resources(self._metrics)
+        service = Service(
+            catalog,
+            resources,
+            _limits(settings),
+            Admission(settings.max_streams),
+            self._stopping,
+            default_chunking=settings.default_chunking,
+            always_logprobs=settings.logprobs == "always",
+            strict=settings.strict_openai,
+        )
         self.app = build_routes(
-            transcriptions=Transcriptions(
-                catalog,
-                resources,
-                _limits(settings),
-                stopping=self._stopping,
-                always_logprobs=settings.logprobs == "always",
-            ),
+            transcriptions=Transcriptions(service, task="transcribe"),
+            translations=Transcriptions(service, task="translate"),
+            transcriptions_ws=TranscriptionsWs(service),
             models=Models(catalog, started=int(time.time())),
-            health=Health(self.batchers, vad=vad.source, version=__version__, metrics=self._metrics),
+            health=Health(self.models, vad=resources.vad.source, version=__version__, metrics=self._metrics),
+            docs=Docs(version=__version__, secured=bool(settings.api_keys)),
+            sessions=self._sessions,
             metrics=self._metrics,
             api_keys=settings.api_keys,
             lifespan=self._lifespan,
         )
 
     def leave(self) -> None:
-        """Begins the end: running requests get the grace period, then an error."""
+        """Begins the end: running requests get the grace period, then an error; a second call is for now."""
+        if self._leaving.is_set():
+            self._stopping.set()
         self._leaving.set()
+
+    def _fail(self, reason: str) -> None:
+        """A model that must be there from the start cannot be: it stops the start."""
+        self.failure = self.failure or reason
+        self.on_failure()
+
+    async def sessions_ended(self) -> None:
+        """Returns when the WebSockets are gone, or have had their time."""
+        with anyio.move_on_after(self._settings.shutdown_grace + UVICORN_MARGIN_SECONDS):
+            await self._sessions.all_ended()
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
-            for batcher in self.batchers:
-                tasks.start_soon(batcher.run)
+            for model in self.models:
+                tasks.start_soon(model.run)
             tasks.start_soon(self._stop_after_grace)
             yield
             tasks.cancel_scope.cancel()
@@ -114,11 +145,23 @@ class Server(uvicorn.Server):
             )
         )
         self._gateway = gateway
+        gateway.on_failure = self._give_up
+
+    def _give_up(self) -> None:
+        self._gateway.leave()
+        self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM and Ctrl-C; a second one ends at once."""
         self._gateway.leave()
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn's own, behind the end of the WebSockets, which it would close at once."""
+        for server in self.servers:
+            server.close()
+        await self._gateway.sessions_ended()
+        await super().shutdown(sockets)
 
 
 def run(settings: Settings) -> None:
@@ -131,56 +174,45 @@ def run(settings: Settings) -> None:
     # Event streams end by our own grace period: sse-starlette would cut them at the first signal.
     AppStatus.enable_automatic_graceful_drain = False
     try:
-        specs = find_specs(settings)
+        plans = plan_models(settings)
     except ModelUnavailableError as error:
         raise StartError(str(error)) from None
-    for spec in specs:
-        logger.info("serving model %s", spec.name)
-    server = Server(Gateway(settings, specs), settings)
+    for plan in plans:
+        logger.info("serving model %s", plan.name)
+    try:
+        gateway = Gateway(settings, plans)
+    except ValueError as error:
+        raise StartError(str(error)) from None
+    server = Server(gateway, settings)
     # Uvicorn raises the signals that ended it once more when it is done; that end was clean.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     server.run()
+    if gateway.failure is not None:
+        raise StartError(gateway.failure)
     if not server.started:
         raise StartError(f"cannot listen on {settings.host}:{settings.port}")
-
-
-def find_specs(settings: Settings) -> list[EngineSpec]:
-    """The engines of the settings' models, fetched where need be.
-
-    Raises:
-        ModelUnavailableError: One of them cannot be had.
-    """
-    options = WhisperOptions(
-        device=settings.device,
-        compute_type=settings.compute_type,
-        cpu_threads=_threads(settings, models=max(1, len(settings.model))),
-        max_batch=settings.max_batch,
-        beam_size=settings.beam_size,
-    )
-    hub = Hub()
-    if not settings.model:
-        return [default_spec(options, hub)]
-    return [resolve(model, options, hub) for model in settings.model]
-
-
-def _threads(settings: Settings, *, models: int) -> int:
-    """Threads of one worker: the cores, shared among all workers."""
-    return settings.cpu_threads or max(1, (os.cpu_count() or 1) // (settings.workers * models))
-
-
-def _thread_environment(settings: Settings, *, models: int) -> dict[str, str]:
-    return {"OMP_NUM_THREADS": str(_threads(settings, models=models)), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _limits(settings: Settings) -> Limits:
     return Limits(
         file_bytes=settings.max_upload_bytes,
+        stream_bytes=settings.max_stream_bytes,
         audio_seconds=settings.max_audio_seconds,
         upload_pause=settings.upload_timeout,
         send_pause=settings.send_timeout,
-        streams=settings.max_streams,
     )
+
+
+class _WithoutQuery(logging.Filter):
+    """Uvicorn logs a WebSocket's query, where a prompt may stand, and a prompt is the user's own."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.msg, str) and '"WebSocket %s"' in record.msg and isinstance(record.args, tuple):
+            record.args = tuple(
+                value.partition("?")[0] if isinstance(value, str) else value for value in record.args
+            )
+        return True
 
 
 def _configure_logging(level: str) -> None:
@@ -189,7 +221,14 @@ def _configure_logging(level: str) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "filters": {"without_query": {"()": _WithoutQuery}},
+            "handlers": {
+                "stderr": {
+                    "class": "logging.StreamHandler",
+                    "formatter": "line",
+                    "filters": ["without_query"],
+                }
+            },
             "root": {"level": level.upper(), "handlers": ["stderr"]},
             # Per-request lines of HTTP clients and of the stream encoder would repeat what we log.
             "loggers": {

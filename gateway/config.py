@@ -1,9 +1,17 @@
 """Settings from environment and flags: read once, frozen, passed in. Nothing else reads the environment."""
 
+import os
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 
 def _split(value: Any) -> Any:
@@ -14,6 +22,26 @@ def _split(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class ModelSettings(BaseModel):
+    """One served model and what is special about it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(
+        min_length=1, description="A name, hub id or local folder, as GATEWAY_MODEL has them."
+    )
+    name: str | None = Field(default=None, min_length=1, description="Its name here, where not the source's.")
+    aliases: tuple[str, ...] = Field(default=(), description="Further names it answers to.")
+    pinned: bool | None = Field(
+        default=None, description="Loaded from the start and never unloaded; unset: the first model is."
+    )
+    beam_size: int | None = Field(
+        default=None, ge=1, le=16, description="Its beam, where not GATEWAY_BEAM_SIZE."
+    )
+    language: str | None = Field(default=None, description="Spoken where a request does not say.")
+    prompt: str | None = Field(default=None, description="Used where a request has none.")
 
 
 class Settings(BaseSettings):
@@ -28,12 +56,34 @@ class Settings(BaseSettings):
         description="Models to serve: names, hub ids or local folders, the first one answering to OpenAI's "
         "names; none takes the best that is at hand.",
     )
+    models: tuple[ModelSettings, ...] = Field(
+        (), description="Models with settings of their own, as JSON, or as [[models]] in the settings file."
+    )
+    idle_seconds: float = Field(
+        0.0, ge=0, description="Unloads models that are not pinned after so long without a request; 0 never."
+    )
+    memory_budget: int = Field(
+        0, ge=0, description="Bytes that loaded models may take together, the least used going first; 0: any."
+    )
+    load_wait: float = Field(
+        30.0,
+        ge=0,
+        description="Seconds a request waits for its model to be loaded before it is told to retry.",
+    )
+    config: Path | None = Field(None, description="A TOML file with any of these settings, in lower case.")
     api_keys: Names = Field((), description="Accepted API keys; none accepts everybody.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where Whisper runs.")
     compute_type: str = Field(
         "auto", description="CTranslate2's number format; auto: int8 on a CPU, float16 on CUDA."
     )
-    workers: int = Field(1, ge=1, le=64, description="Worker processes for each model.")
+    devices: Names = Field(
+        (),
+        description="Where each model's workers run, cuda:0,cuda:1 or cpu,cpu; none is the one that "
+        "GATEWAY_DEVICE means.",
+    )
+    workers: int = Field(
+        1, ge=1, le=64, description="Worker processes for each model on each of its devices."
+    )
     cpu_threads: int = Field(
         0, ge=0, description="Threads of a worker; 0 shares the cores among the workers."
     )
@@ -50,7 +100,13 @@ class Settings(BaseSettings):
     logprobs: Literal["asked", "always"] = Field(
         "asked", description="always: log-probabilities in every delta, also when include[] did not ask."
     )
+    strict_openai: bool = Field(
+        default=False, description="Refuse what OpenAI's own models refuse, for those who test against them."
+    )
     max_upload_bytes: int = Field(25 * 1024 * 1024, ge=1, description="Largest accepted file.")
+    max_stream_bytes: int = Field(
+        256 * 1024 * 1024, ge=1, description="Most bytes of a container that a WebSocket may send."
+    )
     max_audio_seconds: float = Field(4 * 3600, gt=0, description="Longest accepted recording, as decoded.")
     upload_timeout: float = Field(
         60.0, gt=0, description="Seconds a client may pause while sending its body."
@@ -63,3 +119,19 @@ class Settings(BaseSettings):
         5.0, ge=0, description="Seconds that running requests get after SIGTERM or Ctrl-C."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags before the environment before the file."""
+        del dotenv_settings, file_secret_settings
+        file = init_settings().get("config") or os.environ.get("GATEWAY_CONFIG")
+        if not file:
+            return init_settings, env_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=Path(file))

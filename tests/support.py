@@ -5,6 +5,7 @@ import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from openai import OpenAI
 
 from gateway.app import Gateway, Server
 from gateway.config import Settings
+from gateway.engine.served import ModelPolicy
 from gateway.engine.types import EngineSpec
+from gateway.runtime import ModelPlan
 
 TESTS = Path(__file__).parent
 MODEL = TESTS / "mini-whisper" / "model"
@@ -53,20 +56,26 @@ class LiveServer:
 
 @contextmanager
 def live_server(
-    specs: Sequence[EngineSpec], *, wait_for: Collection[str] | None = None, **settings: Any
+    specs: Sequence[EngineSpec], *, unpinned: Collection[str] = (), **settings: Any
 ) -> Iterator[LiveServer]:
-    """Serves ``specs`` until the context is left; inside it all workers (of ``wait_for``) are ready."""
+    """Serves ``specs`` until the context is left; inside it all models but the ``unpinned`` are loaded."""
     chosen = Settings(port=0, log_level="warning", **settings)
-    gateway = Gateway(chosen, specs)
+    plans = [
+        ModelPlan(
+            spec.name,
+            partial(_itself, spec),
+            ModelPolicy(pinned=spec.name not in unpinned, wait_seconds=60),
+        )
+        for spec in specs
+    ]
+    gateway = Gateway(chosen, plans)
     server = Server(gateway, chosen)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
         deadline = threading.Event()
         for _ in range(int(START_SECONDS * 100)):
-            if server.started and all(
-                batcher.ready for batcher in gateway.batchers if wait_for is None or batcher.name in wait_for
-            ):
+            if server.started and all(model.ready for model in gateway.models):
                 break
             deadline.wait(0.01)
         else:
@@ -76,6 +85,10 @@ def live_server(
         gateway.leave()
         server.should_exit = True
         thread.join()
+
+
+def _itself(spec: EngineSpec) -> EngineSpec:
+    return spec
 
 
 def load_samples() -> dict[str, Sample]:

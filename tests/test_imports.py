@@ -43,7 +43,8 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 
 EVERY_ROOM = (
-    "errors metrics concurrency transcript audio engine diarization protocol pipeline server config app cli"
+    "errors metrics concurrency transcript audio engine diarization protocol cutting pipeline server "
+    "config runtime app cli"
 )
 
 TABLE = {
@@ -63,19 +64,21 @@ TABLE = {
     "protocol": room(
         "errors transcript", "pydantic pydantic_core"
     ),  # pydantic_core holds pydantic's own error types
-    "pipeline": room("errors metrics concurrency transcript audio engine diarization", "anyio"),
+    "cutting": room("metrics audio", "anyio"),
+    "pipeline": room("errors metrics concurrency transcript audio engine diarization cutting", "anyio"),
     "server": room(
         # Of the rooms behind the main flow only what a request's options and a model's state are made of.
         "protocol pipeline transcript errors metrics concurrency "
-        "audio.chunking audio.vad engine.types engine.catalog engine.supervisor",
+        "audio.blocks audio.chunking audio.vad engine.types engine.catalog engine.served",
         # python-multipart is driven directly: Starlette's form parser caps text parts.
         "starlette sse_starlette python_multipart prometheus_client anyio",
     ),
     "config": room(
         "errors transcript audio engine diarization protocol pipeline server", "pydantic pydantic_settings"
     ),
+    "runtime": room("errors metrics audio engine pipeline config", "anyio"),
     "app": room(EVERY_ROOM, "anyio starlette sse_starlette uvicorn"),
-    "cli": room(EVERY_ROOM, "typer", deferred="anyio pydantic rich"),
+    "cli": room(EVERY_ROOM, "anyio pydantic rich typer"),
     "__main__": room("cli"),
 }
 

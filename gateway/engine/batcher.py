@@ -39,6 +39,9 @@ logger = logging.getLogger(__name__)
 LONELY_DEATHS = 3
 """A row that was alone in a worker at so many deaths is to blame; fewer may be chance."""
 
+LONELY_KILLS = 9
+"""The same where the worker was killed from outside, which is chance, or memory that the row ate."""
+
 NOT_SERVED = "The model cannot be served at the moment."
 SHUTTING_DOWN = "The server is shutting down."
 ROW_FAILED = "A part of the recording could not be transcribed."
@@ -67,6 +70,7 @@ class _Pending(Row):
     settled: anyio.Event = field(default_factory=anyio.Event, init=False)
     outcome: Hypothesis | Exception | None = field(default=None, init=False)
     deaths: int = field(default=0, init=False)
+    kills: int = field(default=0, init=False)
 
     def settle(self, outcome: Hypothesis | Exception) -> None:
         """Answers the caller; a second answer is ignored."""
@@ -229,9 +233,9 @@ class Batcher:
                 held = [row for row in parts.popleft() if row.outcome is None]
                 if held:
                     parts.extend(await self._call(replica, held))
-        except WorkerError:
+        except WorkerError as error:
             if len(held) == 1:
-                self._count_death(held[0])
+                self._count_death(held[0], error)
             raise
         finally:
             # None are left unless something was raised: a lost worker, or the end of `run`.
@@ -261,10 +265,13 @@ class Batcher:
                 row.settle(result)
         return []
 
-    def _count_death(self, row: _Pending) -> None:
-        row.deaths += 1
-        if row.deaths >= LONELY_DEATHS:
-            logger.error("row given up: %d workers were lost with it alone", row.deaths)
+    def _count_death(self, row: _Pending, error: WorkerError) -> None:
+        if isinstance(error, WorkerDiedError) and error.was_killed:
+            row.kills += 1
+        else:
+            row.deaths += 1
+        if row.deaths >= LONELY_DEATHS or row.kills >= LONELY_KILLS:
+            logger.error("row given up: %d workers were lost with it alone", row.deaths + row.kills)
             row.settle(EngineFailedError(ROW_FAILED))
 
     @property

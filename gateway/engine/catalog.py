@@ -1,6 +1,6 @@
 """The served models by every name clients ask for: their own, and OpenAI's, which the first one answers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from gateway.errors import ModelNotFoundError
@@ -20,11 +20,17 @@ Entry = TypeVar("Entry", bound=Named)
 class Catalog(Generic[Entry]):
     """Served models in their order. A model's own name goes before an alias that reads the same.
 
+    Args:
+        aliases: Names that the first model answers to.
+        given: Further names, each with the model's own; they go before ``aliases``.
+
     Raises:
         ValueError: There is no entry, or two share a name.
     """
 
-    def __init__(self, entries: Iterable[Entry], aliases: Sequence[str] = ()) -> None:
+    def __init__(
+        self, entries: Iterable[Entry], aliases: Sequence[str] = (), given: Mapping[str, str] | None = None
+    ) -> None:
         self.entries = tuple(entries)
         if not self.entries:
             raise ValueError("no model to serve")
@@ -32,9 +38,11 @@ class Catalog(Generic[Entry]):
         twice = sorted({name for name in own if own.count(name) > 1})
         if twice:
             raise ValueError(f"two models are called {', '.join(twice)}")
+        named = dict(zip(own, self.entries, strict=True))
+        given = given or {}
         self._by_name = dict.fromkeys(aliases, self.entries[0])
-        self._by_name.update(zip(own, self.entries, strict=True))
-        self._names = tuple(dict.fromkeys([*own, *aliases]))
+        self._by_name |= {alias: named[name] for alias, name in given.items()} | named
+        self._names = tuple(dict.fromkeys([*own, *given, *aliases]))
 
     def names(self) -> tuple[str, ...]:
         """Returns every name that `find` knows, the models' own first."""

@@ -5,11 +5,14 @@ Endpoint, offline mode, cache folder, key and proxies are the hub client's own: 
 """
 
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from gateway.engine.weights import fetch_weights
 
 WHISPER_REPOS = {
     "tiny.en": "Systran/faster-whisper-tiny.en",
@@ -35,7 +38,7 @@ WHISPER_REPOS = {
 """faster-whisper's names (`faster_whisper.utils._MODELS`, 1.2.1). A copy, for importing them would load PyAV,
 ONNX Runtime and CTranslate2 into the parent (0.5 s); a test compares the two."""
 
-_FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
+MODEL_FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
 """What faster-whisper's own `download_model` fetches."""
 
 _REMEDY = (
@@ -64,9 +67,13 @@ class Hub:
     cache_dir: Path | None = None
     answer_within: float = 5.0
 
+    def root(self, repo: str) -> Path:
+        """Where the cache keeps ``repo``; it may not exist yet."""
+        return self.cache / f"models--{repo.replace('/', '--')}"
+
     def snapshots(self, repo: str) -> list[Path]:
         """Returns the cached snapshots of ``repo``, the one that ``main`` means first, whole or not."""
-        root = self._cache / f"models--{repo.replace('/', '--')}"
+        root = self.root(repo)
         main = root / "refs" / "main"
         current = main.read_text().strip() if main.is_file() else ""
         return sorted(
@@ -81,20 +88,16 @@ class Hub:
             ModelUnavailableError: Offline, no answer in time, unknown, no CTranslate2 model, or broken off.
         """
         # 0.3 s that a start without the hub need not wait.
-        from huggingface_hub import constants, snapshot_download  # noqa: PLC0415
+        from huggingface_hub import snapshot_download  # noqa: PLC0415
+        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # loaded lazily, documented  # noqa: PLC0415
 
-        absent = f"Model '{repo}' is not (or not wholly) in the cache {self._cache}"
-        if constants.HF_HUB_OFFLINE:
-            raise ModelUnavailableError(f"{absent}, and HF_HUB_OFFLINE forbids to fetch it. {_REMEDY}")
-        files = self._listing(repo, absent)
-        if "model.bin" not in files:
-            raise ModelUnavailableError(
-                f"{repo} on {self._endpoint} has no model.bin: it is no CTranslate2 conversion of Whisper. "
-                f"Known names: {', '.join(WHISPER_REPOS)}"
-            )
+        if not sys.stderr.isatty():
+            disable_progress_bars()
+        revision = self.check(repo)
         try:
+            fetch_weights(self.root(repo), repo, revision, self.endpoint)
             folder = snapshot_download(
-                repo, endpoint=self.endpoint, cache_dir=self.cache_dir, allow_patterns=_FILES
+                repo, endpoint=self.endpoint, cache_dir=self.cache_dir, allow_patterns=MODEL_FILES
             )
         except Exception as error:  # the hub client raises requests', httpx's or httpx2's, by its version
             raise ModelUnavailableError(
@@ -103,8 +106,45 @@ class Hub:
             ) from error
         return Path(folder)
 
-    def _listing(self, repo: str, absent: str) -> set[str]:
-        """Asks the hub for the names of the repository's files."""
+    def check(self, repo: str) -> str:
+        """Asks the hub whether it has ``repo``, and returns its newest revision.
+
+        Raises:
+            ModelUnavailableError: Offline, no answer in time, unknown, or no CTranslate2 model.
+        """
+        from huggingface_hub import constants  # noqa: PLC0415  # as above
+
+        absent = f"Model '{repo}' cannot be fetched into the cache {self.cache}"
+        if constants.HF_HUB_OFFLINE:
+            raise ModelUnavailableError(f"{absent}: HF_HUB_OFFLINE forbids to fetch it. {_REMEDY}")
+        revision, files = self._listing(repo, absent)
+        if "model.bin" not in files:
+            raise ModelUnavailableError(
+                f"{repo} on {self._endpoint} has no model.bin: it is no CTranslate2 conversion of Whisper. "
+                f"Known names: {', '.join(WHISPER_REPOS)}"
+            )
+        return revision
+
+    def fetched_bytes(self, repo: str) -> int:
+        """What the cache holds of ``repo``, whole files and beginnings of such."""
+        return sum(blob.stat().st_size for blob in (self.root(repo) / "blobs").glob("*") if blob.is_file())
+
+    def reach(self) -> str:
+        """Asks the hub whether it is there, and returns its address.
+
+        Raises:
+            ModelUnavailableError: It is not, or is not to be asked.
+        """
+        from huggingface_hub import constants  # noqa: PLC0415  # as above
+
+        absent = "Models that are not in the cache cannot be fetched"
+        if constants.HF_HUB_OFFLINE:
+            raise ModelUnavailableError(f"{absent}: HF_HUB_OFFLINE is set")
+        self._listing(WHISPER_REPOS["base"], absent)
+        return self._endpoint
+
+    def _listing(self, repo: str, absent: str) -> tuple[str, set[str]]:
+        """Asks the hub for the repository's newest revision and the names of its files."""
         from huggingface_hub import HfApi  # noqa: PLC0415  # as above
         from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError  # noqa: PLC0415
 
@@ -115,24 +155,25 @@ class Hub:
             info = _within(self.answer_within, lambda: api.model_info(repo, timeout=patience))
         except RepositoryNotFoundError as error:
             raise ModelUnavailableError(
-                f"{absent}, and {self._endpoint} does not know it, or shows it to a key (HF_TOKEN) only"
+                f"{absent}: {self._endpoint} does not know it, or shows it to a key (HF_TOKEN) only"
             ) from error
         except HfHubHTTPError as error:
             raise ModelUnavailableError(
-                f"{absent}, and {self._endpoint} answered with status {error.response.status_code}. {_REMEDY}"
+                f"{absent}: {self._endpoint} answered with status {error.response.status_code}. {_REMEDY}"
             ) from error
         except TimeoutError as error:
             raise ModelUnavailableError(
-                f"{absent}, and {self._endpoint} did not answer within {self.answer_within:g} s. {_REMEDY}"
+                f"{absent}: {self._endpoint} did not answer within {self.answer_within:g} s. {_REMEDY}"
             ) from error
         except Exception as error:  # no connection (see `download`), or an answer that is no hub's
             raise ModelUnavailableError(
-                f"{absent}, and {self._endpoint} cannot be used ({_first_line(error)}). {_REMEDY}"
+                f"{absent}: {self._endpoint} cannot be used ({_first_line(error)}). {_REMEDY}"
             ) from error
-        return {sibling.rfilename for sibling in info.siblings or ()}
+        return info.sha or "main", {sibling.rfilename for sibling in info.siblings or ()}
 
     @property
-    def _cache(self) -> Path:
+    def cache(self) -> Path:
+        """The folder of the cache; it may not exist yet."""
         if self.cache_dir is not None:
             return self.cache_dir
         from huggingface_hub import constants  # noqa: PLC0415  # as above

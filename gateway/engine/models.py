@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -51,22 +52,37 @@ class WhisperOptions:
     """How Whisper models are run.
 
     Attributes:
-        device: ``auto`` is CUDA where CTranslate2 sees a GPU.
         compute_type: ``auto`` is int8 on a CPU and float16 on CUDA.
+        half_precision: The GPUs compute float16 well, which those older than 2017 do not.
         cpu_threads: Per worker; 0 leaves the choice to CTranslate2.
         max_batch: 0 is 8 on a CPU and 16 on CUDA.
     """
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    device_index: int = 0
+    device: Literal["cpu", "cuda"] = "cpu"
     compute_type: str = "auto"
+    half_precision: bool = True
     cpu_threads: int = 0
     max_batch: int = 0
     beam_size: int = 5
 
 
-def resolve(model: str, options: WhisperOptions, hub: Hub) -> EngineSpec:
-    """Finds the one model that the operator named, and fetches it if it must.
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A model that was found, and is fetched if it must be.
+
+    Attributes:
+        name: What it is called where nobody gave it a name.
+        fetch: Gives the spec, after a download if it is not there; raises ModelUnavailableError.
+        progress: How far the download is; None before it began.
+    """
+
+    name: str
+    fetch: Callable[[], EngineSpec]
+    progress: Callable[[], str | None] = lambda: None
+
+
+def locate(model: str, options: WhisperOptions, hub: Hub) -> Located:
+    """Finds the one model that the operator named, within seconds.
 
     Args:
         model: ``pocketsphinx``, a name of faster-whisper's (``small``), a folder with a CTranslate2 Whisper,
@@ -76,36 +92,30 @@ def resolve(model: str, options: WhisperOptions, hub: Hub) -> EngineSpec:
         ModelUnavailableError: It is nowhere, or what is there is broken.
     """
     if model in _SPHINX_NAMES:
-        return SphinxSpec()
+        return Located(SphinxSpec().name, SphinxSpec)
     if model in WHISPER_REPOS:
-        return _from_hub(model, WHISPER_REPOS[model], options, hub)
+        return _at_hub(model, WHISPER_REPOS[model], options, hub)
     folder = Path(model).expanduser()
     if model and folder.is_dir():
         if trouble := fault(folder):
             raise ModelUnavailableError(f"{folder} is no CTranslate2 Whisper model: {trouble}")
         name = folder.name if folder.name not in ("", "..") else folder.resolve().name
-        return _spec(name, folder.resolve(), options)
+        return Located(name, lambda: _spec(name, folder.resolve(), options))
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", model):
-        return _from_hub(model, model, options, hub)
+        return _at_hub(model, model, options, hub)
     raise ModelUnavailableError(
         f"Model '{model}' is neither a folder nor a hub id (org/name) nor a known name: "
         f"{', '.join([*_SPHINX_NAMES[:1], *WHISPER_REPOS])}"
     )
 
 
-def default_spec(options: WhisperOptions, hub: Hub) -> EngineSpec:
-    """Chooses a model where none was named: a cached Whisper, else a fetched one, else PocketSphinx, loudly.
-
-    Raises:
-        ModelUnavailableError: The device that was asked for is not there.
-    """
-    on_gpu = _device(options) == "cuda"
-    for name in _BY_QUALITY if on_gpu else _BY_PACE:
-        if folder := _cached(WHISPER_REPOS[name], hub):
-            return _spec(name, folder, options)
-    name = "large-v3-turbo" if on_gpu else "base"
+def locate_default(options: WhisperOptions, hub: Hub) -> Located:
+    """Chooses a model where none was named: a cached Whisper, one of the hub's, or PocketSphinx, loudly."""
+    if spec := cached_default(options, hub):
+        return Located(spec.name, lambda: spec)
+    name = "large-v3-turbo" if options.device == "cuda" else "base"
     try:
-        return _from_hub(name, WHISPER_REPOS[name], options, hub)
+        return _at_hub(name, WHISPER_REPOS[name], options, hub)
     except ModelUnavailableError as error:
         _logger.warning(
             "NO WHISPER MODEL: serving PocketSphinx, which knows English only and makes many mistakes. "
@@ -113,7 +123,30 @@ def default_spec(options: WhisperOptions, hub: Hub) -> EngineSpec:
             "with a CTranslate2 Whisper. Why: %s",
             error,
         )
+        return Located(SphinxSpec().name, SphinxSpec)
+
+
+def resolve(model: str, options: WhisperOptions, hub: Hub) -> EngineSpec:
+    """As `locate`, and fetches the model if it must be."""
+    return locate(model, options, hub).fetch()
+
+
+def default_spec(options: WhisperOptions, hub: Hub) -> EngineSpec:
+    """As `locate_default`, and fetches the model; PocketSphinx where the download breaks off."""
+    located = locate_default(options, hub)
+    try:
+        return located.fetch()
+    except ModelUnavailableError as error:
+        _logger.warning("NO WHISPER MODEL: serving PocketSphinx instead. Why: %s", error)
         return SphinxSpec()
+
+
+def cached_default(options: WhisperOptions, hub: Hub) -> WhisperSpec | None:
+    """The cached Whisper that is served where none was named."""
+    for name in _BY_QUALITY if options.device == "cuda" else _BY_PACE:
+        if folder := _cached(WHISPER_REPOS[name], hub):
+            return _spec(name, folder, options)
+    return None
 
 
 def fault(folder: Path) -> str | None:
@@ -134,13 +167,20 @@ def fault(folder: Path) -> str | None:
         return _model_fault(file)
 
 
-def _from_hub(name: str, repo: str, options: WhisperOptions, hub: Hub) -> WhisperSpec:
-    folder = _cached(repo, hub)
-    if folder is None:
+def _at_hub(name: str, repo: str, options: WhisperOptions, hub: Hub) -> Located:
+    if folder := _cached(repo, hub):
+        return Located(name, lambda: _spec(name, folder, options))
+    hub.check(repo)
+
+    def fetch() -> EngineSpec:
         folder = hub.download(repo)
         if trouble := fault(folder):
             raise ModelUnavailableError(f"{repo} is no CTranslate2 Whisper model: {trouble} ({folder})")
-    return _spec(name, folder, options)
+        return _spec(name, folder, options)
+
+    return Located(
+        name, fetch, lambda: f"downloading {repo}: {hub.fetched_bytes(repo) // 1_000_000} MB so far"
+    )
 
 
 def _cached(repo: str, hub: Hub) -> Path | None:
@@ -149,44 +189,21 @@ def _cached(repo: str, hub: Hub) -> Path | None:
 
 
 def _spec(name: str, folder: Path, options: WhisperOptions) -> WhisperSpec:
-    device = _device(options)
+    on_gpu = options.device == "cuda"
     compute_type = options.compute_type
-    if compute_type == "auto":
-        compute_type = _cuda_compute_type(options.device_index) if device == "cuda" else "int8"
+    if compute_type == "auto" and not on_gpu:
+        compute_type = "int8"
+    elif compute_type == "auto" and options.half_precision:
+        compute_type = "float16"
     return WhisperSpec(
         name=name,
         path=folder,
-        device=device,
-        device_index=options.device_index,
+        device=options.device,
         compute_type=compute_type,
         cpu_threads=options.cpu_threads,
-        max_batch=options.max_batch or (16 if device == "cuda" else 8),
+        max_batch=options.max_batch or (16 if on_gpu else 8),
         beam_size=options.beam_size,
     )
-
-
-def _device(options: WhisperOptions) -> Literal["cpu", "cuda"]:
-    if options.device == "cpu":
-        return "cpu"
-    # 0.2 s. Trap: this starts CUDA in the parent, so workers must be spawned, not forked.
-    import ctranslate2  # noqa: PLC0415  # only where the answer depends on it
-
-    count = ctranslate2.get_cuda_device_count()
-    if options.device == "auto" and not count:
-        return "cpu"
-    if options.device_index >= count:
-        raise ModelUnavailableError(
-            f"CUDA device {options.device_index} was asked for, but CTranslate2 sees {count} of them"
-        )
-    return "cuda"
-
-
-def _cuda_compute_type(device_index: int) -> str:
-    """Half precision, but on GPUs older than 2017, where CTranslate2 refuses it and chooses better itself."""
-    import ctranslate2  # noqa: PLC0415  # loaded already, by `_device`
-
-    supported = ctranslate2.get_supported_compute_types("cuda", device_index)
-    return "float16" if "float16" in supported else "auto"
 
 
 def _model_fault(file: BinaryIO) -> str | None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +44,15 @@ class WorkerError(Exception):
 
 
 class WorkerDiedError(WorkerError):
-    """Its process ended, or it answered nonsense."""
+    """Its process ended, or it answered nonsense.
+
+    Attributes:
+        was_killed: By a SIGKILL, which no program does to itself: an operator or the system's memory ran out.
+    """
+
+    def __init__(self, reason: str, *, was_killed: bool = False) -> None:
+        super().__init__(reason)
+        self.was_killed = was_killed
 
 
 class WorkerHungError(WorkerError):
@@ -219,9 +228,14 @@ class Replica:
                 anyio.EndOfStream,
                 anyio.IncompleteRead,
             ) as error:
-                raise self._lost(WorkerDiedError("died")) from error
+                raise self._lost(WorkerDiedError("died", was_killed=await self._was_killed())) from error
         self._kill()
         raise self._lost(WorkerHungError("hung"))
+
+    async def _was_killed(self) -> bool:
+        with anyio.move_on_after(1):
+            return await cast("Process", self._process).wait() == -signal.SIGKILL
+        return False
 
     def _lost(self, error: WorkerError) -> WorkerError:
         self._failed = True

@@ -137,7 +137,7 @@ def _answer(row: DecodeRequest) -> Hypothesis | RowFailed:
 
 def _misbehave(what: Act) -> None:
     if what is Act.DIE:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGABRT)
     if what is Act.HANG:
         threading.Event().wait()
     if what is Act.RAISE:

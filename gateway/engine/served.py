@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 
 from gateway.engine.batcher import Batcher
@@ -77,21 +76,23 @@ class ServedModel:
     """One model under its name. `run` owns its workers; `lease` is how requests get at them.
 
     Args:
-        find: Finds or fetches the model, in a thread; is handed what to tell of its progress.
+        find: Finds or fetches the model, in a thread.
         start: Makes the batcher for it.
         shelf: Where loaded models share the memory.
+        progress: How far the fetching is, if it is.
         on_failure: Told when a pinned model cannot be loaded at the start.
     """
 
     def __init__(
         self,
         name: str,
-        find: Callable[[Callable[[str], None]], EngineSpec],
+        find: Callable[[], EngineSpec],
         start: Callable[[EngineSpec], Batcher],
         shelf: Shelf,
         *,
         policy: ModelPolicy,
         defaults: ModelDefaults | None = None,
+        progress: Callable[[], str | None] = lambda: None,
         on_failure: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.name = name
@@ -100,6 +101,7 @@ class ServedModel:
         self._find = find
         self._start = start
         self._shelf = shelf
+        self._progress = progress
         self._on_failure = on_failure
         self._batcher: Batcher | None = None
         self._status = ModelStatus(ModelState.FETCHING if policy.pinned else ModelState.UNLOADED)
@@ -116,6 +118,8 @@ class ServedModel:
     def status(self) -> ModelStatus:
         """How it is."""
         if self._batcher is None:
+            if self._status.state is ModelState.FETCHING:
+                return ModelStatus(ModelState.FETCHING, self._progress())
             return self._status
         workers = self._batcher.state
         if self._batcher.ready:
@@ -182,7 +186,7 @@ class ServedModel:
             LoadFailedError: It cannot be loaded.
         """
         self._set(ModelState.FETCHING)
-        spec = await anyio.to_thread.run_sync(self._find, self._tell, abandon_on_cancel=True)
+        spec = await anyio.to_thread.run_sync(self._find, abandon_on_cancel=True)
         self._set(ModelState.LOADING)
         async with self._shelf.place(self, spec.memory_bytes):
             batcher = self._batcher = self._start(spec)
@@ -227,10 +231,6 @@ class ServedModel:
         if self.policy.pinned and not self._was_ready:
             self._on_failure(str(error))
         self._wanted = self.policy.pinned
-
-    def _tell(self, progress: str) -> None:
-        """Called from the thread that fetches."""
-        anyio.from_thread.run_sync(self._set, ModelState.FETCHING, progress)
 
     def _set(self, state: ModelState, detail: str | None = None) -> None:
         self._status = ModelStatus(state, detail)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from gateway.audio.types import SAMPLE_RATE
+from gateway.engine.cuda import explained
+from gateway.engine.cuda_libraries import preload
 from gateway.engine.types import Capabilities, DecodeOptions, DecodeRequest, RowFailed
 from gateway.engine.whisper_decoder import POSITIONS, Decoder
 from gateway.engine.whisper_features import BadSamplesError, Encoded, mel_features
@@ -76,23 +78,30 @@ class WhisperSpec:
             FileNotFoundError: The folder lacks a file that would otherwise be downloaded.
             RuntimeError: CTranslate2 cannot load the model, or lacks the device.
         """
+        if self.device == "cuda":
+            preload()
         from faster_whisper import WhisperModel  # noqa: PLC0415 - a heavy import, workers only
 
         folder = Path(self.path)
         for file in ("model.bin", "config.json", "tokenizer.json"):
             if not (folder / file).is_file():
                 raise FileNotFoundError(f"Model {self.name}: no {file} in {folder}")
-        model = WhisperModel(
-            str(folder),
-            device=self.device,
-            device_index=self.device_index,
-            compute_type=self.compute_type or ("float16" if self.device == "cuda" else "int8"),
-            cpu_threads=self.cpu_threads,
-            local_files_only=True,
-        )
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        engine = WhisperEngine(self, model, aligns=bool(config.get("alignment_heads")))
-        engine.transcribe([DecodeRequest(np.zeros(SAMPLE_RATE, np.float32), DecodeOptions())])
+        with explained():
+            model = WhisperModel(
+                str(folder),
+                device=self.device,
+                device_index=self.device_index,
+                compute_type=self.compute_type or ("float16" if self.device == "cuda" else "int8"),
+                cpu_threads=self.cpu_threads,
+                local_files_only=True,
+            )
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            engine = WhisperEngine(self, model, aligns=bool(config.get("alignment_heads")))
+            silence = DecodeRequest(np.zeros(SAMPLE_RATE, np.float32), DecodeOptions())
+            # The first decode is where a missing cuBLAS or a full GPU shows; it must not wait for a client's.
+            for result in engine.transcribe([silence]):
+                if isinstance(result, RowFailed):
+                    raise RuntimeError(result.reason)  # noqa: TRY004 - it is no type that is wrong
         return engine
 
 

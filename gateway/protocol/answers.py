@@ -184,10 +184,20 @@ class WorkerHealth(BaseModel):
     reason: str | None = Field(description="Why it is not serving, if that is known.")
 
 
+class ModelHealth(BaseModel):
+    """One served model."""
+
+    state: Literal["unloaded", "fetching", "loading", "ready", "failed"] = Field(
+        description="`unloaded` models are loaded when they are wanted."
+    )
+    detail: str | None = Field(description="How far the download is, or why the model failed.")
+    workers: list[WorkerHealth] = Field(description="Its worker processes; none while it is not loaded.")
+
+
 class HealthReport(BaseModel):
     """How the server and its parts are."""
 
     status: Literal["ok", "starting"] = Field(description="`ok` once every model can be served.")
     version: str = Field(description="The gateway's version.")
     vad: str = Field(description="The Silero VAD file in use.")
-    models: dict[str, list[WorkerHealth]] = Field(description="The workers of each served model.")
+    models: dict[str, ModelHealth] = Field(description="Each served model by its name.")

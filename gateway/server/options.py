@@ -5,6 +5,7 @@ from typing import Literal
 from gateway.audio.blocks import BlockOptions
 from gateway.audio.chunking import ChunkingOptions
 from gateway.audio.vad import VadOptions
+from gateway.engine.served import ModelDefaults
 from gateway.engine.types import Capabilities, DecodeOptions, Recognizer, Task
 from gateway.errors import UnsupportedValueError
 from gateway.protocol.request import ServerVad, TranscriptionRequest
@@ -47,6 +48,16 @@ def decode_options(
         words=able.words and wants_words(request),
         logprobs=logprobs,
     )
+
+
+def with_defaults(request: TranscriptionRequest, defaults: ModelDefaults) -> TranscriptionRequest:
+    """The request, with the model's own language and prompt where it names none."""
+    update: dict[str, str] = {}
+    if defaults.language is not None and request.language is None and not request.languages:
+        update["language"] = defaults.language
+    if defaults.prompt is not None and request.prompt is None:
+        update["prompt"] = defaults.prompt
+    return request.model_copy(update=update) if update else request
 
 
 def wants_words(request: TranscriptionRequest) -> bool:

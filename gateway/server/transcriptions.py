@@ -15,7 +15,8 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.audio.chunking import ChunkingOptions
 from gateway.concurrency import open_task_group
 from gateway.engine.catalog import Catalog
-from gateway.engine.types import Recognizer, Task
+from gateway.engine.served import ServedModel
+from gateway.engine.types import Task
 from gateway.errors import EngineFailedError, GatewayError, InvalidRequestError, ShuttingDownError
 from gateway.pipeline import Resources, Transcription, open_transcription
 from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode, error_body
@@ -26,7 +27,7 @@ from gateway.protocol.request import TranscriptionRequest
 from gateway.protocol.strict import streams
 from gateway.server.admission import Admission
 from gateway.server.body import Body, ClientGoneError
-from gateway.server.options import chunking_options, decode_options
+from gateway.server.options import chunking_options, decode_options, with_defaults
 from gateway.server.spool import Spool
 from gateway.server.upload import read_upload
 from gateway.transcript import TranscriptDone, TranscriptEvent
@@ -63,7 +64,7 @@ class Service:
         strict: Refuse what OpenAI refuses, too.
     """
 
-    catalog: Catalog[Recognizer]
+    catalog: Catalog[ServedModel]
     resources: Resources
     limits: Limits
     admission: Admission
@@ -114,18 +115,22 @@ class Transcriptions:
             raise InvalidRequestError(
                 "Missing required parameter: 'file'.", param="file", code="missing_required_parameter"
             )
-        recognizer = service.catalog.find(request.model)
+        model = service.catalog.find(request.model)
+        request = with_defaults(request, model.defaults)
         is_stream = request.stream and (not service.strict or streams(request.model))
         logprobs = service.streams_logprobs(request) if is_stream else request.wants_logprobs
         async with open_task_group() as tasks:
             tasks.start_soon(_cancel_when_gone, body, tasks.cancel_scope)
-            async with open_transcription(
-                spool.reader(),
-                recognizer,
-                service.resources,
-                chunking=service.chunking(request),
-                decoding=decode_options(request, recognizer, task=self._task, logprobs=logprobs),
-            ) as transcription:
+            async with (
+                model.lease() as recognizer,
+                open_transcription(
+                    spool.reader(),
+                    recognizer,
+                    service.resources,
+                    chunking=service.chunking(request),
+                    decoding=decode_options(request, recognizer, task=self._task, logprobs=logprobs),
+                ) as transcription,
+            ):
                 tasks.start_soon(service.abort_when_stopping, transcription)
                 if is_stream:
                     events = EventRenderer(request, with_logprobs=logprobs)

@@ -29,7 +29,7 @@ from gateway.pipeline import Transcription, open_transcription
 from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode
 from gateway.protocol.websocket import StreamQuery, check_text, parse_query
 from gateway.server.body import ClientGoneError
-from gateway.server.options import decode_options
+from gateway.server.options import decode_options, with_defaults
 from gateway.server.spool import Spool
 from gateway.server.transcriptions import Limits, Service
 
@@ -55,12 +55,13 @@ class TranscriptionsWs:
 
     async def _serve(self, query: StreamQuery, spool: Spool, websocket: WebSocket) -> None:
         service, request = self._service, query.request
-        recognizer = service.catalog.find(request.model)
+        model = service.catalog.find(request.model)
+        request = with_defaults(request, model.defaults)
         logprobs = service.streams_logprobs(request)
         chunking = service.chunking(request)
-        decoding = decode_options(request, recognizer, task="transcribe", logprobs=logprobs)
-        await websocket.accept()
-        async with open_task_group() as tasks:
+        async with model.lease() as recognizer, open_task_group() as tasks:
+            decoding = decode_options(request, recognizer, task="transcribe", logprobs=logprobs)
+            await websocket.accept()
             tasks.start_soon(spool.keep_flushed)
             async with open_transcription(
                 spool.reader(),

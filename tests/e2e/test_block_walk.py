@@ -191,7 +191,7 @@ async def test_silence_costs_nothing(mini_whisper: WhisperSpec, recordings: dict
 
 
 def test_the_setting_through_the_server(mini_whisper: WhisperSpec, samples: dict[str, Sample]) -> None:
-    """With `default_chunking=block` an unset strategy walks in windows; a set one still means what it says."""
+    """With `default_chunking=block` an unset strategy walks in windows; a set one means what it says."""
     sample = samples["en_long"]
     with live_server([mini_whisper], default_chunking="block") as server:
         create = server.openai.audio.transcriptions.create

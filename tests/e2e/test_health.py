@@ -14,7 +14,13 @@ def test_health_says_what_is_in_use(server: LiveServer) -> None:
 
     assert body["status"] == "ok"
     assert body["vad"].endswith(".onnx")
-    assert body["models"] == {"mini-whisper": [{"state": "ready", "reason": None}]}
+    assert body["models"] == {
+        "mini-whisper": {
+            "state": "ready",
+            "detail": None,
+            "workers": [{"state": "ready", "reason": None}],
+        }
+    }
     assert httpx.get(f"{server.url}/ready").status_code == 200
 
 
@@ -29,17 +35,12 @@ def test_metrics(server: LiveServer) -> None:
 def test_a_model_that_cannot_be_loaded_is_never_ready(mini_whisper: WhisperSpec) -> None:
     """The other model serves; readiness and its own requests say what is missing."""
     broken = ScriptedSpec(name="broken", fault=Act.RAISE)
-    with live_server([mini_whisper, broken], wait_for=[mini_whisper.name]) as server:
-        while httpx.get(f"{server.url}/health").json()["models"]["broken"][0]["state"] != "failed":
-            pass
+    with live_server([mini_whisper, broken], unpinned=["broken"]) as server:
+        refused = server.post(model="broken", file=("a.wav", b"x"))
+        health = httpx.get(f"{server.url}/health").json()["models"]
         ready = httpx.get(f"{server.url}/ready")
-        with httpx.Client() as client:
-            refused = client.post(
-                f"{server.url}/v1/audio/transcriptions",
-                data={"model": "broken"},
-                files={"file": ("a.wav", b"x")},
-            )
 
+    assert (health["broken"]["state"], health["mini-whisper"]["state"]) == ("failed", "ready")
     assert ready.status_code == 503
     assert refused.status_code == 503
     assert refused.json()["error"]["type"] == "server_error"

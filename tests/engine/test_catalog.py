@@ -38,6 +38,15 @@ def test_own_name_beats_alias() -> None:
     assert catalog.names().count("whisper-1") == 1
 
 
+def test_given_names() -> None:
+    """Names of the operator's own reach the model they were given to, also where OpenAI has such a name."""
+    catalog = Catalog([_FIRST, _SECOND], _ALIASES, {"captions": "second", "whisper-1": "second"})
+
+    assert catalog.find("captions") is catalog.find("whisper-1") is _SECOND
+    assert catalog.find("gpt-4o-transcribe") is _FIRST
+    assert catalog.names()[:3] == ("first", "second", "captions")
+
+
 def test_unknown_model() -> None:
     """The refusal names what was asked and what is served."""
     with pytest.raises(ModelNotFoundError) as caught:

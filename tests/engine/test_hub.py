@@ -1,7 +1,5 @@
 """The hub client against a real HTTP server standing in for the hub, and against hubs that do not answer."""
 
-import hashlib
-import json
 import os
 import socket
 import subprocess
@@ -9,89 +7,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import huggingface_hub
 import pytest
 from faster_whisper.utils import _MODELS
 
 from gateway.engine.hub import WHISPER_REPOS, Hub, ModelUnavailableError
-
-_MODEL = Path(__file__).parents[1] / "mini-whisper" / "model"
-_BASE = WHISPER_REPOS["base"]
-_COMMIT = "c0ffee" * 6 + "c0ff"
-
-
-class _HubServer(BaseHTTPRequestHandler):
-    """Serves the miniature under two names, as far as `model_info` and `snapshot_download` ask.
-
-    ``org/weights`` is the same without its model.bin; ``org/broken`` lists files that it then has not.
-    """
-
-    protocol_version = "HTTP/1.1"
-
-    def __init__(self, asked: list[str], *args: object) -> None:
-        self.asked = asked
-        super().__init__(*args)  # type: ignore[arg-type]  # socketserver's three
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class calls it so
-        """Quiet."""
-
-    def do_GET(self) -> None:
-        """Files, and the API's two questions."""
-        path = urlsplit(self.path).path
-        self.asked.append(path)
-        parts = path.strip("/").split("/")
-        if parts[:2] == ["api", "models"]:
-            self._api("/".join(parts[2:4]), parts[4:])
-        elif "/".join(parts[:2]) == _BASE and parts[2:4] == ["resolve", _COMMIT]:
-            self._send((_MODEL / parts[4]).read_bytes(), {"X-Repo-Commit": _COMMIT})
-        else:
-            self._refuse(404)
-
-    do_HEAD = do_GET  # noqa: N815  # http.server's names
-
-    def _api(self, repo: str, rest: list[str]) -> None:
-        if repo == "org/down":
-            self._refuse(503)
-        elif repo == "org/portal":
-            self._send(b"<html>Please log in</html>", {})
-        elif repo not in (_BASE, "org/weights", "org/broken"):
-            self._refuse(404, {"X-Error-Code": "RepoNotFound"})
-        else:
-            files = [
-                path for path in sorted(_MODEL.iterdir()) if repo != "org/weights" or path.suffix != ".bin"
-            ]
-            if rest[:1] == ["tree"]:
-                answer: object = [
-                    {"type": "file", "path": f.name, "size": f.stat().st_size, "oid": "0" * 40} for f in files
-                ]
-            else:
-                answer = {
-                    "id": repo,
-                    "sha": _COMMIT,
-                    "siblings": [{"rfilename": path.name} for path in files],
-                }
-            self._send(json.dumps(answer).encode(), {"Content-Type": "application/json"})
-
-    def _send(self, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def _refuse(self, status: int, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": "0", **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
+from tests.hub_server import BASE, COMMIT, hub_server
+from tests.support import MODEL
 
 
 @pytest.fixture(autouse=True)
@@ -112,15 +36,9 @@ def asked() -> list[str]:
 @pytest.fixture
 def endpoint(asked: list[str]) -> Iterator[str]:
     """A hub that answers."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_HubServer, asked))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    huggingface_hub.close_session()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with hub_server(asked) as hub:
+        yield hub.endpoint
+        huggingface_hub.close_session()
 
 
 @pytest.fixture
@@ -172,25 +90,25 @@ def test_names_are_faster_whispers() -> None:
 def test_download(endpoint: str, tmp_path: Path, asked: list[str]) -> None:
     """The files arrive as the hub has them, and the folder is then the cache's current snapshot."""
     hub = Hub(endpoint, tmp_path)
-    folder = hub.download(_BASE)
+    folder = hub.download(BASE)
 
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
-        path.name: path.read_bytes() for path in _MODEL.iterdir()
+        path.name: path.read_bytes() for path in MODEL.iterdir()
     }
-    assert hub.snapshots(_BASE) == [folder]
-    assert f"/{_BASE}/resolve/{_COMMIT}/model.bin" in asked
+    assert hub.snapshots(BASE) == [folder]
+    assert f"/{BASE}/resolve/{COMMIT}/model.bin" in asked
 
 
 @pytest.mark.slow
 def test_interrupted_download_goes_on(endpoint: str, tmp_path: Path, asked: list[str]) -> None:
     """Only what is missing is fetched again."""
     hub = Hub(endpoint, tmp_path)
-    (hub.download(_BASE) / "vocabulary.json").unlink()
+    (hub.download(BASE) / "vocabulary.json").unlink()
     asked.clear()
-    folder = hub.download(_BASE)
+    folder = hub.download(BASE)
 
-    assert (folder / "vocabulary.json").read_bytes() == (_MODEL / "vocabulary.json").read_bytes()
-    assert f"/{_BASE}/resolve/{_COMMIT}/model.bin" not in asked
+    assert (folder / "vocabulary.json").read_bytes() == (MODEL / "vocabulary.json").read_bytes()
+    assert f"/{BASE}/resolve/{COMMIT}/model.bin" not in asked
 
 
 @pytest.mark.parametrize(
@@ -216,7 +134,7 @@ def test_refusals(endpoint: str, tmp_path: Path, repo: str, text: str) -> None:
 def test_no_connection(closed_endpoint: str, tmp_path: Path) -> None:
     """A refused connection is told at once, with what to do."""
     with pytest.raises(ModelUnavailableError, match=r"cannot be used .* HF_ENDPOINT .* --model \./folder"):
-        Hub(closed_endpoint, tmp_path).download(_BASE)
+        Hub(closed_endpoint, tmp_path).download(BASE)
 
 
 @pytest.mark.slow
@@ -224,7 +142,7 @@ def test_mute_hub(mute_endpoint: str, tmp_path: Path) -> None:
     """A hub that takes the connection and stays silent costs the deadline and no more."""
     before = time.monotonic()
     with pytest.raises(ModelUnavailableError, match=r"did not answer within 0\.3 s"):
-        Hub(mute_endpoint, tmp_path, answer_within=0.3).download(_BASE)
+        Hub(mute_endpoint, tmp_path, answer_within=0.3).download(BASE)
 
     assert time.monotonic() - before < 1.5
 
@@ -241,7 +159,7 @@ def test_name_resolution_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     before = time.monotonic()
     with pytest.raises(ModelUnavailableError, match=r"did not answer within 0\.3 s"):
-        Hub("http://hub.test", tmp_path, answer_within=0.3).download(_BASE)
+        Hub("http://hub.test", tmp_path, answer_within=0.3).download(BASE)
     elapsed = time.monotonic() - before
     gone.set()
     for thread in threading.enumerate():

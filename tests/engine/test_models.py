@@ -6,9 +6,7 @@ import shutil
 import socket
 import struct
 from pathlib import Path
-from typing import Literal
 
-import ctranslate2
 import pytest
 
 from gateway.engine.hub import WHISPER_REPOS, Hub, ModelUnavailableError
@@ -25,6 +23,7 @@ from gateway.engine.whisper import WhisperSpec
 
 _MODEL = Path(__file__).parents[1] / "mini-whisper" / "model"
 _CPU = WhisperOptions(device="cpu")
+_GPU = WhisperOptions(device="cuda")
 
 
 @pytest.fixture
@@ -39,14 +38,6 @@ def hub(tmp_path: Path) -> Hub:
 def folder(tmp_path: Path) -> Path:
     """A copy of the miniature that a test may break."""
     return Path(shutil.copytree(_MODEL, tmp_path / "mini"))
-
-
-@pytest.fixture
-def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CTranslate2 as it answers on a machine with one recent GPU."""
-    monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 1)
-    types = {"float32", "float16", "int8", "int8_float16"}
-    monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda device, index: types)
 
 
 def _cache(hub: Hub, name: str, *, commit: str = "abc", current: bool = True, without: str = "") -> Path:
@@ -148,7 +139,7 @@ def test_half_a_download_is_no_model(without: str, hub: Hub) -> None:
     """A snapshot that lacks a file sends us to the hub instead of into a worker."""
     _cache(hub, "tiny", without=without)
 
-    with pytest.raises(ModelUnavailableError, match="not wholly"):
+    with pytest.raises(ModelUnavailableError, match="cannot be fetched"):
         resolve("tiny", _CPU, hub)
 
 
@@ -283,21 +274,19 @@ def test_default_on_cpu_keeps_pace(hub: Hub, caplog: pytest.LogCaptureFixture) -
     assert caplog.records == []
 
 
-@pytest.mark.usefixtures("gpus")
 def test_default_on_gpu_is_the_best(hub: Hub) -> None:
     """On a GPU the best cached one wins, in half precision and with bigger batches."""
     for name in ("base", "large-v3", "tiny"):
         _cache(hub, name)
-    spec = default_spec(WhisperOptions(), hub)
+    spec = default_spec(_GPU, hub)
 
     assert isinstance(spec, WhisperSpec)
     assert (spec.name, spec.device, spec.compute_type, spec.max_batch) == ("large-v3", "cuda", "float16", 16)
 
 
-@pytest.mark.usefixtures("gpus")
 def test_default_download_on_gpu(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
     """With a GPU it is the turbo model that is looked for on the hub."""
-    default_spec(WhisperOptions(), hub)
+    default_spec(_GPU, hub)
 
     assert WHISPER_REPOS["large-v3-turbo"] in caplog.text
 
@@ -318,33 +307,11 @@ def test_orders_know_every_model(order: tuple[str, ...]) -> None:
     assert sorted(WHISPER_REPOS[name] for name in order) == sorted(set(WHISPER_REPOS.values()))
 
 
-def test_auto_without_gpu(folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`auto` is the CPU where CTranslate2 sees no GPU."""
-    monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 0)
-    spec = resolve(str(folder), WhisperOptions(), hub)
-
-    assert isinstance(spec, WhisperSpec)
-    assert (spec.device, spec.compute_type) == ("cpu", "int8")
-
-
-@pytest.mark.usefixtures("gpus")
-def test_old_gpu(folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_gpu(folder: Path, hub: Hub) -> None:
     """Where float16 is not supported CTranslate2 chooses; what the operator set stays."""
-    monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda device, index: {"float32", "int8"})
-    chosen = resolve(str(folder), WhisperOptions(), hub)
-    forced = resolve(str(folder), WhisperOptions(compute_type="int8"), hub)
+    chosen = resolve(str(folder), WhisperOptions(device="cuda", half_precision=False), hub)
+    forced = resolve(str(folder), WhisperOptions(device="cuda", compute_type="int8"), hub)
 
     assert isinstance(chosen, WhisperSpec)
     assert isinstance(forced, WhisperSpec)
     assert (chosen.compute_type, forced.compute_type) == ("auto", "int8")
-
-
-@pytest.mark.usefixtures("gpus")
-@pytest.mark.parametrize("device", ["auto", "cuda"])
-def test_absent_gpu(folder: Path, hub: Hub, device: Literal["auto", "cuda"]) -> None:
-    """A GPU that is not there is told at start, also where no model was named."""
-    options = WhisperOptions(device=device, device_index=1)
-    with pytest.raises(ModelUnavailableError, match=r"device 1 .* sees 1"):
-        resolve(str(folder), options, hub)
-    with pytest.raises(ModelUnavailableError, match=r"device 1 .* sees 1"):
-        default_spec(options, hub)

@@ -28,20 +28,22 @@ class Bench:
     def model(
         self,
         name: str = "m",
-        find: Callable[[Callable[[str], None]], EngineSpec] | None = None,
+        find: Callable[[], EngineSpec] | None = None,
         *,
         pinned: bool = False,
         idle_seconds: float = 0.0,
         wait_seconds: float = 20.0,
         spec: ScriptedSpec | None = None,
+        progress: Callable[[], str | None] = lambda: None,
     ) -> ServedModel:
         """A model on scripted workers."""
         return ServedModel(
             name,
-            find or (lambda _: spec or ScriptedSpec(name=name)),
+            find or (lambda: spec or ScriptedSpec(name=name)),
             lambda found: Batcher(found, Metrics()),
             self.shelf,
             policy=ModelPolicy(pinned=pinned, idle_seconds=idle_seconds, wait_seconds=wait_seconds),
+            progress=progress,
             on_failure=self.failures.append,
         )
 
@@ -132,17 +134,16 @@ async def test_downloads_tell_their_progress() -> None:
     """While a model is fetched its status says how far it is, and requests are told to come back."""
     told, go_on = anyio.Event(), anyio.Event()
 
-    def find(tell: Callable[[str], None]) -> EngineSpec:
-        tell("12 of 75 MB")
+    def find() -> EngineSpec:
         anyio.from_thread.run_sync(told.set)
         anyio.from_thread.run(go_on.wait)
         return ScriptedSpec()
 
-    model = Bench().model(find=find, pinned=True, wait_seconds=0.01)
+    model = Bench().model(find=find, progress=lambda: "12 MB", pinned=True, wait_seconds=0.01)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(model.run)
         await told.wait()
-        assert (model.status.state, model.status.detail) == (ModelState.FETCHING, "12 of 75 MB")
+        assert (model.status.state, model.status.detail) == (ModelState.FETCHING, "12 MB")
         with pytest.raises(UnavailableError) as caught:
             await _say(model)
         go_on.set()
@@ -152,7 +153,7 @@ async def test_downloads_tell_their_progress() -> None:
         tasks.cancel_scope.cancel()
 
 
-def _not_there(_: Callable[[str], None]) -> EngineSpec:
+def _not_there() -> EngineSpec:
     raise ModelUnavailableError("nowhere: /secret")
 
 

@@ -9,6 +9,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -485,3 +486,50 @@ def test_sampling_without_a_seed(engine: WhisperEngine, speech: dict[str, Sample
 
     assert text(result) == "Hello world."
     assert result.segments[0].temperature == pytest.approx(0.2)
+
+
+def test_a_tail_is_left_to_the_next_row(
+    engine: WhisperEngine, reference: WhisperModel, speech: dict[str, Samples]
+) -> None:
+    """Of a sentence cut at 30 s; the row ends where faster-whisper's next window begins."""
+    parts = ("en_numbers", "en_flite_slt", "en_nato_8k", "en_long")
+    stream = np.concatenate((speech["en_long"][60 * SAMPLE_RATE :], *(speech[part] for part in parts)))
+    window = stream[: 30 * SAMPLE_RATE]
+    options = DecodeOptions(language="en", words=True)
+    whole, left = map(
+        hypothesis,
+        engine.transcribe([DecodeRequest(window, options), DecodeRequest(window, options, whole=False)]),
+    )
+    walk = reference.transcribe(stream[: 40 * SAMPLE_RATE], language="en", condition_on_previous_text=False)[
+        0
+    ]
+    seeks = sorted({segment.seek for segment in walk})
+
+    assert left.consumed is not None
+    assert left.consumed == seeks[1] / 100
+    assert 20 < left.consumed < 30
+    assert len(left.segments) < len(whole.segments)
+    assert left.segments == whole.segments[: len(left.segments)]
+    assert all(word.end <= left.consumed for segment in left.segments for word in segment.words)
+    assert whole.consumed is None
+
+
+@pytest.mark.parametrize("compute_type", ["float16", "int7"])
+def test_a_load_that_fails_says_what_to_do(compute_type: str) -> None:
+    """CTranslate2's own words, and the setting that mends it."""
+    spec = WhisperSpec(name="mini-whisper", path=MODEL, compute_type=compute_type)
+    with pytest.raises(RuntimeError, match=rf"{compute_type}.* Set GATEWAY_COMPUTE_TYPE to auto"):
+        spec.load()
+
+
+def test_a_first_decode_that_fails_is_a_load_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As without cuBLAS, which is opened only then: the worker must not call itself ready."""
+
+    def transcribe(_: WhisperEngine, batch: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
+        return [
+            RowFailed("RuntimeError: Library libcublas.so.12 is not found or cannot be loaded") for _ in batch
+        ]
+
+    monkeypatch.setattr(WhisperEngine, "transcribe", transcribe)
+    with pytest.raises(RuntimeError, match=r"libcublas.so.12 is not found .* pip install '\.\[cuda\]'"):
+        WhisperSpec(name="mini-whisper", path=MODEL, cpu_threads=1).load()

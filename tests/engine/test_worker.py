@@ -6,6 +6,7 @@ import signal
 import struct
 import subprocess
 import sys
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from gateway.engine.scripted import Act, ScriptedSpec, act
 from gateway.engine.types import DecodeOptions, DecodeRequest
 from gateway.engine.worker import (
+    CPUS_VARIABLE,
     MAX_PARTS,
     BatchFailed,
     Decoded,
@@ -137,6 +139,32 @@ def test_a_spec_that_cannot_be_unpickled_is_a_load_that_failed(capfd: pytest.Cap
 
     assert [type(answer) for answer in messages_in(answers.getvalue())] == [LoadFailed]
     capfd.readouterr()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system pins no process")
+def test_it_keeps_to_its_cores() -> None:
+    """All its threads do, also those of libraries; a core it may not have is no reason to die."""
+    core = max(os.sched_getaffinity(0))
+    for cpus, expected in ((f"{core}", {core}), ("100000", os.sched_getaffinity(0))):
+        with subprocess.Popen(
+            [sys.executable, "-m", "gateway.engine.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, CPUS_VARIABLE: cpus},
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(wire(ScriptedSpec()))
+            process.stdin.flush()
+            ready = process.stdout.read(1)
+            threads = [path.name for path in Path(f"/proc/{process.pid}/task").iterdir()]
+            kept = [os.sched_getaffinity(int(thread)) for thread in threads]
+            process.stdin.close()
+
+        assert ready
+        assert all(cores == expected for cores in kept)
 
 
 @pytest.mark.slow

@@ -1,0 +1,93 @@
+"""Settings become options, devices and workers as they say; what cannot be is one line."""
+
+import os
+from pathlib import Path
+
+import anyio
+import pytest
+
+from gateway.config import Settings
+from gateway.engine.cuda import DeviceUnavailableError
+from gateway.engine.whisper import WhisperSpec
+from gateway.metrics import Metrics
+from gateway.runtime import make_batcher, whisper_options
+from tests import cuda_stubs
+
+
+@pytest.fixture(scope="module")
+def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A driver and a cuBLAS."""
+    return cuda_stubs.install(tmp_path_factory.mktemp("stubs"))
+
+
+def test_cpu() -> None:
+    """Nobody is asked for GPUs; the threads are the operator's."""
+    options = whisper_options(Settings(device="cpu", cpu_threads=3, compute_type="float32"))
+
+    assert (options.device, options.cpu_threads, options.compute_type) == ("cpu", 3, "float32")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("capability", "half_precision"), [("86", True), ("61", False)])
+def test_gpu(stubs: Path, monkeypatch: pytest.MonkeyPatch, capability: str, half_precision: bool) -> None:  # noqa: FBT001 - a parameter of the table
+    """Named devices are looked for, and tell how well they compute in half precision."""
+    for name, value in cuda_stubs.variables(stubs, gpus="2", capability=capability).items():
+        monkeypatch.setenv(name, value)
+    options = whisper_options(Settings(devices=("cuda:0", "cuda:1")))
+
+    assert (options.device, options.half_precision) == ("cuda", half_precision)
+    with pytest.raises(DeviceUnavailableError, match="cuda:2 was asked for"):
+        whisper_options(Settings(devices=("cuda:2",)))
+
+
+@pytest.mark.parametrize(
+    ("device", "devices", "words"),
+    [
+        ("cpu", ("cuda:0",), "GATEWAY_DEVICE is cpu, but GATEWAY_DEVICES is cuda:0"),
+        ("cuda", ("cpu",), "GATEWAY_DEVICE is cuda, but GATEWAY_DEVICES is cpu"),
+        ("auto", ("cpu", "cuda:0"), "mixes"),
+        ("auto", ("tpu",), "'tpu' is no device"),
+    ],
+)
+def test_contradictions(device: str, devices: tuple[str, ...], words: str) -> None:
+    """They are refused, not resolved."""
+    settings = Settings.model_validate({"device": device, "devices": devices})
+    with pytest.raises(DeviceUnavailableError, match=words):
+        whisper_options(settings)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system pins no process")
+@pytest.mark.parametrize(
+    ("devices", "workers", "processes"), [((), 1, 1), (("cpu", "cpu"), 1, 2), ((), 2, 2)]
+)
+async def test_cpu_workers(
+    mini_whisper: WhisperSpec, devices: tuple[str, ...], workers: int, processes: int
+) -> None:
+    """As many as devices times workers; several have cores of their own, if there are so many."""
+    settings = Settings(devices=devices, workers=workers)
+    batcher = make_batcher(mini_whisper, settings, Metrics())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(batcher.run)
+        await batcher.wait_ready()
+        while not all(status.state.serves for status in batcher.state):
+            await anyio.lowlevel.checkpoint()
+        cores = [os.sched_getaffinity(status.pid or 0) for status in batcher.state]
+        tasks.cancel_scope.cancel()
+    ours = os.sched_getaffinity(0)
+
+    assert len(cores) == processes
+    if processes == 1 or len(ours) < processes:
+        assert all(kept == ours for kept in cores)
+    else:
+        assert not set.intersection(*cores)
+        assert set.union(*cores) <= ours
+
+
+def test_gpu_workers(mini_whisper: WhisperSpec) -> None:
+    """Each GPU has its workers, and a model for the CPU beside them its own."""
+    settings = Settings(devices=("cuda:0", "cuda:1"), workers=2)
+    on_gpu = WhisperSpec(name="gpu", path=mini_whisper.path, device="cuda")
+
+    assert len(make_batcher(on_gpu, settings, Metrics()).state) == 4
+    assert len(make_batcher(mini_whisper, settings, Metrics()).state) == 2
