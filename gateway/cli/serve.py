@@ -1,41 +1,13 @@
-"""The command line. Commands import what they need when they run, so that ``--help`` is there at once."""
+"""``gateway serve``."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(
-    name="gateway",
-    help="A self-hosted transcription server that speaks OpenAI's audio API.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+from gateway.cli.common import read_settings
 
 
-def main() -> None:
-    """Runs a command; its exit status is the process'."""
-    app()
-
-
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature for callbacks
-    if wanted:
-        from gateway import __version__  # noqa: PLC0415 - reading the metadata costs time
-
-        typer.echo(f"gateway {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """A self-hosted transcription server that speaks OpenAI's audio API."""
-
-
-@app.command()
 def serve(
     *,
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
@@ -48,15 +20,15 @@ def serve(
             metavar="NAME_OR_PATH",
         ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [auto].")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda (auto).")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes for each model [1].")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error [info].")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with settings, also for several models [none].")
+    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error (info).")] = None,
 ) -> None:
     """Start the server. Every setting is also an environment variable, as GATEWAY_PORT."""
-    from pydantic import ValidationError  # noqa: PLC0415 - see the module's docstring
-
-    from gateway.app import StartError, run  # noqa: PLC0415
-    from gateway.config import Settings  # noqa: PLC0415
+    from gateway.app import StartError, run  # noqa: PLC0415 - see the package's docstring
 
     flags: dict[str, Any] = {
         "host": host,
@@ -64,14 +36,10 @@ def serve(
         "model": tuple(model) if model else None,
         "device": device,
         "workers": workers,
+        "config": config,
         "log_level": log_level,
     }
-    try:
-        settings = Settings(**{name: value for name, value in flags.items() if value is not None})
-    except ValidationError as error:
-        for problem in error.errors():
-            typer.echo(f"gateway: {'.'.join(map(str, problem['loc']))}: {problem['msg']}", err=True)
-        raise typer.Exit(2) from None
+    settings = read_settings(flags)
     try:
         run(settings)
     except StartError as error:

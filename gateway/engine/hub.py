@@ -95,7 +95,8 @@ class Hub:
             disable_progress_bars()
         revision = self.check(repo)
         try:
-            fetch_weights(self.root(repo), repo, revision, self.endpoint)
+            if fetch_weights(self.root(repo), repo, revision, self.endpoint):
+                disable_progress_bars()  # for what is left, which is small
             folder = snapshot_download(
                 repo, endpoint=self.endpoint, cache_dir=self.cache_dir, allow_patterns=MODEL_FILES
             )

@@ -13,6 +13,7 @@ from gateway.engine.hub import WHISPER_REPOS, Hub, ModelUnavailableError
 from gateway.engine.sphinx import SphinxSpec
 from gateway.engine.types import EngineSpec
 from gateway.engine.whisper import WhisperSpec
+from gateway.engine.whisper_context import AudioContext
 
 _SPHINX_NAMES = ("pocketsphinx", "sphinx")
 
@@ -56,6 +57,7 @@ class WhisperOptions:
         half_precision: The GPUs compute float16 well, which those older than 2017 do not.
         cpu_threads: Per worker; 0 leaves the choice to CTranslate2.
         max_batch: 0 is 8 on a CPU and 16 on CUDA.
+        audio_context: As `WhisperSpec` has it.
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
@@ -64,6 +66,7 @@ class WhisperOptions:
     cpu_threads: int = 0
     max_batch: int = 0
     beam_size: int = 5
+    audio_context: AudioContext = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,7 @@ def _spec(name: str, folder: Path, options: WhisperOptions) -> WhisperSpec:
         cpu_threads=options.cpu_threads,
         max_batch=options.max_batch or (16 if on_gpu else 8),
         beam_size=options.beam_size,
+        audio_context=options.audio_context,
     )
 
 

@@ -15,7 +15,7 @@ from gateway.engine.hub import ModelUnavailableError
 from gateway.engine.replica import LoadFailedError
 from gateway.engine.shelf import Shelf
 from gateway.engine.supervisor import WorkerStatus
-from gateway.engine.types import EngineSpec, Recognizer
+from gateway.engine.types import EngineSpec, ModelDefaults, Recognizer
 from gateway.errors import UnavailableError
 
 logger = logging.getLogger(__name__)
@@ -46,15 +46,6 @@ class ModelStatus:
     state: ModelState
     detail: str | None = None
     workers: tuple[WorkerStatus, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelDefaults:
-    """What a model uses where a request says nothing."""
-
-    language: str | None = None
-    prompt: str | None = None
-    beam_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

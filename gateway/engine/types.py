@@ -1,7 +1,8 @@
 """What an engine is: the protocol, what goes in, what comes out, and what it can be asked for."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, Protocol, TypeAlias
 
@@ -169,10 +170,28 @@ class Recognizer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """A served model, as `/v1/models` shows it."""
+class ModelDefaults:
+    """What a model uses where a request says nothing."""
 
-    id: str
-    owned_by: str
-    created: int
-    capabilities: Capabilities | None = field(default=None, compare=False)
+    language: str | None = None
+    prompt: str | None = None
+    beam_size: int | None = None
+
+
+class Model(Protocol):
+    """A served model as requests see it: under a name, and not always loaded."""
+
+    @property
+    def name(self) -> str:
+        """The model's own name."""
+
+    @property
+    def defaults(self) -> ModelDefaults:
+        """Of this model."""
+
+    def lease(self) -> AbstractAsyncContextManager[Recognizer]:
+        """The model, loaded; it stays so until the context is left.
+
+        Raises:
+            UnavailableError: It is still being fetched or loaded, or cannot be.
+        """

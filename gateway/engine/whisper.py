@@ -7,6 +7,7 @@ Uses faster-whisper one level down (features, tokenizer, CTranslate2's `encode`,
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,8 +18,9 @@ from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.cuda import explained
 from gateway.engine.cuda_libraries import preload
 from gateway.engine.types import Capabilities, DecodeOptions, DecodeRequest, RowFailed
+from gateway.engine.whisper_context import AudioContext, context_frames
 from gateway.engine.whisper_decoder import POSITIONS, Decoder
-from gateway.engine.whisper_features import BadSamplesError, Encoded, mel_features
+from gateway.engine.whisper_features import WINDOW_FRAMES, BadSamplesError, Encoded, mel_features
 from gateway.engine.whisper_language import detect_languages
 from gateway.engine.whisper_row import Row
 from gateway.engine.whisper_vocabulary import Vocabulary
@@ -49,6 +51,8 @@ class WhisperSpec:
         beam_size: Where the options name none.
         prompt_lengths: Pads prompts to these lengths, so that rows with different prompts share a decode.
             Off by default: they share the encoder anyway, and padding cost the miniature model words.
+        audio_context: ``fit`` has the encoder read little more than a row's own audio; what then looks bad
+            is decoded again in full. No published model was trained for it.
     """
 
     name: str
@@ -60,6 +64,7 @@ class WhisperSpec:
     max_batch: int = 8
     beam_size: int = 5
     prompt_lengths: tuple[int, ...] = ()
+    audio_context: AudioContext = "full"
 
     @property
     def memory_bytes(self) -> int:
@@ -182,11 +187,29 @@ class WhisperEngine:
         for number in range(1, MAX_WINDOWS + 1):
             if not pending:
                 break
-            encoded = Encoded(self._model, [row.window for row in pending])
-            self._detect_languages(encoded, pending)
-            self._windows.decode(encoded, pending, last=number == MAX_WINDOWS)
+            self._decode_windows(pending, last=number == MAX_WINDOWS)
             pending = [row for row in pending if row.unfinished]
         return [row.hypothesis() if isinstance(row, Row) else row for row in prepared]
+
+    def _decode_windows(self, rows: Sequence[Row], *, last: bool) -> None:
+        """The present window of each row: those that can be shortened by length, then all others in full."""
+        by_frames: defaultdict[int, list[Row]] = defaultdict(list)
+        for row in rows:
+            by_frames[context_frames(row.window.shape[1], self._spec.audio_context)].append(row)
+        in_full = by_frames.pop(WINDOW_FRAMES, [])
+        for frames, members in sorted(by_frames.items()):
+            in_full += self._decode_encoded(members, frames, last=last)
+        if in_full:
+            self._decode_encoded(in_full, WINDOW_FRAMES, last=last)
+
+    def _decode_encoded(self, rows: Sequence[Row], frames: int, *, last: bool) -> list[Row]:
+        """Returns the rows to be decoded in full, as they were."""
+        encoded = Encoded(self._model, [row.window for row in rows], frames)
+        self._detect_languages(encoded, rows)
+        doubtful = self._windows.decode(encoded, rows, last=last)
+        for row in doubtful:
+            row.forget_language()
+        return doubtful
 
     def _prepare(self, request: DecodeRequest) -> Row | RowFailed:
         options, known = request.options, self._vocabulary.languages

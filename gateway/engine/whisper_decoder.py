@@ -53,15 +53,18 @@ class Decoder:
         self._vocabulary = vocabulary
         self._max_tokens = max_tokens
 
-    def decode(self, encoded: Encoded, rows: Sequence[Decode]) -> list[Decoded]:
+    def decode(self, encoded: Encoded, rows: Sequence[Decode], *, fall_back: bool = True) -> list[Decoded]:
         """Decodes each row; those at temperature 0 whose result looks bad are tried again at higher ones.
 
         Where nothing is acceptable the most probable result is taken, among those that do not repeat
         themselves if there are any. Rows with a forced prefix are previews: they are not tried again.
+
+        Args:
+            fall_back: False tries no row again.
         """
         first = self._try(encoded, list(enumerate(rows)))
         tries = [[one] for one in first]
-        for temperatures in FALLBACK_TEMPERATURES:
+        for temperatures in FALLBACK_TEMPERATURES if fall_back else ():
             again = [
                 # Seeded by the temperature alone: the same audio gives the same text, whoever its mates are.
                 (

@@ -51,19 +51,26 @@ class Encoded:
 
     One row of a large model is 3.8 MB in float16, so the way to the GPU and back costs about a
     thousandth of a decode.
+
+    Attributes:
+        shortened: The encoder read less than the whole window that it was trained on.
     """
 
-    def __init__(self, model: Any, windows: Sequence[NDArray[np.float32]]) -> None:
+    def __init__(
+        self, model: Any, windows: Sequence[NDArray[np.float32]], frames: int = WINDOW_FRAMES
+    ) -> None:
         """Encodes the rows.
 
         Args:
             model: A `ctranslate2.models.Whisper`.
-            windows: Shape (mels, at most `WINDOW_FRAMES`) each; padded with zeros as faster-whisper does.
+            windows: Shape (mels, at most ``frames``) each; padded with zeros as faster-whisper does.
+            frames: How much the encoder reads, at most `WINDOW_FRAMES`; an even number.
         """
         import ctranslate2  # noqa: PLC0415 - a heavy import, workers only
 
         self._storage = ctranslate2.StorageView
-        stacked = np.zeros((len(windows), windows[0].shape[0], WINDOW_FRAMES), np.float32)
+        self.shortened = frames < WINDOW_FRAMES
+        stacked = np.zeros((len(windows), windows[0].shape[0], frames), np.float32)
         for row, window in zip(stacked, windows, strict=True):
             row[:, : window.shape[1]] = window
         self._whole = model.encode(self._storage.from_array(stacked), to_cpu=True)

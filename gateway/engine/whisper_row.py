@@ -88,6 +88,11 @@ class Row:
         """Settles the language for all windows of the chunk."""
         self.language, self.language_probability, self.was_detected = language, probability, True
 
+    def forget_language(self) -> None:
+        """Has the language detected again, where this window's detection gave it."""
+        if self.was_detected and self.seek == 0:
+            self.language, self.language_probability, self.was_detected = None, 1.0, False
+
     def at(self, seconds: float) -> float:
         """Seconds from the chunk's first sample, given those from the present window's."""
         return min(self.seek / FRAMES_PER_SECOND + seconds, self.duration)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gateway.engine.whisper_alignment import Alignment, Written, align
+from gateway.engine.whisper_context import MIN_LANGUAGE_PROBABILITY, is_doubtful
 from gateway.engine.whisper_decoded import Decode, Decoded
 from gateway.engine.whisper_decoder import FLOOR_LOGPROB
 from gateway.engine.whisper_prompt import Prompt, build_prompt
@@ -26,9 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Window:
-    """What the present window of a row gave. ``logprobs`` has one value per text token, or is empty."""
+    """What the present window of a row gave. ``logprobs`` has one value per text token, or is empty.
 
+    Attributes:
+        at: The row's place in the encoded batch.
+    """
+
+    at: int
     row: Row
+    prompt: Prompt
     decoded: Decoded
     split: Split
     alignment: Alignment | None = None
@@ -67,12 +74,15 @@ class WindowDecoder:
         self._beam_size = beam_size
         self._prompt_lengths = prompt_lengths
 
-    def decode(self, encoded: Encoded, rows: Sequence[Row], *, last: bool) -> None:
+    def decode(self, encoded: Encoded, rows: Sequence[Row], *, last: bool) -> list[Row]:
         """Adds segments to the rows and moves their ``seek``.
 
         Args:
             encoded: The rows' present windows.
             last: No further window will be decoded: keep unfinished text.
+
+        Returns:
+            Rows left as they were, to be decoded in full: their context was shortened, and it shows.
         """
         prompts = [self._prompt(row, row.request.prefix_tokens if row.seek == 0 else ()) for row in rows]
         decoded = self._decoder.decode(
@@ -86,17 +96,31 @@ class WindowDecoder:
                 )
                 for row, prompt in zip(rows, prompts, strict=True)
             ],
+            fall_back=not encoded.shortened,
         )
-        windows = [
-            _Window(row, one, self._split(row, one, last=last or not prompt.timestamps))
-            for row, one, prompt in zip(rows, decoded, prompts, strict=True)
-        ]
+        windows, doubtful = [], []
+        for at, (row, prompt, one) in enumerate(zip(rows, prompts, decoded, strict=True)):
+            if encoded.shortened and self._is_doubtful(row, prompt, one):
+                doubtful.append(row)
+            else:
+                split = self._split(row, one, last=last or not prompt.timestamps)
+                windows.append(_Window(at, row, prompt, one, split))
         self._align(encoded, windows)
         self._force(encoded, windows)
-        for window, prompt in zip(windows, prompts, strict=True):
-            window.row.prompt_tokens = prompt.text_tokens
+        for window in windows:
+            window.row.prompt_tokens = window.prompt.text_tokens
             window.row.segments.extend(self._segments(window))
             window.row.seek += window.split.advance
+        return doubtful
+
+    def _is_doubtful(self, row: Row, prompt: Prompt, decoded: Decoded) -> bool:
+        guessed = row.language_probability < MIN_LANGUAGE_PROBABILITY and row.seek == 0
+        return guessed or is_doubtful(
+            decoded,
+            frames=row.window.shape[1],
+            timestamp_begin=self._vocabulary.timestamp_begin,
+            timestamps=prompt.timestamps,
+        )
 
     def _prompt(self, row: Row, prefix: Sequence[int]) -> Prompt:
         return build_prompt(
@@ -125,12 +149,19 @@ class WindowDecoder:
         if not self._aligns:
             return
         written = [
-            Written(at, window.text, window.row.window.shape[1], window.row.spoken, window.row.options.task)
-            for at, window in enumerate(windows)
+            Written(
+                window.at,
+                window.text,
+                window.row.window.shape[1],
+                window.row.spoken,
+                window.row.options.task,
+            )
+            for window in windows
             if window.text and (window.row.options.words or window.row.options.logprobs or window.split.open)
         ]
+        by_row = {window.at: window for window in windows}
         for at, alignment in align(self._model, self._vocabulary, encoded, written).items():
-            window = windows[at]
+            window = by_row[at]
             window.alignment = alignment
             if window.split.open:
                 window.split = self._closed(window, alignment)
@@ -155,10 +186,14 @@ class WindowDecoder:
         """Log-probabilities for models that cannot align: their text is forced upon them once more."""
         if self._aligns:
             return
-        wanted = [at for at, window in enumerate(windows) if window.row.options.logprobs and window.text]
-        prompts = [self._prompt(windows[at].row, windows[at].text) for at in wanted]
-        for at, logprobs in zip(wanted, self._decoder.forced_logprobs(encoded, wanted, prompts), strict=True):
-            windows[at].logprobs = logprobs
+        wanted = [window for window in windows if window.row.options.logprobs and window.text]
+        forced = self._decoder.forced_logprobs(
+            encoded,
+            [window.at for window in wanted],
+            [self._prompt(window.row, window.text) for window in wanted],
+        )
+        for window, logprobs in zip(wanted, forced, strict=True):
+            window.logprobs = logprobs
 
     def _segments(self, window: _Window) -> Iterable[Segment]:
         row, decoded = window.row, window.decoded

@@ -61,6 +61,15 @@ def test_mistakes_are_one_clear_line(tmp_path: Path, arguments: list[str], words
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("devices", "words"), [("cuda:0,cpu", "mixes cpu and cuda"), ("gpu", "'gpu'")])
+def test_wrong_devices_are_one_clear_line(tmp_path: Path, devices: str, words: str) -> None:
+    """Before any model is looked for."""
+    done = _gateway("serve", HF_HOME=str(tmp_path), GATEWAY_DEVICES=devices)
+
+    assert done.returncode == 1
+    assert [words in line for line in done.stderr.splitlines()] == [True]
+
+
 def test_a_taken_port_is_said(tmp_path: Path) -> None:
     """Listening where somebody listens already ends with the reason."""
     import socket  # noqa: PLC0415

@@ -351,10 +351,10 @@ def test_a_row_at_which_the_backend_breaks_fails_alone(
     """When a call with the row raises, every row is decoded alone."""
     windows = engine._windows.decode
 
-    def breaking(encoded: Any, rows: Any, *, last: bool) -> None:
+    def breaking(encoded: Any, rows: Any, *, last: bool) -> Any:
         if any(row.options.prompt == "poison" for row in rows):
             raise RuntimeError("out of luck")
-        windows(encoded, rows, last=last)
+        return windows(encoded, rows, last=last)
 
     monkeypatch.setattr(engine._windows, "decode", breaking)
     good, bad = engine.transcribe(

@@ -1,0 +1,159 @@
+"""Checks of what transcribes: device, models and hub, VAD."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.audio.silero import find_model
+from gateway.config import Settings
+from gateway.engine.cuda import DeviceUnavailableError, Finding, ask, findings, seems_present, usable
+from gateway.engine.hub import WHISPER_REPOS, Hub, ModelUnavailableError
+from gateway.engine.models import WhisperOptions, cached_default, fault
+from gateway.engine.placement import parse_devices
+from gateway.engine.store import CachedModel, StoreError, cached_models, repo_of
+from gateway.engine.whisper import WhisperSpec
+
+SPHINX = "pocketsphinx"
+
+
+def check_device(settings: Settings) -> Iterator[Finding]:
+    """Which one is used, and why not the GPU."""
+    devices = parse_devices(settings.devices)
+    is_asked_for = settings.device == "cuda" or any(index is not None for index in devices)
+    if settings.device == "cpu" or (devices and not is_asked_for):
+        yield Finding("ok", "the CPU, as was asked for")
+        return
+    if not is_asked_for and not seems_present():
+        yield Finding("ok", "the CPU: there is no sign of an NVIDIA GPU")
+        return
+    probe = ask()
+    found = findings(probe)
+    for finding in found:
+        if finding.level == "problem" and not is_asked_for:
+            yield Finding("warning", f"{finding.text}; so the CPU is used", finding.remedy)
+        else:
+            yield finding
+    if all(finding.level != "problem" for finding in found):
+        gpus = usable(probe, [index for index in devices if index is not None] or [0], settings.compute_type)
+        if len(gpus) < len(probe.gpus):
+            yield Finding(
+                "ok",
+                f"{len(gpus)} of {len(probe.gpus)} GPUs is used",
+                "For more, set GATEWAY_DEVICES=" + ",".join(f"cuda:{gpu.index}" for gpu in probe.gpus),
+            )
+
+
+def check_models(settings: Settings) -> Iterator[Finding]:
+    """What is in the cache, whether the hub answers, and whether what was asked for can be served."""
+    hub = Hub()
+    try:
+        away, address = None, hub.reach()
+    except ModelUnavailableError as error:
+        away, address = error, ""
+    cached = {model.repo: model for model in cached_models(hub)}
+    size = gigabytes(sum(model.size for model in cached.values()))
+    yield Finding("ok", f"{len(cached)} model(s), {size}, in the cache {hub.cache}")
+    for model in cached.values():
+        if model.fault:
+            yield Finding(
+                "warning", f"{model.name} is broken: {model.fault}", f"gateway models pull {model.name}"
+            )
+        else:
+            yield Finding("ok", f"{model.name} is whole ({gigabytes(model.size)})")
+    yield Finding("warning", str(away)) if away else Finding("ok", f"{address} answers")
+    for name in settings.model:
+        yield _named(name, cached, away)
+    if not settings.model:
+        yield _unnamed(settings, hub, away)
+
+
+def check_vad(_: Settings) -> Iterator[Finding]:
+    """Which file of Silero's."""
+    path = find_model()
+    text = "/".join(path.parts[-3:])
+    if "faster_whisper" in path.parts:
+        yield Finding("warning", f"{text}, an older one", "pip install --no-deps silero-vad==6.2.3")
+    else:
+        yield Finding("ok", text)
+
+
+def gigabytes(size: int) -> str:
+    """Bytes as an operator thinks of them."""
+    return f"{size / 1e9:.1f} GB"
+
+
+def local_specs(settings: Settings) -> list[WhisperSpec]:
+    """The Whisper models that would be served, as far as they are at hand."""
+    hub = Hub()
+    folders = {model.repo: model.folder for model in cached_models(hub) if not model.fault}
+    if not settings.model:
+        spec = cached_default(_options(settings), hub)
+        return [] if spec is None else [spec]
+    found = []
+    for name in settings.model:
+        folder = _folder(name) or folders.get(_repo(name) or "")
+        if folder is not None and fault(folder) is None:
+            found.append(WhisperSpec(name=name, path=folder))
+    return found
+
+
+def _named(name: str, cached: dict[str, CachedModel], away: ModelUnavailableError | None) -> Finding:
+    """How it stands with a model that was asked for."""
+    if name in (SPHINX, "sphinx"):
+        return Finding("ok", f"{SPHINX} is served: English only, with many mistakes")
+    if folder := _folder(name):
+        trouble = fault(folder)
+        if trouble:
+            return Finding(
+                "problem", f"{name} is no CTranslate2 Whisper model: {trouble}", "Name another folder"
+            )
+        return Finding("ok", f"{name} is served")
+    repo = _repo(name)
+    if repo is None:
+        return Finding(
+            "problem", f"'{name}' is neither a folder nor a model's name", "See: gateway models list"
+        )
+    if repo in cached and not cached[repo].fault:
+        return Finding("ok", f"{name} is served")
+    if away:
+        return Finding("problem", f"{name} is not (or not wholly) here, and cannot be fetched", "See above")
+    return Finding(
+        "warning", f"{name} is fetched when the server starts", f"Beforehand: gateway models pull {name}"
+    )
+
+
+def _unnamed(settings: Settings, hub: Hub, away: ModelUnavailableError | None) -> Finding:
+    spec = cached_default(_options(settings), hub)
+    if spec is not None:
+        return Finding("ok", f"{spec.name} is served, as none was named")
+    if away:
+        return Finding(
+            "warning",
+            f"no Whisper is at hand: {SPHINX} will be served, English only and with many mistakes",
+            "gateway models pull small, where the hub answers; or name a folder: --model ./folder",
+        )
+    return Finding(
+        "warning", "no Whisper is at hand: one is fetched at the start", "gateway models pull small"
+    )
+
+
+def _options(settings: Settings) -> WhisperOptions:
+    # Not at the top: this loads PyAV, which may be what is broken.
+    from gateway.runtime import whisper_options  # noqa: PLC0415
+
+    try:
+        return whisper_options(settings)
+    except DeviceUnavailableError:  # said by the check of the device
+        return WhisperOptions()
+
+
+def _folder(name: str) -> Path | None:
+    """As `resolve` takes it: a known name beats a folder called so."""
+    folder = Path(name).expanduser()
+    return folder if name and name not in WHISPER_REPOS and folder.is_dir() else None
+
+
+def _repo(name: str) -> str | None:
+    try:
+        return repo_of(name)
+    except StoreError:
+        return None

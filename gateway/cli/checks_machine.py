@@ -1,0 +1,185 @@
+"""Checks of the machine: Python, processor, memory, disks, descriptors, the port."""
+
+import errno
+import os
+import platform
+import re
+import resource
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from gateway import __version__
+from gateway.cli.checks_engine import gigabytes, local_specs
+from gateway.config import Settings
+from gateway.engine.cuda import Finding
+from gateway.engine.hub import Hub
+from gateway.engine.placement import Machine
+
+OLDEST = (3, 11)
+
+FREE_CACHE_BYTES, FREE_SPOOL_BYTES = 5_000_000_000, 1_000_000_000
+"""A large model has 3 GB."""
+
+DESCRIPTORS_PER_STREAM, OTHER_DESCRIPTORS = 8, 128
+"""A connection, a spool and its readers; workers' pipes, listeners, libraries."""
+
+LISTENING = "0A"
+"""TCP_LISTEN, as `/proc/net/tcp` writes it."""
+
+
+def check_python(_: Settings) -> Iterator[Finding]:
+    """Its version, and ours."""
+    version = platform.python_version()
+    if sys.version_info < OLDEST:
+        yield Finding("problem", f"Python {version} is too old", "Install Python 3.11 or newer")
+        return
+    yield Finding("ok", f"gateway {__version__}, Python {version} on {platform.platform()}")
+
+
+def check_processor(settings: Settings) -> Iterator[Finding]:
+    """Cores, threads, vector instructions."""
+    machine = Machine.here()
+    workers = settings.workers * max(1, len(settings.devices)) * max(1, len(settings.model))
+    threads = machine.threads(settings.cpu_threads, workers)
+    cores = f"{machine.core_count} cores for {workers} worker(s) of {threads} thread(s)"
+    if machine.quota is not None and machine.quota < len(machine.cores):
+        cores += f", as the container may use {machine.quota:g} of {len(machine.cores)}"
+    if threads * workers > machine.core_count:
+        remedy = "Lower GATEWAY_WORKERS or GATEWAY_CPU_THREADS: workers that share cores slow each other down"
+        yield Finding("warning", cores, remedy)
+    else:
+        yield Finding("ok", cores)
+    flags = re.search(r"^flags\s*:(.*)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    if flags is None:
+        yield Finding("ok", platform.machine())
+        return
+    known = [
+        flag for flag in ("avx", "avx2", "avx512f", "avx512_vnni", "amx_int8") if flag in flags[1].split()
+    ]
+    if "avx2" in known:
+        yield Finding("ok", f"{platform.machine()} with {', '.join(known)}")
+    else:
+        yield Finding(
+            "warning",
+            f"{platform.machine()} without AVX2: Whisper will be slow",
+            "Take a small model; on a virtual machine, pass the host's CPU type through",
+        )
+
+
+def check_memory(settings: Settings) -> Iterator[Finding]:
+    """What there is against what the models need."""
+    total, available = read_memory(Path("/proc/meminfo"), Path("/sys/fs/cgroup"))
+    needed = sum(spec.memory_bytes for spec in local_specs(settings))
+    needed *= settings.workers * max(1, len(settings.devices))
+    text = f"{gigabytes(available)} of {gigabytes(total)} free"
+    if needed:
+        text += f"; the models need roughly {gigabytes(needed)}"
+    if needed > available:
+        yield Finding("problem", text, "Take a smaller model, fewer workers, or GATEWAY_COMPUTE_TYPE=int8")
+    elif needed * 1.2 > available:
+        yield Finding("warning", text, "That is tight: take a smaller model or fewer workers")
+    else:
+        yield Finding("ok", text)
+
+
+def check_disk(_: Settings) -> Iterator[Finding]:
+    """Room for models and for uploads."""
+    for what, folder, wanted, variable in (
+        ("model cache", Hub().cache, FREE_CACHE_BYTES, "HF_HOME"),
+        ("uploads", Path(tempfile.gettempdir()), FREE_SPOOL_BYTES, "TMPDIR"),
+    ):
+        # The folder itself may have to be made yet.
+        present = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(present).free
+        text = f"{gigabytes(free)} free for {what} in {folder}"
+        if not os.access(present, os.W_OK | os.X_OK) or not present.is_dir():
+            yield Finding("problem", f"{folder} cannot be written to", f"Mend its rights, or set {variable}")
+        elif free < wanted:
+            yield Finding("warning", text, f"Make room, or point {variable} to another disk")
+        else:
+            yield Finding("ok", text)
+
+
+def check_descriptors(settings: Settings) -> Iterator[Finding]:
+    """Whether every stream gets its files."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = settings.max_streams * DESCRIPTORS_PER_STREAM + OTHER_DESCRIPTORS
+    text = f"{limit} open files are allowed, {settings.max_streams} streams may need {needed}"
+    if limit == resource.RLIM_INFINITY or limit >= needed:
+        yield Finding("ok", text)
+    else:
+        hint = (
+            "" if most == resource.RLIM_INFINITY or most >= needed else " (as root; LimitNOFILE in systemd)"
+        )
+        yield Finding("warning", text, f"ulimit -n {needed}{hint}, or lower GATEWAY_MAX_STREAMS")
+
+
+def check_port(settings: Settings) -> Iterator[Finding]:
+    """Whether the server could listen, and who does if it cannot."""
+    where = f"{settings.host}:{settings.port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as listener:
+            # As the server does: a port whose connections are still closing is free.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(1)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            yield Finding(
+                "problem", f"cannot listen on {where}: {error.strerror}", "Set GATEWAY_HOST or _PORT"
+            )
+            return
+        owner = listener_of(settings.port)
+        text = f"{where} is taken by {owner}" if owner else f"{where} is taken by somebody else's process"
+        if owner and re.search(r"\bgateway\b.*\bserve\b", owner):
+            yield Finding("warning", text, "A gateway runs there already")
+        else:
+            yield Finding("problem", text, "End that, or choose another one with GATEWAY_PORT")
+        return
+    yield Finding("ok", f"{where} is free")
+
+
+def listener_of(port: int) -> str | None:
+    """Number and command of the process that listens on ``port``, None where we may not know."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in _read(table).splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+                inodes.add(f"socket:[{fields[9]}]")
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # gone, or another user's
+            if any(str(link.readlink()) in inodes for link in (process / "fd").iterdir()):
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                return f"process {process.name} ({command.strip()[:100]})"
+    return None
+
+
+def read_memory(meminfo: Path, cgroup: Path) -> tuple[int, int]:
+    """Bytes of memory, all and available, within the limit of the container if it has one."""
+    lines = dict(re.findall(r"^(\w+):\s+(\d+) kB$", meminfo.read_text(), re.MULTILINE))
+    total, available = (int(lines[name]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    for limit_file, used_file in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        with suppress(OSError, ValueError):  # no control groups of this version, or "max"
+            limit = int((cgroup / limit_file).read_text())
+            used = int((cgroup / used_file).read_text())
+            total, available = min(total, limit), min(available, max(0, limit - used))
+    return total, available
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""

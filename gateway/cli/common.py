@@ -1,0 +1,70 @@
+"""What the commands share: their settings, their last words, and names to complete."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from gateway.config import Settings
+
+
+def read_settings(flags: Mapping[str, Any]) -> "Settings":
+    """The settings of environment and flags; a flag of None is one that was not given.
+
+    Raises:
+        typer.Exit: One of them is wrong; that was said.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415 - see the package's docstring
+
+    from gateway.config import Settings  # noqa: PLC0415
+
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
+        fail("\n".join(problems), status=2)
+
+
+def fail(reason: str, *, status: int = 1) -> NoReturn:
+    """Ends the command with what is wrong, each line under our name."""
+    for line in reason.splitlines():
+        typer.echo(f"gateway: {line}", err=True)
+    raise typer.Exit(status)
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Inside, Ctrl-C ends the process there and then: the hub client would finish its files first.
+
+    What they have fetched stays and is not fetched again.
+    """
+    before = signal.signal(signal.SIGINT, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names of models that begin like this, for the shell."""
+    from gateway.engine.hub import WHISPER_REPOS  # noqa: PLC0415 - see the package's docstring
+
+    names = dict.fromkeys(["pocketsphinx", *WHISPER_REPOS, *complete_cached(incomplete)])
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_cached(incomplete: str) -> list[str]:
+    """Names of models in the cache that begin like this, for the shell."""
+    from gateway.engine.hub import Hub  # noqa: PLC0415
+    from gateway.engine.store import cached_models  # noqa: PLC0415
+
+    return [model.name for model in cached_models(Hub()) if model.name.startswith(incomplete)]

@@ -1,0 +1,114 @@
+"""What is transcribed: files, pipes and standard input."""
+
+import errno
+import os
+import select
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+from gateway.audio.length import announced_seconds
+from gateway.audio.source import ByteSource
+from gateway.errors import GatewayError
+
+STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """An open input; leaving the context closes it.
+
+    Attributes:
+        release: Ends a waiting `read`; None where it never waits.
+        announced: Seconds of audio by the container's header, a hint for people only.
+    """
+
+    source: ByteSource
+    close: Callable[[], None]
+    release: Callable[[], None] | None = None
+    announced: float | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_recording(name: str) -> Recording:
+    """Opens a file or, for ``-``, standard input.
+
+    Raises:
+        OSError: It cannot be opened, or it is a folder.
+    """
+    # Without O_NONBLOCK the opening of a named pipe would wait for its writer, deaf to Ctrl-C.
+    descriptor = os.dup(0) if name == STDIN else os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            pipe = WaitingSource(descriptor)
+            return Recording(pipe, pipe.close, pipe.release)
+        file = os.fdopen(descriptor, "rb")  # refuses folders
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Recording(file, file.close, announced=announced_seconds(file))
+
+
+class WaitingSource:
+    """A pipe, a terminal or a device: its `read` waits for data, and `release` ends the wait from outside."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._released, self._release = os.pipe()
+        self._is_released = False
+        self._poll = select.poll()
+        for each in (self._descriptor, self._released):
+            self._poll.register(each, select.POLLIN)
+
+    def read(self, size: int, /) -> bytes:
+        """What there is, at most ``size`` bytes; none at the end.
+
+        Raises:
+            GatewayError: `release` was called.
+        """
+        while True:
+            ready = [descriptor for descriptor, _ in self._poll.poll()]
+            if self._released in ready:
+                raise GatewayError("Nobody waits for this input any more.")
+            with suppress(BlockingIOError):
+                return os.read(self._descriptor, size)
+
+    def release(self) -> None:
+        """Every `read` from now on, and one that waits, raises."""
+        if not self._is_released:
+            self._is_released = True
+            os.close(self._release)
+
+    def close(self) -> None:
+        """Lets go of the input; nobody may be reading."""
+        self.release()
+        os.close(self._released)
+        os.close(self._descriptor)
+
+    def seekable(self) -> bool:
+        """Never."""
+        return False
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:  # noqa: ARG002  a ByteSource's signature
+        """Never.
+
+        Raises:
+            OSError: Always.
+        """
+        raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))
+
+    def tell(self) -> int:
+        """Never.
+
+        Raises:
+            OSError: Always.
+        """
+        raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))

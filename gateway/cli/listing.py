@@ -1,0 +1,119 @@
+"""The table of `gateway models list`."""
+
+import json
+from dataclasses import dataclass
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from gateway.config import Settings
+from gateway.engine.hub import Hub, ModelUnavailableError
+from gateway.engine.models import cached_default
+from gateway.engine.store import StoreError, cached_models, repo_of
+from gateway.runtime import whisper_options
+
+SPHINX = "pocketsphinx"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A model that is at hand.
+
+    Attributes:
+        size: Bytes on disk; None for what came with a Python package.
+        fault: Why it cannot be served.
+        is_default: It is served where none is named.
+    """
+
+    name: str
+    repo: str | None
+    path: str | None
+    size: int | None
+    fault: str | None
+    is_default: bool
+
+
+def listed_models(settings: Settings) -> list[Listed]:
+    """The cache's models, and PocketSphinx."""
+    hub = Hub()
+    default = _default(settings, hub)
+    listed = [
+        Listed(
+            model.name,
+            model.repo,
+            None if model.folder is None else str(model.folder),
+            model.size,
+            model.fault,
+            is_default=model.fault is None and model.repo == default,
+        )
+        for model in cached_models(hub)
+    ]
+    return [*listed, Listed(SPHINX, None, None, None, None, is_default=default == SPHINX)]
+
+
+def show(listed: list[Listed], *, as_json: bool) -> None:
+    """Prints them on standard output."""
+    if as_json:
+        typer.echo(
+            json.dumps(
+                [
+                    {
+                        "name": model.name,
+                        "repo": model.repo,
+                        "path": model.path,
+                        "bytes": model.size,
+                        "fault": model.fault,
+                        "default": model.is_default,
+                    }
+                    for model in listed
+                ],
+                indent=2,
+            )
+        )
+        return
+    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
+    for heading in ("model", "size", "state", "from"):
+        table.add_column(heading, justify="right" if heading == "size" else "left", overflow="fold")
+    for model in listed:
+        table.add_row(
+            f"{model.name} *" if model.is_default else model.name,
+            "" if model.size is None else human(model.size),
+            model.fault or "whole",
+            model.repo or "its Python package",
+        )
+    Console().print(table)
+    if any(model.is_default for model in listed):
+        typer.echo("* is served where none is named.", err=True)
+    else:
+        typer.echo(
+            "None of them is served where none is named: the server fetches one, "
+            f"or takes {SPHINX} if it cannot.",
+            err=True,
+        )
+
+
+def human(size: int) -> str:
+    """Bytes in the unit that people read."""
+    amount, units = float(size), iter(("bytes", "kB", "MB", "GB"))
+    unit = next(units)
+    while amount >= 1000 and (larger := next(units, None)):
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit in {"bytes", "kB"} or amount >= 100 else f"{amount:.1f} {unit}"
+
+
+def _default(settings: Settings, hub: Hub) -> str | None:
+    """The repository, or PocketSphinx, that answers to OpenAI's names; None where it must be fetched."""
+    if settings.model:
+        if settings.model[0] in (SPHINX, "sphinx"):
+            return SPHINX
+        try:
+            return repo_of(settings.model[0])
+        except StoreError:  # a folder
+            return None
+    try:
+        spec = cached_default(whisper_options(settings), hub)
+    except ModelUnavailableError:  # the device is not there
+        return None
+    return None if spec is None else repo_of(spec.name)

@@ -1,0 +1,135 @@
+"""``gateway models``: the models in the cache, and how they get there and away."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.common import complete_cached, complete_model, ending_at_once, fail, read_settings
+
+models = typer.Typer(help="Models: list, pull, remove, import, export.", no_args_is_help=True)
+
+Name = Annotated[
+    str, typer.Argument(help="A name (small) or a hub id (org/name).", autocompletion=complete_cached)
+]
+
+
+@models.command("list")
+def list_models(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array, for programs.")] = False,
+) -> None:
+    """What is cached, how large it is, and which one is served where none is named (*)."""
+    from gateway.cli.listing import listed_models, show  # noqa: PLC0415 - see the package's docstring
+
+    show(listed_models(read_settings({})), as_json=as_json)
+
+
+@models.command()
+def pull(
+    name: Annotated[
+        str, typer.Argument(help="A name (small) or a hub id (org/name).", autocompletion=complete_model)
+    ],
+) -> None:
+    """Fetch a model, or its newest version; what was fetched before an interruption is not fetched again."""
+    from gateway.engine.hub import Hub, ModelUnavailableError  # noqa: PLC0415
+    from gateway.engine.models import fault  # noqa: PLC0415
+    from gateway.engine.store import StoreError, check_weights, repo_of  # noqa: PLC0415
+
+    hub = Hub()
+    try:
+        repo = repo_of(name)
+        with ending_at_once():
+            folder = hub.download(repo)
+            check_weights(folder)
+    except (StoreError, ModelUnavailableError) as error:
+        fail(str(error))
+    if trouble := fault(folder):
+        fail(f"{repo} is no CTranslate2 Whisper model: {trouble} ({folder})")
+    typer.echo(f"{name}: whole, in {folder}", err=True)
+
+
+@models.command()
+def remove(
+    name: Name,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a model from the cache."""
+    from gateway.cli.listing import human  # noqa: PLC0415
+    from gateway.engine.hub import Hub  # noqa: PLC0415
+    from gateway.engine.store import StoreError, cached_size, repo_of  # noqa: PLC0415
+    from gateway.engine.store import remove as remove_repo  # noqa: PLC0415
+
+    hub = Hub()
+    try:
+        repo = repo_of(name)
+        size = human(cached_size(repo, hub))
+        if not yes:
+            if not sys.stdin.isatty():
+                fail(f"{repo} ({size}) is not removed without --yes, as nobody can be asked")
+            typer.confirm(f"Delete {repo} ({size}) from {hub.cache}?", abort=True, err=True)
+        remove_repo(repo, hub)
+    except StoreError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{hub.cache}: {error.strerror}")
+    typer.echo(f"{repo}: removed, {size} freed", err=True)
+
+
+@models.command("import")
+def import_model(
+    path: Annotated[Path, typer.Argument(help="A folder, or an archive: .tar, .tar.gz, .zip.", exists=True)],
+    *,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="What to call it: a known name (small) or org/name; an exported one knows its own.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    sha256: Annotated[str | None, typer.Option(help="The archive's checksum.", metavar="HEX")] = None,
+) -> None:
+    """Put a model from a folder or an archive into the cache, for places without a network.
+
+    A SHA256SUMS file beside the model's files is held against them.
+    """
+    from gateway.engine.archive import import_archive  # noqa: PLC0415
+    from gateway.engine.hub import Hub  # noqa: PLC0415
+    from gateway.engine.store import StoreError, repo_of  # noqa: PLC0415
+
+    try:
+        repo, verified = import_archive(
+            path, Hub(), repo=None if name is None else repo_of(name), expected=sha256
+        )
+    except StoreError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{path}: {error.strerror}")
+    by = f"verified by {verified}" if verified else "NOT verified: no SHA256SUMS, no --sha256"
+    typer.echo(f"{repo}: imported, {by}", err=True)
+
+
+@models.command()
+def export(
+    name: Name,
+    archive: Annotated[Path, typer.Argument(help="To write: .tar or .tar.gz.")],
+    *,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the archive if it exists.")] = False,
+) -> None:
+    """Pack a cached model with its checksums, to import it elsewhere."""
+    from gateway.engine.archive import write  # noqa: PLC0415
+    from gateway.engine.hub import Hub  # noqa: PLC0415
+    from gateway.engine.store import StoreError, repo_of, whole_snapshot  # noqa: PLC0415
+
+    if not archive.name.endswith((".tar", ".tar.gz", ".tgz")):
+        fail(f"{archive}: the name must end in .tar or .tar.gz", status=2)
+    if archive.exists() and not overwrite:
+        fail(f"{archive} exists; --overwrite replaces it", status=2)
+    try:
+        repo = repo_of(name)
+        write(whole_snapshot(repo, Hub()), repo, archive)
+    except StoreError as error:
+        fail(str(error))
+    typer.echo(f"{repo}: written to {archive}", err=True)

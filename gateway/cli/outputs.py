@@ -1,0 +1,156 @@
+"""Where transcripts go: to standard output in the order of the inputs, or to a file for each input."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+import anyio.to_thread
+
+from gateway.cli.inputs import STDIN
+
+SUFFIXES = {"text": ".txt", "json": ".json", "verbose_json": ".json", "srt": ".srt", "vtt": ".vtt"}
+
+
+class StdoutError(Exception):
+    """Standard output takes no more, so nothing is left to work for.
+
+    Attributes:
+        is_closed: Whoever read it has left.
+    """
+
+    def __init__(self, reason: str, *, is_closed: bool) -> None:
+        super().__init__(reason)
+        self.is_closed = is_closed
+
+
+class PlanError(Exception):
+    """The outputs cannot be what was asked for. One line for each reason."""
+
+
+class Output(Protocol):
+    """Takes each input's text once, or its failure."""
+
+    async def put(self, index: int, text: str) -> None:
+        """The whole text of an input."""
+
+    async def skip(self, index: int) -> None:
+        """There will be none of this input."""
+
+
+class Stdout:
+    """Standard output, as UTF-8 whatever the locale says.
+
+    Args:
+        room: A context in which nothing else is on the terminal.
+    """
+
+    def __init__(self, room: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        self._room = room
+        self._waiting: dict[int, str] = {}
+        self._next = 0
+        self._turn = anyio.Lock()
+
+    async def put(self, index: int, text: str) -> None:
+        """Prints it once all before it are printed or skipped."""
+        self._waiting[index] = text
+        async with self._turn:
+            while self._next in self._waiting:
+                ready = self._waiting.pop(self._next)
+                self._next += 1
+                await self._write(ready)
+
+    async def skip(self, index: int) -> None:
+        """Lets those behind it pass."""
+        await self.put(index, "")
+
+    async def print(self, text: str) -> None:
+        """Prints at once.
+
+        Raises:
+            StdoutError: It cannot be printed.
+        """
+        async with self._turn:
+            await self._write(text)
+
+    async def _write(self, text: str) -> None:
+        if not text:
+            return
+        # In a thread that is left behind when cancelled: a reader who has stopped must not hold up the end.
+        with self._room():
+            await anyio.to_thread.run_sync(_print, text.encode(errors="replace"), abandon_on_cancel=True)
+
+
+class Folder:
+    """One file for each input, there as a whole or not at all."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    async def put(self, index: int, text: str) -> None:
+        """Writes the file.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        await anyio.to_thread.run_sync(_write_whole, self._paths[index], text.encode(errors="replace"))
+
+    async def skip(self, index: int) -> None:
+        """Leaves no file."""
+
+
+def plan_files(names: Sequence[str], folder: Path, suffix: str, *, overwrite: bool) -> list[Path]:
+    """The output of each input, once it is sure that nothing of value is overwritten.
+
+    Raises:
+        PlanError: Two inputs share an output, or it exists, or is an input.
+    """
+    paths = [folder / f"{'stdin' if name == STDIN else Path(name).stem}{suffix}" for name in names]
+    inputs = {key for name in names if name != STDIN and (key := _identity(Path(name)))}
+    problems = []
+    for number, (name, path) in enumerate(zip(names, paths, strict=True)):
+        if path in paths[:number]:
+            problems.append(f"{name} and {names[paths.index(path)]} would both be written to {path}")
+        elif (key := _identity(path)) in inputs and key:
+            problems.append(f"{path} is an input and is not overwritten")
+        elif path.is_dir():
+            problems.append(f"{path} is a folder")
+        elif os.path.lexists(path) and not overwrite:
+            problems.append(f"{path} exists; --overwrite replaces it")
+    if problems:
+        raise PlanError("\n".join(problems))
+    return paths
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and file number: the same for links and other spellings of one file."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    # Not by `tempfile`, whose files only their owner may read: a transcript is as public as any new file.
+    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _print(data: bytes) -> None:
+    # Past sys.stdout, which would keep what could not be written and complain about it again at the exit.
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(1, rest) :]
+    except OSError as error:
+        raise StdoutError(
+            error.strerror or str(error), is_closed=isinstance(error, BrokenPipeError)
+        ) from error

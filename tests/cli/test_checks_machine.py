@@ -1,0 +1,94 @@
+"""What the kernel tells of memory, sockets and limits is read right, also inside containers."""
+
+import os
+import resource
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.checks_machine import (
+    check_descriptors,
+    check_port,
+    check_processor,
+    listener_of,
+    read_memory,
+)
+from gateway.config import Settings
+
+_MEMINFO = "MemTotal:       1000 kB\nMemFree:  10 kB\nMemAvailable:    600 kB\nHugePages_Total:       0\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, (1000, 600)),
+        ({"memory.max": "max", "memory.current": "5"}, (1000, 600)),
+        ({"memory.max": str(500 * 1024), "memory.current": str(100 * 1024)}, (500, 400)),
+        ({"memory.max": str(900 * 1024), "memory.current": "0"}, (900, 600)),
+        (
+            {
+                "memory/memory.limit_in_bytes": str(300 * 1024),
+                "memory/memory.usage_in_bytes": str(400 * 1024),
+            },
+            (300, 0),
+        ),
+    ],
+)
+def test_memory(tmp_path: Path, files: dict[str, str], expected: tuple[int, int]) -> None:
+    """The smaller of the machine's and the container's, in both versions of control groups."""
+    (tmp_path / "meminfo").write_text(_MEMINFO)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    total, available = read_memory(tmp_path / "meminfo", tmp_path)
+
+    assert (total / 1024, available / 1024) == expected
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_listener(family: socket.AddressFamily) -> None:
+    """The process is found by the socket's number, in both tables."""
+    try:
+        listener = socket.create_server(("localhost", 0), family=family)
+    except OSError:
+        pytest.skip("no such network here")
+    with listener:
+        port = listener.getsockname()[1]
+        owner = listener_of(port)
+
+    assert str(owner).startswith(f"process {os.getpid()} (")
+    assert listener_of(port) is None
+
+
+def test_free_port() -> None:
+    """Port 0 is always free."""
+    (finding,) = check_port(Settings(port=0))
+
+    assert finding.level == "ok"
+
+
+def test_unknown_host() -> None:
+    """A host that does not resolve, or is not ours, is a problem with its reason."""
+    (finding,) = check_port(Settings(host="192.0.2.1", port=0))
+
+    assert finding.level == "problem"
+    assert "192.0.2.1" in finding.text
+
+
+def test_too_many_threads() -> None:
+    """More than there are cores."""
+    finding = next(iter(check_processor(Settings(workers=64, cpu_threads=64))))
+
+    assert finding.level == "warning"
+    assert "64 worker(s) of 64 thread(s)" in finding.text
+
+
+def test_descriptors() -> None:
+    """Enough for a stream, not for a million."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    (few,) = check_descriptors(Settings(max_streams=1))
+    (many,) = check_descriptors(Settings(max_streams=max(limit, 1)))
+
+    assert (few.level, many.level) == ("ok", "warning")
+    assert "ulimit -n" in many.remedy
