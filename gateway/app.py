@@ -21,6 +21,7 @@ from gateway.engine.catalog import Catalog
 from gateway.engine.hub import ModelUnavailableError
 from gateway.engine.served import ServedModel
 from gateway.engine.shelf import Shelf
+from gateway.engine.types import Model
 from gateway.metrics import Metrics
 from gateway.protocol.names import ALIASES
 from gateway.runtime import ModelPlan, load_resources, make_batcher, plan_models
@@ -29,7 +30,8 @@ from gateway.server.docs import Docs
 from gateway.server.health import Health
 from gateway.server.models import Models
 from gateway.server.routes import build_routes
-from gateway.server.transcriptions import Limits, Service, Transcriptions
+from gateway.server.service import Limits, Service
+from gateway.server.transcriptions import Transcriptions
 from gateway.server.transcriptions_ws import TranscriptionsWs
 from gateway.server.websocket import Sessions
 
@@ -74,7 +76,7 @@ class Gateway:
             for plan in plans
         ]
         given = {alias: plan.name for plan in plans for alias in plan.aliases}
-        catalog = Catalog(self.models, ALIASES, given)
+        catalog: Catalog[Model] = Catalog(self.models, ALIASES, given)
         resources = load_resources(self._metrics)
         service = Service(
             catalog,

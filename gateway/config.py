@@ -40,6 +40,9 @@ class ModelSettings(BaseModel):
     beam_size: int | None = Field(
         default=None, ge=1, le=16, description="Its beam, where not GATEWAY_BEAM_SIZE."
     )
+    audio_context: Literal["full", "fit"] | None = Field(
+        default=None, description="Its context, where not GATEWAY_AUDIO_CONTEXT."
+    )
     language: str | None = Field(default=None, description="Spoken where a request does not say.")
     prompt: str | None = Field(default=None, description="Used where a request has none.")
 
@@ -91,6 +94,11 @@ class Settings(BaseSettings):
         0, ge=0, le=256, description="Most chunks in one engine call; 0: 8 on a CPU, 16 on CUDA."
     )
     beam_size: int = Field(5, ge=1, le=16, description="Beam of the decoder; 1 is greedy.")
+    audio_context: Literal["full", "fit"] = Field(
+        "full",
+        description="What Whisper reads of a chunk: full is the 30 s it was trained on, padded; fit is the "
+        "chunk alone, cheaper if it is short, and what then looks bad is decoded again in full.",
+    )
     row_timeout: float = Field(
         30.0, gt=0, description="Seconds a worker may take for each chunk of a batch before it is replaced."
     )

@@ -15,8 +15,8 @@ from gateway.engine.hub import Hub
 from gateway.engine.models import Located, WhisperOptions, default_spec, locate, locate_default
 from gateway.engine.placement import Machine, parse_devices, worker_environments
 from gateway.engine.replica import ReplicaOptions
-from gateway.engine.served import ModelDefaults, ModelPolicy
-from gateway.engine.types import EngineSpec
+from gateway.engine.served import ModelPolicy
+from gateway.engine.types import EngineSpec, ModelDefaults
 from gateway.engine.whisper import WhisperSpec
 from gateway.metrics import Metrics
 from gateway.pipeline import ROWS_AHEAD, Resources
@@ -55,7 +55,7 @@ def plan_models(settings: Settings) -> list[ModelPlan]:
         return [_plan(locate_default(options, hub), ModelSettings(source="default"), settings, is_first=True)]
     return [
         _plan(
-            locate(model.source, replace(options, beam_size=model.beam_size or options.beam_size), hub),
+            locate(model.source, _options_of(model, options), hub),
             model,
             settings,
             is_first=number == 0,
@@ -82,6 +82,14 @@ def _plan(located: Located, model: ModelSettings, settings: Settings, *, is_firs
         located.progress,
         ModelDefaults(model.language, model.prompt),
         model.aliases,
+    )
+
+
+def _options_of(model: ModelSettings, options: WhisperOptions) -> WhisperOptions:
+    return replace(
+        options,
+        beam_size=model.beam_size or options.beam_size,
+        audio_context=model.audio_context or options.audio_context,
     )
 
 
@@ -121,6 +129,7 @@ def whisper_options(settings: Settings) -> WhisperOptions:
         cpu_threads=_threads(settings, models=max(1, len(settings.model) + len(settings.models))),
         max_batch=settings.max_batch,
         beam_size=settings.beam_size,
+        audio_context=settings.audio_context,
     )
 
 

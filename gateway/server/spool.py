@@ -4,6 +4,7 @@ import io
 import os
 import tempfile
 import threading
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Self
 
 import anyio
@@ -80,27 +81,35 @@ class Spool:
         """A view from the first byte on, with a position of its own."""
         return SpoolReader(self)
 
-    def read_at(self, position: int, limit: int) -> bytes:
+    def read_at(self, position: int, limit: int, reader: "SpoolReader") -> bytes:
         """At least one byte and at most ``limit``, or none at the end; waits while the upload grows.
 
         Raises:
-            GatewayError: The rest will never come.
+            GatewayError: The rest will never come, or the reader was stopped.
         """
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._readable > position or self._complete or self._error is not None
-            )
-            if self._error is not None:
-                raise self._error
+            self._wait(lambda: self._readable > position, reader)
             return os.pread(self._file.fileno(), min(limit, max(0, self._readable - position)), position)
 
-    def wait_complete(self) -> int:
+    def wait_complete(self, reader: "SpoolReader") -> int:
         """Waits for the last byte and returns the size; for readers that must seek from the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._complete or self._error is not None)
-            if self._error is not None:
-                raise self._error
+            self._wait(lambda: False, reader)
             return self._readable
+
+    def wake(self) -> None:
+        """Has waiting readers look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _wait(self, is_there: Callable[[], bool], reader: "SpoolReader") -> None:
+        self._changed.wait_for(
+            lambda: is_there() or self._complete or self._error is not None or reader.is_stopped
+        )
+        if reader.is_stopped:
+            raise GatewayError("The upload is no longer read.")
+        if self._error is not None:
+            raise self._error
 
     async def _flush(self) -> None:
         async with self._flushing:
@@ -124,6 +133,12 @@ class SpoolReader(io.RawIOBase):
         super().__init__()
         self._spool = spool
         self._position = 0
+        self.is_stopped = False
+
+    def stop(self) -> None:
+        """Ends this reader: a thread that waits in it gets a GatewayError. Others read on."""
+        self.is_stopped = True
+        self._spool.wake()
 
     def readable(self) -> bool:
         """Always."""
@@ -136,7 +151,7 @@ class SpoolReader(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer") -> int:
         """Fills ``buffer`` with one byte or more, with none at the end."""
         view = memoryview(buffer).cast("B")
-        data = self._spool.read_at(self._position, len(view))
+        data = self._spool.read_at(self._position, len(view), self)
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
@@ -145,7 +160,7 @@ class SpoolReader(io.RawIOBase):
         """Moves the position, beyond the end too, as files allow."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence)
         if base is None:
-            base = self._spool.wait_complete()
+            base = self._spool.wait_complete(self)
         self._position = max(0, base + offset)
         return self._position
 

@@ -1,90 +1,32 @@
 """`POST /v1/audio/transcriptions` and `…/translations`: a form in, one answer or an event stream out."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 
 import anyio
 import anyio.to_thread
-from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.audio.chunking import ChunkingOptions
 from gateway.concurrency import open_task_group
-from gateway.engine.catalog import Catalog
-from gateway.engine.served import ServedModel
 from gateway.engine.types import Task
-from gateway.errors import EngineFailedError, GatewayError, InvalidRequestError, ShuttingDownError
-from gateway.pipeline import Resources, Transcription, open_transcription
-from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode, error_body
+from gateway.errors import EngineFailedError, InvalidAudioError, InvalidRequestError
+from gateway.pipeline import Transcription, open_transcription
+from gateway.protocol.events import EventRenderer
 from gateway.protocol.formats import render
-from gateway.protocol.names import is_openai
 from gateway.protocol.parse import parse_transcription, parse_translation
 from gateway.protocol.request import TranscriptionRequest
 from gateway.protocol.strict import streams
-from gateway.server.admission import Admission
 from gateway.server.body import Body, ClientGoneError
-from gateway.server.options import chunking_options, decode_options, with_defaults
+from gateway.server.event_stream import RequestChangedError, open_event_stream
+from gateway.server.options import decode_options, with_defaults
+from gateway.server.service import Service
 from gateway.server.spool import Spool
-from gateway.server.upload import read_upload
-from gateway.transcript import TranscriptDone, TranscriptEvent
-
-FIRST_EVENT_SECONDS = 10.0
-"""How long an event stream's status waits for the first event, so that a refusal keeps its 4xx."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one client may take.
-
-    Attributes:
-        stream_bytes: Of a container that comes through a WebSocket.
-        upload_pause: Seconds a client may pause within its body, or between its frames.
-        send_pause: Seconds a client may stop reading its answer.
-    """
-
-    file_bytes: int
-    stream_bytes: int
-    audio_seconds: float
-    upload_pause: float
-    send_pause: float
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What the transcribing endpoints share.
-
-    Attributes:
-        default_chunking: What an unset `chunking_strategy` means.
-        stopping: Set when the server will wait no longer for running requests.
-        always_logprobs: Log-probabilities stand in every delta, asked for or not.
-        strict: Refuse what OpenAI refuses, too.
-    """
-
-    catalog: Catalog[ServedModel]
-    resources: Resources
-    limits: Limits
-    admission: Admission
-    stopping: anyio.Event
-    default_chunking: Literal["auto", "block"] = "auto"
-    always_logprobs: bool = False
-    strict: bool = False
-
-    def chunking(self, request: TranscriptionRequest) -> ChunkingOptions:
-        """How the request's recording is cut."""
-        return chunking_options(request, max_seconds=self.limits.audio_seconds, default=self.default_chunking)
-
-    def streams_logprobs(self, request: TranscriptionRequest) -> bool:
-        """Asked for, or expected: clients of names that are none of OpenAI's read them unasked."""
-        return request.wants_logprobs or self.always_logprobs or not is_openai(request.model)
-
-    async def abort_when_stopping(self, transcription: Transcription) -> None:
-        """Ends the transcription together with the server."""
-        await self.stopping.wait()
-        transcription.abort(ShuttingDownError())
+from gateway.server.upload import Upload
+from gateway.transcript import TranscriptDone
 
 
 class Transcriptions:
@@ -101,64 +43,114 @@ class Transcriptions:
         Raises:
             GatewayError: A refusal, while nothing of the answer was sent.
         """
+        limits = self._service.limits
         with self._service.admission.place(), Spool() as spool:
-            await self._serve(spool, scope, receive, send)
+            upload = Upload(Headers(scope=scope), spool, max_file_bytes=limits.file_bytes)
+            body = Body(receive, pause=limits.upload_pause)
+            async with open_task_group() as tasks:
+                tasks.start_soon(_receive, upload, body, tasks.cancel_scope)
+                tasks.start_soon(spool.keep_flushed)
+                await self._serve(upload, spool, scope, send)
+                tasks.cancel_scope.cancel()
 
-    async def _serve(self, spool: Spool, scope: Scope, receive: Receive, send: Send) -> None:
-        service, limits = self._service, self._service.limits
-        body = Body(receive, pause=limits.upload_pause)
-        upload = await read_upload(
-            Headers(scope=scope), body.blocks(), spool, max_file_bytes=limits.file_bytes
-        )
-        request = self._parse(upload.fields, strict=service.strict)
+    async def _serve(self, upload: Upload, spool: Spool, scope: Scope, send: Send) -> None:
+        """Begins with the file's first bytes; begins again where later fields ask for something else."""
+        await upload.file_begun()
+        request = self._early_request(upload)
+        if request is not None and await self._answer(request, upload, spool, scope, send):
+            return
+        await upload.complete()
+        request = self._parse(upload.fields, strict=self._service.strict)
         if not upload.has_file:
             raise InvalidRequestError(
                 "Missing required parameter: 'file'.", param="file", code="missing_required_parameter"
             )
+        await self._answer(request, upload, spool, scope, send)
+
+    def _early_request(self, upload: Upload) -> TranscriptionRequest | None:
+        """What the fields before the file ask for; None where they do not say enough yet."""
+        if not any(name == "model" for name, _ in upload.fields):
+            return None
+        return self._parse(upload.fields, strict=self._service.strict)
+
+    async def _answer(
+        self, request: TranscriptionRequest, upload: Upload, spool: Spool, scope: Scope, send: Send
+    ) -> bool:
+        """Transcribes and answers, unless the complete form turns out to ask for something else.
+
+        Returns:
+            Whether it was answered.
+        """
+        service = self._service
         model = service.catalog.find(request.model)
-        request = with_defaults(request, model.defaults)
+        wanted = with_defaults(request, model.defaults)
         is_stream = request.stream and (not service.strict or streams(request.model))
         logprobs = service.streams_logprobs(request) if is_stream else request.wants_logprobs
-        async with open_task_group() as tasks:
-            tasks.start_soon(_cancel_when_gone, body, tasks.cancel_scope)
-            async with (
-                model.lease() as recognizer,
-                open_transcription(
-                    spool.reader(),
-                    recognizer,
-                    service.resources,
-                    chunking=service.chunking(request),
-                    decoding=decode_options(request, recognizer, task=self._task, logprobs=logprobs),
-                ) as transcription,
-            ):
-                tasks.start_soon(service.abort_when_stopping, transcription)
+        check = partial(self._check_unchanged, request, upload)
+        source = spool.reader()
+        async with (
+            open_task_group() as tasks,
+            model.lease() as recognizer,
+            open_transcription(
+                source,
+                recognizer,
+                service.resources,
+                chunking=service.chunking(wanted),
+                decoding=decode_options(wanted, recognizer, task=self._task, logprobs=logprobs),
+                release=source.stop,
+            ) as transcription,
+        ):
+            tasks.start_soon(service.abort_when_stopping, transcription)
+            try:
                 if is_stream:
-                    events = EventRenderer(request, with_logprobs=logprobs)
-                    response = await self._event_stream(transcription, events)
+                    events = EventRenderer(wanted, with_logprobs=logprobs)
+                    response: Response = await open_event_stream(
+                        transcription, events, upload, check, send_pause=service.limits.send_pause
+                    )
                 else:
-                    response = await self._answer(request, transcription)
-                await _send(response, scope, send)
+                    response = await self._plain(wanted, transcription, check)
+            except InvalidAudioError:
+                # What broke the upload off is the better reason.
+                await upload.complete()
+                raise
+            except RequestChangedError:
+                tasks.cancel_scope.cancel()
+                return False
+            await _send(response, scope, send)
             tasks.cancel_scope.cancel()
+        return True
 
-    async def _answer(self, request: TranscriptionRequest, transcription: Transcription) -> Response:
+    async def _check_unchanged(self, request: TranscriptionRequest, upload: Upload) -> None:
+        """Waits for the form's end.
+
+        Raises:
+            RequestChangedError: Fields behind the file ask for something else.
+            GatewayError: The form or one of those fields is refused.
+        """
+        await upload.complete()
+        if self._parse(upload.fields, strict=self._service.strict) != request:
+            raise RequestChangedError
+
+    async def _plain(
+        self,
+        request: TranscriptionRequest,
+        transcription: Transcription,
+        check: Callable[[], Awaitable[None]],
+    ) -> Response:
         async for event in transcription:
             if isinstance(event, TranscriptDone):
+                await check()
                 # Laying out the subtitles of three hours takes a second of computing.
                 rendered = await anyio.to_thread.run_sync(render, event.transcript, request, self._task)
                 return Response(rendered.body, media_type=rendered.media_type)
         raise EngineFailedError("The transcription ended without a result.")
 
-    async def _event_stream(self, transcription: Transcription, events: EventRenderer) -> Response:
-        first: TranscriptEvent | None = None
-        with anyio.move_on_after(FIRST_EVENT_SECONDS):
-            first = await anext(transcription)
-        return EventSourceResponse(
-            _lines(first, transcription, events), sep="\n", send_timeout=self._service.limits.send_pause
-        )
 
-
-async def _cancel_when_gone(body: Body, scope: anyio.CancelScope) -> None:
-    await body.disconnected()
+async def _receive(upload: Upload, body: Body, scope: anyio.CancelScope) -> None:
+    """Reads the body to its end and then watches: a client that leaves ends all work for it."""
+    with suppress(ClientGoneError):
+        await upload.receive(body.blocks())
+        await body.disconnected()
     scope.cancel()
 
 
@@ -173,20 +165,3 @@ async def _never() -> Message:
     """A `receive` for responses that would listen for the disconnect themselves: `Body` does."""
     await anyio.sleep_forever()
     raise AssertionError
-
-
-async def _lines(
-    first: TranscriptEvent | None, transcription: Transcription, events: EventRenderer
-) -> AsyncIterator[dict[str, str]]:
-    """The stream's data lines. A failure is its last line; [DONE] follows only what is complete."""
-    try:
-        if first is not None:
-            for event in events.render(first):
-                yield {"data": encode(event)}
-        async for known in transcription:
-            for event in events.render(known):
-                yield {"data": encode(event)}
-    except GatewayError as error:
-        yield {"data": encode(error_body(error))}
-        return
-    yield {"data": END_OF_STREAM}

@@ -30,8 +30,8 @@ from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode
 from gateway.protocol.websocket import StreamQuery, check_text, parse_query
 from gateway.server.body import ClientGoneError
 from gateway.server.options import decode_options, with_defaults
+from gateway.server.service import Limits, Service
 from gateway.server.spool import Spool
-from gateway.server.transcriptions import Limits, Service
 
 PCM16_BYTES = 2
 

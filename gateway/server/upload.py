@@ -5,13 +5,13 @@ named ``file`` is the file whatever its headers say, so the streaming parser und
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 
+import anyio
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 
-from gateway.errors import InvalidRequestError, PayloadTooLargeError
+from gateway.errors import GatewayError, InvalidRequestError, PayloadTooLargeError
 from gateway.server.spool import Spool
 
 MAX_FIELDS = 1_000
@@ -19,35 +19,80 @@ MAX_FIELD_BYTES = 16 * 1024 * 1024
 """All text fields together: four speaker references of ten seconds fit, as data URLs of 48 kHz stereo WAV."""
 
 
-@dataclass(slots=True)
 class Upload:
-    """A form as it was sent: the text fields in order, and whether the file came at all."""
+    """A form while it arrives: `receive` reads it to its end, others look at what is there already.
 
-    spool: Spool
-    fields: list[tuple[str, str]] = field(default_factory=list)
-    has_file: bool = False
+    Clients of the official SDKs send every field before the file, so a transcription may begin with the
+    file's first bytes. Who looks early must look again when the form is `complete`.
 
-
-async def read_upload(
-    headers: Headers, body: AsyncIterator[bytes], spool: Spool, *, max_file_bytes: int
-) -> Upload:
-    """Parses the whole body.
+    Args:
+        max_file_bytes: The largest file.
 
     Raises:
-        InvalidRequestError: The body is no multipart form, or ends before its closing boundary.
-        PayloadTooLargeError: The file or the fields are over their limit.
+        InvalidRequestError: The body is announced as something else than a multipart form.
     """
-    upload = Upload(spool)
-    parts = _Parts(_boundary(headers), max_file_bytes)
-    async for block in body:
-        for data in parts.feed(block):
-            await spool.write(data)
-    if not parts.ended:
-        raise InvalidRequestError("The request body ended before the form was complete.", param="file")
-    await spool.finish()
-    upload.fields = parts.fields
-    upload.has_file = parts.has_file
-    return upload
+
+    def __init__(self, headers: Headers, spool: Spool, *, max_file_bytes: int) -> None:
+        self._parts = _Parts(_boundary(headers), max_file_bytes)
+        self._spool = spool
+        self._file_begun = anyio.Event()
+        self._ended = anyio.Event()
+        self._error: GatewayError | None = None
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The text fields so far, in order."""
+        return self._parts.fields
+
+    @property
+    def has_file(self) -> bool:
+        """The file, or its beginning, is there."""
+        return self._parts.has_file
+
+    async def receive(self, body: AsyncIterator[bytes]) -> None:
+        """Reads the whole body. What is wrong with it is raised by `complete`, and by the spool's readers."""
+        try:
+            async for block in body:
+                for data in self._parts.feed(block):
+                    await self._spool.write(data)
+                if self._parts.has_file:
+                    self._file_begun.set()
+            if not self._parts.ended:
+                raise InvalidRequestError(
+                    "The request body ended before the form was complete.", param="file"
+                )
+            await self._spool.finish()
+        except GatewayError as error:
+            self._error = error
+            self._spool.fail(error)
+        finally:
+            self._file_begun.set()
+            self._ended.set()
+
+    @property
+    def is_complete(self) -> bool:
+        """All of it was received, whole or broken."""
+        return self._ended.is_set()
+
+    async def ended(self) -> None:
+        """Returns at the form's end, whole or broken."""
+        await self._ended.wait()
+
+    async def file_begun(self) -> None:
+        """Returns with the file's first bytes, or at the form's end."""
+        await self._file_begun.wait()
+
+    async def complete(self) -> None:
+        """Returns when the whole form is there.
+
+        Raises:
+            InvalidRequestError: The body is no multipart form, or ends before its closing boundary.
+            PayloadTooLargeError: The file or the fields are over their limit.
+            UploadTimeoutError: The client stopped sending.
+        """
+        await self._ended.wait()
+        if self._error is not None:
+            raise self._error
 
 
 def _boundary(headers: Headers) -> bytes:

@@ -9,8 +9,11 @@ from starlette.routing import Route
 from gateway.app import Gateway
 from gateway.config import Settings
 from gateway.engine.scripted import ScriptedSpec
+from gateway.engine.served import ModelPolicy
+from gateway.runtime import ModelPlan
 from gateway.server.docs import Docs
 
+PLAN = ModelPlan("scripted", ScriptedSpec, ModelPolicy())
 DOCS = Docs(version="1", secured=False)
 FILES = DOCS._files
 
@@ -18,13 +21,13 @@ FILES = DOCS._files
 @pytest.fixture
 def client() -> httpx.AsyncClient:
     """Speaks to the application without a server; its workers are not needed here."""
-    app = Gateway(Settings(), [ScriptedSpec()]).app
+    app = Gateway(Settings(), [PLAN]).app
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server")
 
 
 async def test_every_route_is_documented(client: httpx.AsyncClient) -> None:
     """With its methods, and no other; project prefixes are told in words."""
-    app = Gateway(Settings(), [ScriptedSpec()]).app
+    app = Gateway(Settings(), [PLAN]).app
     routes = {
         (route.path_format, method.lower())
         for route in app.routes

@@ -99,3 +99,18 @@ async def test_a_reader_keeps_pace() -> None:
 
             assert await anyio.to_thread.run_sync(rest.result) == CONTENT
             tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("wait", [lambda reader: reader.read(1), lambda reader: reader.seek(0, os.SEEK_END)])
+async def test_a_stopped_reader_is_woken_alone(wait: Callable[[SpoolReader], object]) -> None:
+    """One reader can be ended while it waits; another one reads on."""
+    with Spool() as spool, ThreadPoolExecutor(1) as threads:
+        reader = spool.reader()
+        future = threads.submit(wait, reader)
+        reader.stop()
+        with pytest.raises(GatewayError):
+            await anyio.to_thread.run_sync(future.result)
+        await spool.write(b"abc")
+        await spool.finish()
+
+        assert spool.reader().read() == b"abc"

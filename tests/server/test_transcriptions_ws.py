@@ -1,6 +1,7 @@
 """One receives, one sends, and neither waits for the other; a client that reads nothing is let go."""
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.lowlevel
@@ -9,13 +10,13 @@ from starlette.types import Message
 
 from gateway.audio.silero import SileroModel
 from gateway.engine.catalog import Catalog
-from gateway.engine.types import Capabilities, DecodeRequest, Priority, Recognizer
+from gateway.engine.types import Capabilities, DecodeRequest, Model, ModelDefaults, Priority, Recognizer
 from gateway.errors import ModelNotFoundError, OverloadedError, UploadTimeoutError
 from gateway.metrics import Metrics
 from gateway.pipeline import Resources
 from gateway.server.admission import Admission
 from gateway.server.body import ClientGoneError
-from gateway.server.transcriptions import Limits, Service
+from gateway.server.service import Limits, Service
 from gateway.server.transcriptions_ws import TranscriptionsWs
 from gateway.transcript import Hypothesis, Segment, Token
 from tests.audio.sound import int16, load
@@ -62,6 +63,18 @@ def vad() -> SileroModel:
     return SileroModel.load()
 
 
+class FakeModel:
+    """The recognizer, always loaded."""
+
+    name = "fake"
+    defaults = ModelDefaults()
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[Recognizer]:
+        """As `Model`."""
+        yield Fake()
+
+
 @pytest.fixture
 def frames(samples: dict[str, Sample]) -> list[Message]:
     """75 s of samples, a second in each frame, without the end."""
@@ -76,7 +89,6 @@ def serve(
     client: Client, vad: SileroModel, *, model: str = "fake", send_pause: float = 10, upload_pause: float = 10
 ) -> Awaitable[None]:
     """The endpoint, at work for this client."""
-    entries: list[Recognizer] = [Fake()]
     limits = Limits(
         file_bytes=1,
         stream_bytes=1 << 20,
@@ -84,8 +96,9 @@ def serve(
         upload_pause=upload_pause,
         send_pause=send_pause,
     )
+    models: list[Model] = [FakeModel()]
     service = Service(
-        Catalog(entries),
+        Catalog(models),
         Resources(vad, anyio.CapacityLimiter(1), Metrics()),
         limits,
         Admission(1),

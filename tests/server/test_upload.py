@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from starlette.datastructures import Headers
 
 from gateway.errors import GatewayError, InvalidRequestError, PayloadTooLargeError
 from gateway.server.spool import Spool
-from gateway.server.upload import MAX_FIELDS, Upload, read_upload
+from gateway.server.upload import MAX_FIELDS, Upload
 
 HEADERS = Headers({"content-type": "multipart/form-data; boundary=xx"})
 
@@ -35,7 +36,9 @@ async def _read(slices: Iterable[bytes], limit: int = 10_000) -> tuple[Upload, b
             yield piece
 
     with Spool() as spool:
-        upload = await read_upload(HEADERS, body(), spool, max_file_bytes=limit)
+        upload = Upload(HEADERS, spool, max_file_bytes=limit)
+        await upload.receive(body())
+        await upload.complete()
         return upload, spool.reader().read()
 
 
@@ -97,12 +100,44 @@ async def test_broken_bodies(body: bytes, words: str) -> None:
 )
 async def test_other_content_types(content_type: str) -> None:
     """What is no multipart form is told to be one."""
+    with Spool() as spool, pytest.raises(InvalidRequestError, match="multipart/form-data"):
+        Upload(Headers({"content-type": content_type}), spool, max_file_bytes=1)
+
+
+async def test_the_beginning_can_be_used_before_the_end() -> None:
+    """With the file's first bytes the fields before it are there, and the spool can be read."""
+    go_on = anyio.Event()
 
     async def body() -> AsyncIterator[bytes]:
-        yield b"{}"
+        yield FORM[: FORM.index(b"audio")]
+        await go_on.wait()
+        yield FORM[FORM.index(b"audio") :]
 
-    with Spool() as spool, pytest.raises(InvalidRequestError, match="multipart/form-data"):
-        await read_upload(Headers({"content-type": content_type}), body(), spool, max_file_bytes=1)
+    with Spool() as spool:
+        upload = Upload(HEADERS, spool, max_file_bytes=10_000)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(upload.receive, body())
+            await upload.file_begun()
+            early = (list(upload.fields), upload.has_file, upload.is_complete)
+            go_on.set()
+            await upload.complete()
+
+    assert early == ([("model", "whisper-1"), ("include[]", "logprobs")], True, False)
+    assert upload.fields[-1] == ("language", "für")
+
+
+async def test_readers_are_told_what_broke_the_upload() -> None:
+    """A reader that waits for the rest of a broken form gets the form's error."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield FORM[:-30]
+
+    with Spool() as spool:
+        upload = Upload(HEADERS, spool, max_file_bytes=10_000)
+        await upload.receive(body())
+
+        with pytest.raises(InvalidRequestError, match="ended before"):
+            spool.reader().read()
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))

@@ -1,0 +1,143 @@
+"""Decoding begins with the file's first bytes, whatever order the fields come in; the answer is the same."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support import LiveServer, Sample
+
+BOUNDARY = "overlap"
+
+
+def _field(name: str, value: str) -> bytes:
+    return f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+
+
+def _file(audio: bytes) -> bytes:
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    return head.encode() + audio + b"\r\n"
+
+
+END = f"--{BOUNDARY}--\r\n".encode()
+
+
+def _connect(server: LiveServer) -> http.client.HTTPConnection:
+    address = urlsplit(server.url)
+    return http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+
+
+def _begin(server: LiveServer, length: int) -> http.client.HTTPConnection:
+    connection = _connect(server)
+    connection.putrequest("POST", "/v1/audio/transcriptions")
+    connection.putheader("Content-Type", f"multipart/form-data; boundary={BOUNDARY}")
+    connection.putheader("Content-Length", str(length))
+    connection.endheaders()
+    return connection
+
+
+def _post(server: LiveServer, body: bytes) -> tuple[int, str]:
+    with closing(_begin(server, len(body))) as connection:
+        connection.send(body)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+
+@contextmanager
+def _open_stream(
+    server: LiveServer, beginning: bytes, length: int
+) -> Iterator[tuple[http.client.HTTPConnection, http.client.HTTPResponse]]:
+    """A connection whose answer is read although its request is not sent to the end."""
+    with closing(_begin(server, length)) as connection:
+        connection.send(beginning)
+        response = connection.response_class(connection.sock, method="POST")
+        with closing(response):
+            response.begin()
+            yield connection, response
+
+
+def _events(lines: Iterator[bytes]) -> Iterator[str]:
+    return (line.decode().removeprefix("data: ").strip() for line in lines if line.startswith(b"data: "))
+
+
+def test_words_come_before_the_file_is_sent(server: LiveServer, samples: dict[str, Sample]) -> None:
+    """A client that reads while it writes has its first words with a third of the file sent."""
+    audio = samples["en_long"].path.read_bytes()
+    body = _field("model", "whisper-1") + _field("stream", "true") + _file(audio) + END
+    third = len(body) // 3
+    with _open_stream(server, body[:third], len(body)) as (connection, response):
+        first = json.loads(next(_events(iter(response.readline, b""))))
+        connection.send(body[third:])
+        rest = list(_events(iter(response.readline, b"")))
+
+    assert first["type"] == "transcript.text.delta"
+    assert rest[-1] == "[DONE]"
+    assert json.loads(rest[-2])["text"] == samples["en_long"].text
+
+
+FIELDS = {"model": "whisper-1", "language": "de", "response_format": "verbose_json"}
+
+
+@pytest.mark.parametrize("before", [(), ("model",), ("model", "language"), tuple(FIELDS)])
+def test_fields_may_come_behind_the_file(
+    server: LiveServer, samples: dict[str, Sample], before: tuple[str, ...]
+) -> None:
+    """Wherever the file stands among the fields, all of them count."""
+    body = b"".join(_field(name, FIELDS[name]) for name in before)
+    body += _file(samples["de_zahlen"].path.read_bytes())
+    body += b"".join(_field(name, value) for name, value in FIELDS.items() if name not in before) + END
+    status, answer = _post(server, body)
+
+    assert status == 200
+    assert json.loads(answer)["text"] == samples["de_zahlen"].text
+    assert json.loads(answer)["language"] == "german"
+
+
+@pytest.mark.parametrize("before", [(), ("model",), ("model", "stream")])
+def test_streams_of_any_order(
+    server: LiveServer, samples: dict[str, Sample], before: tuple[str, ...]
+) -> None:
+    """The wish to stream may come behind the file, too."""
+    fields = {"model": "whisper-1", "stream": "true"}
+    body = b"".join(_field(name, fields[name]) for name in before)
+    body += _file(samples["en_hello"].path.read_bytes())
+    body += b"".join(_field(name, value) for name, value in fields.items() if name not in before) + END
+    status, answer = _post(server, body)
+
+    assert status == 200
+    assert answer.endswith("data: [DONE]\n\n")
+    assert "Hello world." in answer
+
+
+def test_a_field_that_comes_too_late(server: LiveServer, samples: dict[str, Sample]) -> None:
+    """Where words are out already, a field that would change them ends the stream with an error."""
+    audio = samples["en_long"].path.read_bytes()
+    head = _field("model", "whisper-1") + _field("stream", "true") + _file(audio)
+    tail = _field("language", "de") + END
+    with _open_stream(server, head, len(head) + len(tail)) as (connection, response):
+        first = next(_events(iter(response.readline, b"")))
+        connection.send(tail)
+        rest = list(_events(iter(response.readline, b"")))
+
+    assert json.loads(first)["type"] == "transcript.text.delta"
+    assert "behind the file" in json.loads(rest[-1])["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", ["true", "false"])
+def test_a_broken_form_behind_a_whole_file(
+    server: LiveServer, samples: dict[str, Sample], stream: str
+) -> None:
+    """A form without its end is refused although its recording was heard to the end."""
+    body = _field("model", "whisper-1") + _field("stream", stream)
+    body += _file(samples["en_hello"].path.read_bytes())
+    status, answer = _post(server, body)
+
+    if status == 200:
+        assert stream == "true"
+    else:
+        assert status == 400
+    assert "ended before" in answer
+    assert "[DONE]" not in answer
