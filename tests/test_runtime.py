@@ -6,11 +6,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gateway.config import Settings
+from gateway.config import ModelSettings, Settings
 from gateway.engine.cuda import DeviceUnavailableError
 from gateway.engine.whisper import WhisperSpec
 from gateway.metrics import Metrics
-from gateway.runtime import make_batcher, whisper_options
+from gateway.runtime import find_specs, make_batcher, whisper_options
 from tests import cuda_stubs
 
 
@@ -25,6 +25,20 @@ def test_cpu() -> None:
     options = whisper_options(Settings(device="cpu", cpu_threads=3, compute_type="float32"))
 
     assert (options.device, options.cpu_threads, options.compute_type) == ("cpu", 3, "float32")
+
+
+def test_a_model_s_own_settings_go_first(mini_whisper: WhisperSpec) -> None:
+    """Beam and context are each model's; unset ones are the server's."""
+    source = str(mini_whisper.path)
+    own = ModelSettings(source=source, name="own", beam_size=2, audio_context="full")
+    settings = Settings(device="cpu", audio_context="fit", models=(ModelSettings(source=source), own))
+    specs = find_specs(settings)
+
+    assert all(isinstance(spec, WhisperSpec) for spec in specs)
+    assert [(spec.beam_size, spec.audio_context) for spec in specs if isinstance(spec, WhisperSpec)] == [
+        (5, "fit"),
+        (2, "full"),
+    ]
 
 
 @pytest.mark.slow

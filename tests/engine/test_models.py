@@ -114,12 +114,15 @@ def test_options_reach_the_spec(folder: Path, hub: Hub) -> None:
     """What the operator set goes before any default."""
     spec = resolve(
         str(folder),
-        WhisperOptions(device="cpu", compute_type="float32", cpu_threads=3, max_batch=5, beam_size=1),
+        WhisperOptions(
+            device="cpu", compute_type="float32", cpu_threads=3, max_batch=5, beam_size=1, audio_context="fit"
+        ),
         hub,
     )
 
     assert isinstance(spec, WhisperSpec)
     assert (spec.compute_type, spec.cpu_threads, spec.max_batch, spec.beam_size) == ("float32", 3, 5, 1)
+    assert spec.audio_context == "fit"
 
 
 @pytest.mark.parametrize(

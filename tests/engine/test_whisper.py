@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -533,3 +534,128 @@ def test_a_first_decode_that_fails_is_a_load_that_fails(monkeypatch: pytest.Monk
     monkeypatch.setattr(WhisperEngine, "transcribe", transcribe)
     with pytest.raises(RuntimeError, match=r"libcublas.so.12 is not found .* pip install '\.\[cuda\]'"):
         WhisperSpec(name="mini-whisper", path=MODEL, cpu_threads=1).load()
+
+
+class Watched:
+    """The real model, told to find some beam searches improbable.
+
+    Attributes:
+        encoded: Rows and frames of each call.
+        distrusted: The encoder's steps of searches that are called improbable.
+    """
+
+    def __init__(self, model: Any, *distrusted: int) -> None:
+        self._model = model
+        self.encoded: list[tuple[int, int]] = []
+        self.distrusted = distrusted
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def encode(self, features: Any, *, to_cpu: bool) -> Any:
+        """As `ctranslate2.models.Whisper.encode`."""
+        self.encoded.append((features.shape[0], features.shape[2]))
+        return self._model.encode(features, to_cpu=to_cpu)
+
+    def generate(self, features: Any, *args: Any, **how: Any) -> list[Any]:
+        """As `ctranslate2.models.Whisper.generate`."""
+        bad = features.shape[1] in self.distrusted
+        return [
+            SimpleNamespace(
+                sequences_ids=result.sequences_ids,
+                scores=[-3.0] if bad else result.scores,
+                no_speech_prob=result.no_speech_prob,
+                logits=result.logits,
+            )
+            for result in self._model.generate(features, *args, **how)
+        ]
+
+
+def fitted(spec: WhisperSpec, *distrusted: int) -> tuple[WhisperEngine, Watched]:
+    """An engine with the fitting context, and its model."""
+    model = WhisperModel(str(MODEL), device="cpu", compute_type="int8", cpu_threads=1)
+    watched = model.model = Watched(model.model, *distrusted)
+    return WhisperEngine(replace(spec, audio_context="fit"), model, aligns=True), watched
+
+
+def test_a_fitting_context_says_the_same_for_less(
+    mini_whisper: WhisperSpec,
+    heard: dict[str, Hypothesis],
+    speech: dict[str, Samples],
+) -> None:
+    """The same texts, languages and word times; rows of about one length share an encoder call.
+
+    All but one, of which a word is in doubt in any setting: float32 changes it too.
+    """
+    engine, model = fitted(mini_whisper)
+    names = [name for name in SHORT if name != "en_nato_8k"]
+    results = engine.transcribe([DecodeRequest(speech[name], EVERYTHING) for name in names])
+    lengths = [500 if len(speech[name]) <= 4 * SAMPLE_RATE else 1000 for name in names]
+
+    assert model.encoded == [(lengths.count(500), 500), (lengths.count(1000), 1000)]
+    for name, result in zip(names, map(hypothesis, results), strict=True):
+        words, expected = (
+            [word for segment in one.segments for word in segment.words] for one in (result, heard[name])
+        )
+
+        assert text(result) == text(heard[name])
+        assert result.language == heard[name].language
+        assert [word.text for word in words] == [word.text for word in expected]
+        assert [word.start for word in words] == pytest.approx([word.start for word in expected], abs=0.1)
+        assert [word.end for word in words] == pytest.approx([word.end for word in expected], abs=0.1)
+
+
+def test_what_looks_bad_is_decoded_again_in_full(
+    mini_whisper: WhisperSpec, heard: dict[str, Hypothesis], speech: dict[str, Samples]
+) -> None:
+    """With those that are too long to be shortened, language and all, and then exactly as without `fit`."""
+    names = ("en_hello", "en_numbers", "de_zahlen")
+    engine, model = fitted(mini_whisper, 250)
+    long = speech["en_long"][: 30 * SAMPLE_RATE]
+    given = [*(speech[name] for name in names), long]
+    requests = [DecodeRequest(samples, EVERYTHING) for samples in given]
+    results = list(map(hypothesis, engine.transcribe(requests)))
+
+    assert model.encoded[:3] == [(2, 500), (1, 1000), (3, 3000)]
+    assert [text(result) for result in results[:3]] == [text(heard[name]) for name in names]
+    assert [result.language for result in results[:3]] == ["en", "en", "de"]
+    for name, result in zip(names[:2], results, strict=False):
+        assert rounded(result) == rounded(heard[name])
+    assert all(segment.temperature == 0.0 for result in results for segment in result.segments)
+
+
+def test_the_ladder_is_climbed_in_full(mini_whisper: WhisperSpec, speech: dict[str, Samples]) -> None:
+    """Where the whole window looks bad too; the shortened one is not tried at higher temperatures."""
+    engine, model = fitted(mini_whisper, 250, 1500)
+    first = decode(engine, speech["en_hello"])
+
+    assert model.encoded == [(1, 500), (1, 3000)]
+    assert first.segments[0].temperature > 0
+    assert decode(engine, speech["en_hello"]) == first
+
+
+def test_silence_is_heard_in_full_before_it_is_believed(
+    mini_whisper: WhisperSpec, speech: dict[str, Samples]
+) -> None:
+    """Whoever decodes a chunk was told that somebody speaks in it."""
+    engine, model = fitted(mini_whisper)
+    result = decode(engine, speech["silence_noise"], DecodeOptions())
+
+    assert result == Hypothesis((), None, 0.0)
+    assert model.encoded[-1] == (1, 3000)
+    assert len(model.encoded) == 2
+
+
+def test_a_prefix_and_a_seed_with_a_fitting_context(
+    mini_whisper: WhisperSpec, speech: dict[str, Samples]
+) -> None:
+    """Previews begin with their prefix; a seed repeats, although improbable draws are drawn again."""
+    engine, _ = fitted(mini_whisper)
+    tokens = decode(engine, speech["en_numbers"]).segments[0].tokens
+    prefix = tuple(token.id for token in tokens[:3])
+    preview = decode(engine, speech["en_numbers"], DecodeOptions(language="en", beam_size=1), prefix)
+    options = [DecodeOptions(language="en", temperature=1.5, seed=seed) for seed in (1, 2)]
+    rows = [DecodeRequest(speech["en_nato_8k"], option) for option in options]
+
+    assert text(preview) == "Seven two zero nineteen forty three thousand."
+    assert engine.transcribe(rows) == engine.transcribe(rows[::-1])[::-1]

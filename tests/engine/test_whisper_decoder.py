@@ -109,6 +109,16 @@ def test_only_the_row_that_looks_bad_is_tried_again(engine: WhisperEngine, encod
     assert all(call.rows <= 2 and call.return_logits_vocab for call in model.calls[1:])
 
 
+def test_without_fallback_a_bad_row_is_left_bad(engine: WhisperEngine, encoded: Encoded) -> None:
+    """One call, and the result as it is, for the caller to judge."""
+    model = Recorder(engine._model, score={1: -3.0})
+    rows = [Decode(prompt(engine), beam_size=5)] * 3
+    results = Decoder(model, engine._vocabulary).decode(encoded, rows, fall_back=False)
+
+    assert len(model.calls) == 1
+    assert [result.acceptable for result in results] == [True, False, True]
+
+
 def test_where_nothing_will_do_the_most_probable_is_taken(
     engine: WhisperEngine, encoded: Encoded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

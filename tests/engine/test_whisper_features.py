@@ -5,7 +5,8 @@ import pytest
 
 from gateway.audio.types import MAX_CHUNK_SAMPLES, Samples
 from gateway.engine.whisper import WhisperEngine
-from gateway.engine.whisper_features import BadSamplesError, Encoded, mel_features
+from gateway.engine.whisper_context import FITTED_FRAMES
+from gateway.engine.whisper_features import WINDOW_FRAMES, BadSamplesError, Encoded, mel_features
 
 
 def test_ten_milliseconds_per_frame(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
@@ -59,3 +60,14 @@ def test_picked_rows_are_those_rows(engine: WhisperEngine, speech: dict[str, Sam
 
     assert whole.shape[0] == 2
     np.testing.assert_array_equal(np.array(encoded.pick([1, 0, 1])), whole[[1, 0, 1]])
+
+
+@pytest.mark.parametrize("frames", [*FITTED_FRAMES, WINDOW_FRAMES])
+def test_the_encoder_reads_as_much_as_it_is_told(
+    engine: WhisperEngine, speech: dict[str, Samples], frames: int
+) -> None:
+    """CTranslate2 takes less than the whole window, and gives a step for each two frames."""
+    encoded = Encoded(engine._model, [mel_features(engine._extractor, speech["en_hello"])], frames)
+
+    assert np.array(encoded.pick([0])).shape[:2] == (1, frames // 2)
+    assert encoded.shortened == (frames < 3000)

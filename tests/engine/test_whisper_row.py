@@ -83,6 +83,20 @@ def test_a_language_guessed_from_nothing_is_not_told() -> None:
     assert given.hypothesis() == Hypothesis((), "de", 1.0)
 
 
+def test_a_guess_can_be_taken_back() -> None:
+    """In the window that gave it. What was given, or settled by an earlier window, stays."""
+    guessed, given, settled = row(language=None), row(language="de"), row(language=None)
+    for one in (guessed, settled):
+        one.detected("ja", 0.4)
+    settled.seek = 10
+    for one in (guessed, given, settled):
+        one.forget_language()
+
+    assert [one.language for one in (guessed, given, settled)] == [None, "de", "ja"]
+    assert guessed.language_probability == 1.0
+    assert not guessed.was_detected
+
+
 def test_the_language_must_be_known_before_decoding() -> None:
     """Forgetting to detect it is an error, not a default."""
     with pytest.raises(RuntimeError, match="detected"):

@@ -1,6 +1,7 @@
 """One window of each row: what is asked of the model for words, log-probabilities and cut texts."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,10 +18,11 @@ pytestmark = pytest.mark.slow  # each test encodes windows of 30 s
 
 
 class Recorder:
-    """The real model; counts the rows of each alignment."""
+    """The real model; counts the rows of each alignment, and can make a search look bad."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, score: dict[int, float] | None = None) -> None:
         self._model = model
+        self._score = score or {}
         self.aligned: list[int] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -30,6 +32,17 @@ class Recorder:
         """As `ctranslate2.models.Whisper.align`."""
         self.aligned.append(features.shape[0])
         return self._model.align(features, *args, **how)
+
+    def generate(self, *args: Any, **how: Any) -> list[Any]:
+        """As `ctranslate2.models.Whisper.generate`."""
+        return [
+            SimpleNamespace(
+                sequences_ids=result.sequences_ids,
+                scores=[self._score.get(at, result.scores[0])],
+                no_speech_prob=result.no_speech_prob,
+            )
+            for at, result in enumerate(self._model.generate(*args, **how))
+        ]
 
 
 def decode(
@@ -94,3 +107,45 @@ def test_the_last_window_keeps_what_there_is(engine: WhisperEngine, speech: dict
 
     assert row.segments[0].text == " Seven two zero nineteen"
     assert not row.unfinished
+
+
+def test_what_a_shortened_context_spoiled_is_left_as_it_was(
+    engine: WhisperEngine, speech: dict[str, Samples]
+) -> None:
+    """It is given back untouched; its mates, before and behind it, get their own words and are done."""
+    options = DecodeOptions(language="en", words=True, logprobs=True)
+    model = Recorder(engine._model, score={1: -3.0})
+    windows = WindowDecoder(
+        model,
+        engine._vocabulary,
+        Decoder(model, engine._vocabulary),
+        aligns=True,
+        beam_size=1,
+        prompt_lengths=(),
+    )
+    rows = [
+        Row(request, mel_features(engine._extractor, request.samples), "en")
+        for request in (
+            DecodeRequest(speech[name], options) for name in ("en_hello", "en_numbers", "en_hello")
+        )
+    ]
+    doubtful = windows.decode(Encoded(model, [row.window for row in rows], 500), rows, last=False)
+
+    assert doubtful == [rows[1]]
+    assert (rows[1].seek, rows[1].segments, rows[1].unfinished) == (0, [], True)
+    assert model.aligned == [2]
+    for row in (rows[0], rows[2]):
+        assert [word.text for word in row.segments[0].words] == [" Hello", " world."]
+        assert not row.unfinished
+
+
+def test_a_language_that_is_a_guess_is_doubtful(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
+    """However good the text looks; in the whole window it is believed, for nothing is surer."""
+    request = DecodeRequest(speech["en_hello"], DecodeOptions())
+    left = []
+    for frames in (500, 3000):
+        row = Row(request, mel_features(engine._extractor, request.samples), None)
+        row.detected("en", 0.49)
+        left.append(engine._windows.decode(Encoded(engine._model, [row.window], frames), [row], last=False))
+
+    assert [len(rows) for rows in left] == [1, 0]
