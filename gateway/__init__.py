@@ -1,8 +1,15 @@
 """A transcription gateway that speaks OpenAI's audio API."""
 
-from importlib.metadata import PackageNotFoundError, version
+__version__: str
 
-try:
-    __version__ = version("transcription-gateway")
-except PackageNotFoundError:  # a source tree on the path without an installation
-    __version__ = "0+unknown"
+
+def __getattr__(name: str) -> str:
+    """The version, when somebody asks: reading the metadata takes 45 ms, of each command and each worker."""
+    if name != "__version__":
+        raise AttributeError(name)
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
+
+    try:
+        return version("transcription-gateway")
+    except PackageNotFoundError:  # a source tree on the path without an installation
+        return "0+unknown"

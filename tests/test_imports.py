@@ -55,7 +55,7 @@ TABLE = {
     "transcript": room("errors"),
     "audio": room("errors", "numpy av onnxruntime"),
     "engine": room(
-        "errors metrics transcript audio.types",
+        "errors metrics concurrency transcript audio.types",
         "numpy anyio",  # rows are samples; the batcher and the supervisor are tasks
         # Backends, loaded in the worker process, and what fetches their models; httpx is for the upstream.
         deferred="ctranslate2 faster_whisper tokenizers huggingface_hub pocketsphinx httpx ray",

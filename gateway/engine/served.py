@@ -10,6 +10,7 @@ from enum import StrEnum
 import anyio
 import anyio.to_thread
 
+from gateway.concurrency import open_task_group
 from gateway.engine.batcher import Batcher
 from gateway.engine.hub import ModelUnavailableError
 from gateway.engine.replica import LoadFailedError
@@ -182,7 +183,7 @@ class ServedModel:
         async with self._shelf.place(self, spec.memory_bytes):
             batcher = self._batcher = self._start(spec)
             try:
-                async with anyio.create_task_group() as tasks:
+                async with open_task_group() as tasks:
                     tasks.start_soon(batcher.run)
                     await batcher.wait_ready()
                     self._was_ready = True
@@ -190,8 +191,6 @@ class ServedModel:
                     self._note_change()
                     await self._until_unloaded()
                     tasks.cancel_scope.cancel()
-            except BaseExceptionGroup as group:
-                raise group.exceptions[0] from None
             finally:
                 self._batcher = None
         logger.info("model %s is unloaded", self.name)
