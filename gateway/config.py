@@ -50,7 +50,7 @@ class ModelSettings(BaseModel):
 class Settings(BaseSettings):
     """Everything an operator can choose. Each field is also the environment variable ``GATEWAY_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="forbid")
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")

@@ -55,3 +55,22 @@ def test_settings_are_frozen() -> None:
     """Nobody changes them behind anybody's back."""
     with pytest.raises(ValidationError):
         setattr(Settings(), "port", 1)  # noqa: B010 - mypy knows that it is frozen
+
+
+def test_a_file_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
+    """A misspelt setting must not be taken for one that is obeyed."""
+    file = tmp_path / "gateway.toml"
+    file.write_text("prot = 9000\n")
+    with pytest.raises(ValidationError, match="prot"):
+        Settings(config=file)
+
+
+def test_flags_before_environment_before_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The nearer one wins; the file may be named in the environment."""
+    file = tmp_path / "gateway.toml"
+    file.write_text('port = 1\nworkers = 2\nlog_level = "error"\n')
+    monkeypatch.setenv("GATEWAY_CONFIG", str(file))
+    monkeypatch.setenv("GATEWAY_WORKERS", "3")
+    settings = Settings(log_level="debug")
+
+    assert (settings.port, settings.workers, settings.log_level) == (1, 3, "debug")

@@ -131,7 +131,7 @@ def strict_server() -> Iterator[LiveServer]:
     """A server that refuses for every reason there is."""
     with live_server(
         [ScriptedSpec(), ScriptedSpec(name="broken", fault=Act.RAISE)],
-        wait_for=["scripted"],
+        unpinned=["broken"],
         api_keys=("secret",),
         max_upload_bytes=1_000,
         max_streams=1,
