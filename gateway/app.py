@@ -218,6 +218,7 @@ class _WithoutQuery(logging.Filter):
 
 
 def _configure_logging(level: str) -> None:
+    info = max(logging.INFO, logging.getLevelNamesMapping()[level.upper()])
     logging.config.dictConfig(
         {
             "version": 1,
@@ -232,9 +233,21 @@ def _configure_logging(level: str) -> None:
                 }
             },
             "root": {"level": level.upper(), "handlers": ["stderr"]},
-            # Per-request lines of HTTP clients and of the stream encoder would repeat what we log.
             "loggers": {
-                name: {"level": "WARNING"} for name in ("httpx", "sse_starlette", "python_multipart")
+                # Per-request lines of HTTP clients and of the stream encoder would repeat what we log.
+                **{
+                    name: {"level": "WARNING"}
+                    for name in (
+                        "httpx",
+                        "httpx2",
+                        "httpcore",
+                        "httpcore2",
+                        "sse_starlette",
+                        "python_multipart",
+                    )
+                },
+                # At debug level it logs the headers and frames of WebSockets: keys and transcripts.
+                "uvicorn.error": {"level": info},
             },
         }
     )

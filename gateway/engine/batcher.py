@@ -142,6 +142,15 @@ class Batcher:
         """At least one worker serves."""
         return not self._closed and any(status.state.serves for status in self.state)
 
+    @property
+    def hopeless(self) -> bool:
+        """No worker serves, and starting them has failed again and again."""
+        return all(status.state is WorkerState.FAILED for status in self.state)
+
+    async def changed(self) -> None:
+        """Returns when rows or workers have changed."""
+        await self._changed.wait()
+
     async def wait_ready(self) -> None:
         """Returns once a worker serves.
 
@@ -150,7 +159,7 @@ class Batcher:
             UnavailableError: The workers do not start, or `run` has ended.
         """
         while not self.ready:
-            if self._hopeless:
+            if self.hopeless:
                 failures = [supervisor.load_failure for supervisor in self._supervisors]
                 raise next(filter(None, failures), UnavailableError(NOT_SERVED))
             if self._closed:
@@ -161,7 +170,7 @@ class Batcher:
         self, request: DecodeRequest, *, stream: Hashable, priority: Priority = Priority.FILE
     ) -> Hypothesis:
         """Decodes one row; a cancelled call frees its place. See `Recognizer`."""
-        if self._hopeless or self._closed:
+        if self.hopeless or self._closed:
             raise UnavailableError(SHUTTING_DOWN if self._closed else NOT_SERVED)
         # A stream has one utterance at a time, so its newer partial makes the older one useless.
         replaces = priority if priority is Priority.LIVE_PARTIAL else None
@@ -274,17 +283,13 @@ class Batcher:
             logger.error("row given up: %d workers were lost with it alone", row.deaths + row.kills)
             row.settle(EngineFailedError(ROW_FAILED))
 
-    @property
-    def _hopeless(self) -> bool:
-        return all(status.state is WorkerState.FAILED for status in self.state)
-
     def _refuse_waiting(self, message: str) -> None:
         for row in self._queue.clear():
             row.settle(UnavailableError(message))
 
     def _note_change(self) -> None:
         """Wakes whoever waits for rows, for their absence or for workers, and keeps the gauges."""
-        if self._hopeless:
+        if self.hopeless:
             self._refuse_waiting(NOT_SERVED)
         serving = sum(status.state.serves for status in self.state)
         self._metrics.workers_ready.labels(self.name).set(0 if self._closed else serving)

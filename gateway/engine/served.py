@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import anyio
-import anyio.to_thread
 
 from gateway.concurrency import open_task_group
 from gateway.engine.batcher import Batcher
@@ -16,6 +15,7 @@ from gateway.engine.hub import ModelUnavailableError
 from gateway.engine.replica import LoadFailedError
 from gateway.engine.shelf import Shelf
 from gateway.engine.supervisor import WorkerStatus
+from gateway.engine.thread import run_abandonable
 from gateway.engine.types import EngineSpec, ModelDefaults, Recognizer
 from gateway.errors import UnavailableError
 
@@ -68,7 +68,7 @@ class ServedModel:
     """One model under its name. `run` owns its workers; `lease` is how requests get at them.
 
     Args:
-        find: Finds or fetches the model, in a thread.
+        find: Finds or fetches the model, in a thread, which the end of the process does not wait for.
         start: Makes the batcher for it.
         shelf: Where loaded models share the memory.
         progress: How far the fetching is, if it is.
@@ -101,6 +101,8 @@ class ServedModel:
         self._was_ready = False
         self._wanted = policy.pinned
         self._evicted = False
+        # Its workers are being stopped: what comes now waits for the next loading.
+        self._leaving = False
         self._failed_at = -math.inf
         # Set and replaced whenever something above changes.
         self._changed = anyio.Event()
@@ -109,7 +111,7 @@ class ServedModel:
     @property
     def status(self) -> ModelStatus:
         """How it is."""
-        if self._batcher is None:
+        if self._batcher is None or self._leaving:
             if self._status.state is ModelState.FETCHING:
                 return ModelStatus(ModelState.FETCHING, self._progress())
             return self._status
@@ -121,14 +123,30 @@ class ServedModel:
     @property
     def ready(self) -> bool:
         """It can serve, now or, if it is not pinned, when it is wanted."""
-        if self._batcher is not None and self._batcher.ready:
+        if self._is_loaded:
             return True
-        return not self.policy.pinned and self._status.state is not ModelState.FAILED
+        return not self.policy.pinned and not self._is_hopeless
 
     @property
     def is_idle(self) -> bool:
         """It is loaded, nobody uses it, and it may be unloaded."""
-        return self._batcher is not None and not self.policy.pinned and not self._leases
+        return self._batcher is not None and not self.policy.pinned and (self._leaving or not self._leases)
+
+    @property
+    def is_pinned(self) -> bool:
+        """It is never unloaded."""
+        return self.policy.pinned
+
+    @property
+    def _is_loaded(self) -> bool:
+        return self._batcher is not None and self._batcher.ready and not self._leaving
+
+    @property
+    def _is_hopeless(self) -> bool:
+        """It cannot be loaded, or its workers start no more."""
+        return self._status.state is ModelState.FAILED or (
+            self._batcher is not None and self._batcher.hopeless
+        )
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Recognizer]:
@@ -142,11 +160,11 @@ class ServedModel:
         self._note_change()
         try:
             with anyio.move_on_after(self.policy.wait_seconds):
-                while not (self._batcher is not None and self._batcher.ready):
-                    if self._status.state is ModelState.FAILED:
+                while not self._is_loaded:
+                    if self._is_hopeless:
                         raise UnavailableError(f"The model '{self.name}' cannot be served at the moment.")
                     await self._wait_change()
-            if self._batcher is None or not self._batcher.ready:
+            if self._batcher is None or not self._is_loaded:
                 raise UnavailableError(f"The model '{self.name}' is not loaded yet.", retry_after=5)
             yield self._batcher
         finally:
@@ -156,8 +174,9 @@ class ServedModel:
 
     def evict(self) -> None:
         """Has an idle model unloaded, for the sake of another one."""
-        self._evicted = True
-        self._note_change()
+        if not self._evicted:
+            self._evicted = True
+            self._note_change()
 
     async def run(self) -> None:
         """Loads and unloads until cancelled."""
@@ -169,6 +188,10 @@ class ServedModel:
                 await self._serve_once()
             except (ModelUnavailableError, LoadFailedError, UnavailableError) as error:
                 self._fail(error)
+            except Exception as error:
+                # A full disk, say: the other models go on.
+                logger.exception("model %s failed", self.name)
+                self._fail(error)
 
     async def _serve_once(self) -> None:
         """From the shelf's place to the unloading.
@@ -178,7 +201,7 @@ class ServedModel:
             LoadFailedError: It cannot be loaded.
         """
         self._set(ModelState.FETCHING)
-        spec = await anyio.to_thread.run_sync(self._find, abandon_on_cancel=True)
+        spec = await run_abandonable(self._find)
         self._set(ModelState.LOADING)
         async with self._shelf.place(self, spec.memory_bytes):
             batcher = self._batcher = self._start(spec)
@@ -189,14 +212,24 @@ class ServedModel:
                     self._was_ready = True
                     logger.info("model %s is ready", self.name)
                     self._note_change()
+                    tasks.start_soon(self._relay_readiness, batcher)
                     await self._until_unloaded()
+                    self._leaving = True
+                    self._set(ModelState.UNLOADED)
                     tasks.cancel_scope.cancel()
             finally:
                 self._batcher = None
+                self._leaving = self._evicted = False
         logger.info("model %s is unloaded", self.name)
         self._wanted = self._leases > 0
-        self._evicted = False
-        self._set(ModelState.UNLOADED)
+
+    async def _relay_readiness(self, batcher: Batcher) -> None:
+        """Wakes the requests that wait for a worker which takes the place of a lost one."""
+        while True:
+            was = batcher.ready, batcher.hopeless
+            await batcher.changed()
+            if was != (batcher.ready, batcher.hopeless):
+                self._note_change()
 
     async def _until_unloaded(self) -> None:
         if self.policy.pinned:

@@ -6,11 +6,17 @@ from typing import Protocol
 
 import anyio
 
+from gateway.engine.replica import LoadFailedError
+
 
 class Shelved(Protocol):
     """A loaded model, as far as the shelf is concerned."""
 
     last_used: float
+
+    @property
+    def is_pinned(self) -> bool:
+        """It is never unloaded."""
 
     @property
     def is_idle(self) -> bool:
@@ -41,9 +47,20 @@ class Shelf:
 
     @asynccontextmanager
     async def place(self, model: Shelved, size: int) -> AsyncIterator[None]:
-        """Waits for room, evicting idle models, and holds it until the context is left."""
+        """Waits for room, evicting idle models, and holds it until the context is left.
+
+        Raises:
+            LoadFailedError: There can be no room, as pinned models do not leave enough.
+        """
         async with self._turn:
             while self._budget and self._taken and self.taken_bytes + size > self._budget:
+                pinned = sum(taken for other, taken in self._taken.items() if other.is_pinned)
+                if pinned and pinned + size > self._budget:
+                    raise LoadFailedError(
+                        "memory budget",
+                        f"it takes {size} bytes, the pinned models take {pinned}, "
+                        f"and the memory budget is {self._budget}",
+                    )
                 changed = self._changed
                 idle = [other for other in self._taken if other.is_idle]
                 if idle:

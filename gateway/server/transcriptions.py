@@ -68,8 +68,8 @@ class Transcriptions:
         await self._answer(request, upload, spool, scope, send)
 
     def _early_request(self, upload: Upload) -> TranscriptionRequest | None:
-        """What the fields before the file ask for; None where they do not say enough yet."""
-        if not any(name == "model" for name, _ in upload.fields):
+        """What the fields before the file ask for; None where none came, or they say too little yet."""
+        if not upload.has_file or not any(name == "model" for name, _ in upload.fields):
             return None
         return self._parse(upload.fields, strict=self._service.strict)
 
@@ -114,11 +114,13 @@ class Transcriptions:
                 await upload.complete()
                 raise
             except RequestChangedError:
-                tasks.cancel_scope.cancel()
-                return False
-            await _send(response, scope, send)
+                is_answered = False
+            else:
+                await _send(response, scope, send)
+                is_answered = True
             tasks.cancel_scope.cancel()
-        return True
+        # Not from within: the cancellation that ends the contexts would swallow a `return` there.
+        return is_answered
 
     async def _check_unchanged(self, request: TranscriptionRequest, upload: Upload) -> None:
         """Waits for the form's end.

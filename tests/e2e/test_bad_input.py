@@ -102,6 +102,14 @@ def test_refusals(server: LiveServer, samples: dict[str, Sample], case: str, str
     _assert_serving(server, samples)
 
 
+def test_no_file(server: LiveServer) -> None:
+    """A form without a file is told so, not that the file is no audio."""
+    response = server.post(model="whisper-1")
+
+    assert response.json()["error"]["message"] == "Missing required parameter: 'file'."
+    assert response.json()["error"]["code"] == "missing_required_parameter"
+
+
 def test_json_body(server: LiveServer) -> None:
     """A JSON body is told what to be instead."""
     response = httpx.post(f"{server.url}/v1/audio/transcriptions", json={"model": "whisper-1"})

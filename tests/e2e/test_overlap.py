@@ -112,6 +112,21 @@ def test_streams_of_any_order(
     assert "Hello world." in answer
 
 
+def test_a_stream_that_begins_again(server: LiveServer, samples: dict[str, Sample]) -> None:
+    """A field behind a long file, which is still being decoded, has all of it decoded as that field says."""
+    body = _field("model", "whisper-1") + _field("stream", "true")
+    body += _file(samples["en_long"].path.read_bytes())
+    status, answer = _post(server, body + _field("prompt", "Hello.") + _field("language", "en") + END)
+    deltas = [
+        json.loads(data) for data in _events(iter(answer.encode().splitlines(keepends=True))) if "{" in data
+    ]
+
+    assert status == 200
+    assert answer.endswith("data: [DONE]\n\n")
+    assert "".join(event["delta"] for event in deltas[:-1]) == deltas[-1]["text"]
+    assert deltas[-1]["usage"]["input_token_details"]["text_tokens"] > 0
+
+
 def test_a_field_that_comes_too_late(server: LiveServer, samples: dict[str, Sample]) -> None:
     """Where words are out already, a field that would change them ends the stream with an error."""
     audio = samples["en_long"].path.read_bytes()

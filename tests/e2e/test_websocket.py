@@ -363,6 +363,7 @@ def test_a_client_that_leaves_frees_everything(
 def test_the_end_of_the_server(samples: dict[str, Sample], monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM: a session gets the grace period, then an error and 1012; the log keeps prompts to itself."""
     monkeypatch.setenv("GATEWAY_SHUTDOWN_GRACE", "0.2")
+    monkeypatch.setenv("GATEWAY_LOG_LEVEL", "debug")
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "serve", "--port", "0", "--model", str(MODEL)],
         stderr=subprocess.PIPE,
@@ -386,6 +387,7 @@ def test_the_end_of_the_server(samples: dict[str, Sample], monkeypatch: pytest.M
         log = process.stderr.read()
         assert "/v1/audio/transcriptions" in log
         assert "secret" not in log
+        assert first["delta"].strip() not in log
     finally:
         process.kill()
         process.communicate()

@@ -1,7 +1,11 @@
 """A model is there when it is wanted, gone when it is not, and tells the truth about it."""
 
+import errno
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import anyio
 import anyio.from_thread
@@ -134,9 +138,11 @@ async def test_downloads_tell_their_progress() -> None:
     """While a model is fetched its status says how far it is, and requests are told to come back."""
     told, go_on = anyio.Event(), anyio.Event()
 
+    token = anyio.lowlevel.current_token()
+
     def find() -> EngineSpec:
-        anyio.from_thread.run_sync(told.set)
-        anyio.from_thread.run(go_on.wait)
+        anyio.from_thread.run_sync(told.set, token=token)
+        anyio.from_thread.run(go_on.wait, token=token)
         return ScriptedSpec()
 
     model = Bench().model(find=find, progress=lambda: "12 MB", pinned=True, wait_seconds=0.01)
@@ -176,4 +182,83 @@ async def test_failures_are_told(cause: str, *, pinned: bool) -> None:
         assert model.status.detail
         assert "secret" not in model.status.detail
         assert bool(bench.failures) is pinned
+        tasks.cancel_scope.cancel()
+
+
+async def test_an_unforeseen_failure_is_its_own() -> None:
+    """Whatever is raised on the way (here the disk is full) fails one model, and the others serve on."""
+
+    def find() -> EngineSpec:
+        raise OSError(errno.ENOSPC, "no space at /secret")
+
+    bench = Bench()
+    broken, sound = bench.model("broken", find=find), bench.model("sound")
+    async with anyio.create_task_group() as tasks:
+        for model in (broken, sound):
+            tasks.start_soon(model.run)
+        with pytest.raises(UnavailableError):
+            await _say(broken)
+
+        assert "7" in await _say(sound)
+        assert broken.status.state is ModelState.FAILED
+        assert "secret" not in str(broken.status.detail)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_request_while_it_is_unloaded() -> None:
+    """It waits for the next loading, whenever it comes: the workers that end are not asked any more."""
+    for steps in (1, 2, 4, 8, 16):
+        model = Bench().model()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(model.run)
+            await _say(model)
+            model.evict()
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+
+            assert "7" in await _say(model)
+            tasks.cancel_scope.cancel()
+
+
+async def test_a_request_while_a_lost_worker_is_replaced() -> None:
+    """It is served as soon as the new worker is ready, not only when its patience ends."""
+    started: list[Batcher] = []
+    spec = ScriptedSpec()
+
+    def start(found: EngineSpec) -> Batcher:
+        started.append(Batcher(found, Metrics()))
+        return started[-1]
+
+    model = ServedModel("m", lambda: spec, start, Shelf(), policy=ModelPolicy(wait_seconds=1_000.0))
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(model.run)
+            await _say(model)
+            os.kill(cast("int", started[0].state[0].pid), signal.SIGKILL)
+            while started[0].ready:
+                await anyio.lowlevel.checkpoint()
+
+            assert "7" in await _say(model)
+            tasks.cancel_scope.cancel()
+
+
+async def test_asked_to_go_once() -> None:
+    """Who waits for room sleeps while an idle model goes; it does not ask again and again."""
+    asked = 0
+
+    class Counted(Shelf):
+        def note_change(self) -> None:
+            nonlocal asked
+            asked += 1
+            super().note_change()
+
+    bench = Bench(Counted(60_000_000))
+    old, new = bench.model("old"), bench.model("new")
+    async with anyio.create_task_group() as tasks:
+        for model in (old, new):
+            tasks.start_soon(model.run)
+        await _say(old)
+        await _say(new)
+
+        assert asked < 40
         tasks.cancel_scope.cancel()

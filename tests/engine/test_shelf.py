@@ -5,16 +5,20 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from gateway.engine.replica import LoadFailedError
 from gateway.engine.shelf import Shelf
 
 
 class FakeModel:
     """A model that unloads when it is asked to and idle."""
 
-    def __init__(self, name: str, last_used: float = 0.0, *, is_idle: bool = True) -> None:
+    def __init__(
+        self, name: str, last_used: float = 0.0, *, is_idle: bool = True, is_pinned: bool = False
+    ) -> None:
         self.name = name
         self.last_used = last_used
         self.is_idle = is_idle
+        self.is_pinned = is_pinned
         self.evicted = anyio.Event()
 
     def evict(self) -> None:
@@ -63,6 +67,23 @@ async def test_who_works_is_waited_for() -> None:
         await anyio.wait_all_tasks_blocked()
 
         assert order == ["busy", "new"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_no_room_beside_the_pinned() -> None:
+    """What can never fit is refused at once, and whoever fits is let in behind it."""
+    shelf = Shelf(100)
+    order: list[str] = []
+    async with anyio.create_task_group() as tasks:
+        pinned = FakeModel("pinned", is_idle=False, is_pinned=True)
+        tasks.start_soon(_hold, shelf, pinned, 80, order.append)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(LoadFailedError, match="the pinned models take 80"):
+            await _hold(shelf, FakeModel("large"), 30, order.append)
+        tasks.start_soon(_hold, shelf, FakeModel("small"), 20, order.append)
+        await anyio.wait_all_tasks_blocked()
+
+        assert order == ["pinned", "small"]
         tasks.cancel_scope.cancel()
 
 
