@@ -71,6 +71,16 @@ class InvalidAudioError(InvalidRequestError):
         super().__init__(message, param=param, code=code)
 
 
+class AudioTooLongError(InvalidAudioError):
+    """More audio than is accepted, as decoded or as its packets add up."""
+
+    def __init__(self, max_seconds: float) -> None:
+        super().__init__(
+            f"Audio file is too long. Maximum audio length is {max_seconds:g} seconds.",
+            code="audio_too_long",
+        )
+
+
 class AuthenticationError(GatewayError):
     """No key, or one that is not accepted."""
 

@@ -69,7 +69,7 @@ TABLE = {
     "server": room(
         # Of the rooms behind the main flow only what a request's options and a model's state are made of.
         "protocol pipeline transcript errors metrics concurrency "
-        "audio.blocks audio.chunking audio.vad engine.types engine.catalog engine.served",
+        "audio.blocks audio.chunking audio.length audio.vad engine.types engine.catalog engine.served",
         # python-multipart is driven directly: Starlette's form parser caps text parts.
         "starlette sse_starlette python_multipart prometheus_client anyio",
     ),

@@ -17,7 +17,7 @@ from av.container import InputContainer
 
 from gateway.audio.source import ByteSource, GuardedSource
 from gateway.audio.types import SAMPLE_RATE, Samples
-from gateway.errors import InvalidAudioError
+from gateway.errors import AudioTooLongError, InvalidAudioError
 
 FIRST_BLOCKS = 5
 """So many blocks of one second come first, that a first chunk can be cut early; later ones hold five."""
@@ -76,8 +76,7 @@ def decode(source: ByteSource, *, max_seconds: float) -> Generator[Samples, None
         for piece in pieces:
             total += len(piece)
             if total > limit:
-                message = f"Audio file is too long. Maximum audio length is {max_seconds:g} seconds."
-                raise InvalidAudioError(message, code="audio_too_long")
+                raise AudioTooLongError(max_seconds)
             pending.append(piece)
             pending_samples += len(piece)
             while pending_samples >= (size := FIRST_BLOCK if blocks < FIRST_BLOCKS else BLOCK):

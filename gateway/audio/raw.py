@@ -8,7 +8,7 @@ from av.audio.frame import AudioFrame
 from gateway.audio.decode import BLOCK, MIN_SAMPLES, ToMono
 from gateway.audio.source import ByteSource
 from gateway.audio.types import SAMPLE_RATE, Samples
-from gateway.errors import InvalidAudioError
+from gateway.errors import AudioTooLongError, InvalidAudioError
 
 STEPS_PER_SECOND = 4
 """A live source is passed on this often: a step costs a change of threads, waiting costs latency."""
@@ -38,8 +38,7 @@ def decode_pcm16(source: ByteSource, *, rate: int, max_seconds: float) -> Genera
     ):
         total += len(pcm) // _WIDTH
         if total > max_seconds * rate:
-            message = f"Audio file is too long. Maximum audio length is {max_seconds:g} seconds."
-            raise InvalidAudioError(message, code="audio_too_long")
+            raise AudioTooLongError(max_seconds)
         frame = AudioFrame.from_ndarray(np.frombuffer(pcm, dtype="<i2")[None], format="s16", layout="mono")
         frame.sample_rate = rate
         if ready := to_mono.feed(frame):

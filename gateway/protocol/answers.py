@@ -197,7 +197,9 @@ class ModelHealth(BaseModel):
 class HealthReport(BaseModel):
     """How the server and its parts are."""
 
-    status: Literal["ok", "starting"] = Field(description="`ok` once every model can be served.")
+    status: Literal["ok", "starting", "unavailable"] = Field(
+        description="`ok` once every pinned model can be served, `unavailable` where one has failed."
+    )
     version: str = Field(description="The gateway's version.")
     vad: str = Field(description="The Silero VAD file in use.")
     models: dict[str, ModelHealth] = Field(description="Each served model by its name.")

@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.engine.served import ModelStatus, ServedModel
+from gateway.engine.served import ModelState, ModelStatus, ServedModel
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode
 
@@ -38,11 +38,18 @@ class Health:
         return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     def _is_ready(self) -> bool:
-        return all(model.ready for model in self._models)
+        pinned = [model for model in self._models if model.is_pinned]
+        return all(model.ready for model in pinned or self._models)
+
+    def _status(self) -> str:
+        if self._is_ready():
+            return "ok"
+        has_failed = any(model.status.state is ModelState.FAILED for model in self._models)
+        return "unavailable" if has_failed else "starting"
 
     def _answer(self, status: int) -> Response:
         body = {
-            "status": "ok" if self._is_ready() else "starting",
+            "status": self._status(),
             "version": self._version,
             "vad": self._vad,
             "models": {model.name: _describe(model.status) for model in self._models},

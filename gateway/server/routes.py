@@ -46,7 +46,7 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
             Route(f"{version}/models/{{model:path}}", models.one),
         )
     ]
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/health", health.health),
             Route("/ready", health.ready),
@@ -64,6 +64,9 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
         exception_handlers={HTTPException: _raise_ours},
         lifespan=lifespan,
     )
+    # A slash too many is answered in our envelope, not by a redirect that has a recording sent twice.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _raise_ours(request: Request, error: Exception) -> Response:

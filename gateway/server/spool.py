@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Self
 import anyio
 import anyio.to_thread
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UnavailableError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -26,7 +26,10 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `close`
+        try:
+            self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `close`
+        except OSError as error:
+            raise _cannot_store() from error
         self._pending = bytearray()
         self._written = anyio.Event()
         self._flushing = anyio.Lock()
@@ -45,11 +48,15 @@ class Spool:
             await self._flush()
 
     async def keep_flushed(self) -> None:
-        """Writes to disk whenever the disk is free, for readers that keep pace. Never returns."""
+        """Writes to disk whenever the disk is free, for readers that keep pace, until it is full."""
         while True:
             await self._written.wait()
             self._written = anyio.Event()
-            await self._flush()
+            try:
+                await self._flush()
+            except UnavailableError as error:
+                self.fail(error)
+                return
 
     async def finish(self) -> None:
         """Says that nothing follows."""
@@ -115,7 +122,10 @@ class Spool:
         async with self._flushing:
             if self._pending:
                 block, self._pending = bytes(self._pending), bytearray()
-                await anyio.to_thread.run_sync(self._append, block)
+                try:
+                    await anyio.to_thread.run_sync(self._append, block)
+                except OSError as error:
+                    raise _cannot_store() from error
 
     def _append(self, block: bytes) -> None:
         written = 0
@@ -124,6 +134,10 @@ class Spool:
         with self._changed:
             self._readable += written
             self._changed.notify_all()
+
+
+def _cannot_store() -> UnavailableError:
+    return UnavailableError("Uploads cannot be stored at the moment.", retry_after=10)
 
 
 class SpoolReader(io.RawIOBase):

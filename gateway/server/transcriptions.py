@@ -11,9 +11,16 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from gateway.audio.length import packets_seconds
 from gateway.concurrency import open_task_group
 from gateway.engine.types import Task
-from gateway.errors import EngineFailedError, InvalidAudioError, InvalidRequestError
+from gateway.errors import (
+    AudioTooLongError,
+    EngineFailedError,
+    GatewayError,
+    InvalidAudioError,
+    InvalidRequestError,
+)
 from gateway.pipeline import Transcription, open_transcription
 from gateway.protocol.events import EventRenderer
 from gateway.protocol.formats import render
@@ -27,6 +34,9 @@ from gateway.server.service import Service
 from gateway.server.spool import Spool
 from gateway.server.upload import Upload
 from gateway.transcript import TranscriptDone
+
+TOO_LONG = 1.01
+"""By how much the packets' sum may be over the limit before it decides: encoders pad the last one."""
 
 
 class Transcriptions:
@@ -101,6 +111,7 @@ class Transcriptions:
             ) as transcription,
         ):
             tasks.start_soon(service.abort_when_stopping, transcription)
+            tasks.start_soon(self._abort_when_too_long, upload, spool, transcription)
             try:
                 if is_stream:
                     events = EventRenderer(wanted, with_logprobs=logprobs)
@@ -121,6 +132,18 @@ class Transcriptions:
             tasks.cancel_scope.cancel()
         # Not from within: the cancellation that ends the contexts would swallow a `return` there.
         return is_answered
+
+    async def _abort_when_too_long(self, upload: Upload, spool: Spool, transcription: Transcription) -> None:
+        """Refuses hours of sound as soon as they are all there, rather than when they are decoded.
+
+        Decoding refuses them too, but takes minutes: an event stream's status cannot wait so long.
+        """
+        await upload.ended()
+        longest = self._service.limits.audio_seconds
+        with suppress(GatewayError):  # a broken upload is told by those who read it
+            seconds = await anyio.to_thread.run_sync(packets_seconds, spool.reader(), abandon_on_cancel=True)
+            if seconds is not None and seconds > longest * TOO_LONG:
+                transcription.abort(AudioTooLongError(longest))
 
     async def _check_unchanged(self, request: TranscriptionRequest, upload: Upload) -> None:
         """Waits for the form's end.

@@ -18,8 +18,8 @@ from starlette.websockets import WebSocket
 
 from gateway.concurrency import open_task_group
 from gateway.errors import (
+    AudioTooLongError,
     GatewayError,
-    InvalidAudioError,
     InvalidRequestError,
     OverloadedError,
     PayloadTooLargeError,
@@ -103,10 +103,7 @@ class _AudioInput:
         )
         if pcm_rate is not None:
             self._max_bytes = round(limits.audio_seconds * pcm_rate) * PCM16_BYTES
-            self._refusal = InvalidAudioError(
-                f"Audio file is too long. Maximum audio length is {limits.audio_seconds:g} seconds.",
-                code="audio_too_long",
-            )
+            self._refusal = AudioTooLongError(limits.audio_seconds)
 
     async def run(self, transcription: Transcription) -> None:
         """Receives until the client leaves. A mistake of the client ends the transcription.

@@ -2,9 +2,12 @@
 
 import io
 
+import numpy as np
 import pytest
 
-from gateway.audio.length import announced_seconds
+from gateway.audio.length import announced_seconds, packets_seconds
+from gateway.audio.types import SAMPLE_RATE
+from tests.audio.sound import ENCODINGS, encode
 from tests.support import Sample
 
 
@@ -26,3 +29,18 @@ def test_what_is_no_recording(data: bytes) -> None:
 
     assert announced_seconds(file) is None
     assert file.tell() == 0
+
+
+@pytest.mark.parametrize("name", ["wav", "flac", "mp3", "m4a", "ogg", "webm", "opus", "aac"])
+def test_packets_add_up(name: str) -> None:
+    """What the packets last is what is decoded, to a packet or two."""
+    samples = np.zeros(SAMPLE_RATE * 20, np.float32)
+    seconds = packets_seconds(io.BytesIO(encode(samples, ENCODINGS[name])))
+
+    assert seconds == pytest.approx(20, abs=0.3)
+
+
+@pytest.mark.parametrize("content", [b"", b"no audio at all" * 100])
+def test_no_packets(content: bytes) -> None:
+    """What is no recording has no length."""
+    assert packets_seconds(io.BytesIO(content)) is None

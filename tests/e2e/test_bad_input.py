@@ -4,6 +4,7 @@ import io
 import json
 import socket
 import wave
+from functools import cache
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -27,11 +28,11 @@ def wav(seconds: float, rate: int = 16_000) -> bytes:
     return buffer.getvalue()
 
 
-def encoded(seconds: float, container: str, codec: str, rate: int = 48_000) -> bytes:
+def encoded(seconds: float, container: str, codec: str, rate: int = 48_000, **options: str) -> bytes:
     """A quiet tone in any container."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
-        stream = cast("av.AudioStream", output.add_stream(codec, rate=rate))
+        stream = cast("av.AudioStream", output.add_stream(codec, rate=rate, options=options))
         stream.bit_rate = 8_000
         stream.layout = "mono"
         for _ in range(int(seconds)):
@@ -118,15 +119,49 @@ def test_json_body(server: LiveServer) -> None:
     assert "multipart/form-data" in response.json()["error"]["message"]
 
 
-def test_hours_of_silence_in_a_small_file(mini_whisper: WhisperSpec, samples: dict[str, Sample]) -> None:
-    """A small Opus file that decodes to more than is allowed is refused, by its decoded length."""
-    bomb = encoded(400, "ogg", "libopus")
-    with live_server([mini_whisper], max_audio_seconds=300.0) as server:
-        response = server.post(model="whisper-1", file=("a.ogg", bomb))
+@pytest.mark.parametrize("stream", ["false", "true"])
+def test_hours_of_silence_in_a_small_file(
+    server: LiveServer, samples: dict[str, Sample], stream: str
+) -> None:
+    """More than four hours of silence in a few megabytes of Opus are refused with a 400, streamed or not."""
+    bomb = _four_hours()
+    response = server.post(model="whisper-1", file=("a.ogg", bomb), stream=stream)
 
-        assert len(bomb) < 1_000_000
+    assert len(bomb) < 10_000_000
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "file"
+    assert "14400" in response.json()["error"]["message"]
+    _assert_serving(server, samples)
+
+
+@cache
+def _four_hours() -> bytes:
+    """Made by muxing the packets of twelve seconds again and again."""
+    source = io.BytesIO(encoded(12, "ogg", "libopus", frame_duration="120"))
+    buffer = io.BytesIO()
+    tape = av.open(source, "r")
+    with tape, av.open(buffer, "w", format="ogg") as output:
+        stream = output.add_stream_from_template(tape.streams.audio[0])
+        packets = [packet for packet in tape.demux(audio=0) if packet.size]
+        at = 0
+        for _ in range(4 * 300 + 10):
+            for packet in packets:
+                duration = packet.duration or 960
+                copy = av.Packet(bytes(packet))
+                copy.stream, copy.time_base, copy.duration = stream, packet.time_base, duration
+                copy.pts = copy.dts = at
+                at += duration
+                output.mux(copy)
+    return buffer.getvalue()
+
+
+def test_decoded_length_is_what_counts(mini_whisper: WhisperSpec, samples: dict[str, Sample]) -> None:
+    """A file whose packets say nothing of their length is refused when it was decoded that far."""
+    audio = wav(400)
+    with live_server([mini_whisper], max_audio_seconds=300.0) as server:
+        response = server.post(model="whisper-1", file=("a.wav", audio))
+
         assert response.status_code == 400
-        assert response.json()["error"]["param"] == "file"
         assert "300" in response.json()["error"]["message"]
         _assert_serving(server, samples)
 

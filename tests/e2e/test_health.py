@@ -32,8 +32,8 @@ def test_metrics(server: LiveServer) -> None:
     assert 'gateway_workers_ready{model="mini-whisper"} 1.0' in text
 
 
-def test_a_model_that_cannot_be_loaded_is_never_ready(mini_whisper: WhisperSpec) -> None:
-    """The other model serves; readiness and its own requests say what is missing."""
+def test_a_model_that_cannot_be_loaded(mini_whisper: WhisperSpec) -> None:
+    """An unpinned one costs its own requests a 503 and says that it failed; the server stays ready."""
     broken = ScriptedSpec(name="broken", fault=Act.RAISE)
     with live_server([mini_whisper, broken], unpinned=["broken"]) as server:
         refused = server.post(model="broken", file=("a.wav", b"x"))
@@ -41,7 +41,7 @@ def test_a_model_that_cannot_be_loaded_is_never_ready(mini_whisper: WhisperSpec)
         ready = httpx.get(f"{server.url}/ready")
 
     assert (health["broken"]["state"], health["mini-whisper"]["state"]) == ("failed", "ready")
-    assert ready.status_code == 503
+    assert ready.status_code == 200
     assert refused.status_code == 503
     assert refused.json()["error"]["type"] == "server_error"
 

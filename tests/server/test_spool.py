@@ -1,5 +1,6 @@
 """A spool gives back what was written, to readers that wait for it, and lets nobody wait in vain."""
 
+import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from gateway.errors import GatewayError, UploadTimeoutError
+from gateway.errors import GatewayError, UnavailableError, UploadTimeoutError
 from gateway.server.spool import BLOCK_BYTES, Spool, SpoolReader
 
 CONTENT = bytes(range(256)) * 5_000
@@ -114,3 +115,20 @@ async def test_a_stopped_reader_is_woken_alone(wait: Callable[[SpoolReader], obj
         await spool.finish()
 
         assert spool.reader().read() == b"abc"
+
+
+async def test_a_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing more can be stored, writers and readers are told to come back."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with Spool() as spool:
+        await spool.write(b"a")
+        with pytest.raises(UnavailableError):
+            await spool.finish()
+        await spool.write(b"b")
+        await spool.keep_flushed()
+        with pytest.raises(UnavailableError):
+            spool.reader().read(1)
