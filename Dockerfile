@@ -3,13 +3,13 @@
 
 FROM python:3.12-slim AS build
 ARG EXTRAS=""
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CACHE_DIR=/var/cache/pip
 RUN python -m venv /opt/venv
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
 # --no-deps: silero-vad asks for torch, which its ONNX model does not need.
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     /opt/venv/bin/pip install ".${EXTRAS:+[$EXTRAS]}" && \
     /opt/venv/bin/pip install --no-deps silero-vad==6.2.3
 

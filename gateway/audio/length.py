@@ -3,6 +3,7 @@
 import math
 
 import av
+from av.container import InputContainer
 
 from gateway.audio.decode import DEMUXERS, refuse_opening
 from gateway.audio.source import ByteSource
@@ -16,13 +17,7 @@ def announced_seconds(source: ByteSource) -> float | None:
     """
     start = source.tell()
     try:
-        with av.open(
-            source,
-            mode="r",
-            container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "none"},
-            metadata_errors="replace",
-            io_open=refuse_opening,
-        ) as container:
+        with _open(source) as container:
             seconds = (container.duration or 0) / av.time_base
     except (av.FFmpegError, OSError, ValueError):
         return None
@@ -41,13 +36,7 @@ def packets_seconds(source: ByteSource) -> float | None:
         source: Must be seekable. It is read to its end, and left there.
     """
     try:
-        with av.open(
-            source,
-            mode="r",
-            container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "none"},
-            metadata_errors="replace",
-            io_open=refuse_opening,
-        ) as container:
+        with _open(source) as container:
             stream = container.streams.audio[0]
             base = float(stream.time_base or 0)
             ticks = sum(packet.duration or 0 for packet in container.demux(stream))
@@ -55,3 +44,13 @@ def packets_seconds(source: ByteSource) -> float | None:
         return None
     seconds = ticks * base
     return seconds if math.isfinite(seconds) and seconds > 0 else None
+
+
+def _open(source: ByteSource) -> InputContainer:
+    return av.open(
+        source,
+        mode="r",
+        container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "none"},
+        metadata_errors="replace",
+        io_open=refuse_opening,
+    )
