@@ -36,17 +36,17 @@ class Sample:
 
 
 class LiveServer:
-    """A running gateway."""
+    """A running gateway.
+
+    Attributes:
+        openai: The official client, as users have it, but without its retries: tests see every refusal.
+    """
 
     def __init__(self, server: Server, gateway: Gateway) -> None:
         self.gateway = gateway
         self._server = server
         self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-
-    @property
-    def openai(self) -> OpenAI:
-        """The official client, as users have it, but without its retries: tests see every refusal."""
-        return OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0)
+        self.openai = OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0)
 
     def post(self, **fields: Any) -> httpx.Response:
         """A transcription request of raw form fields; ``file`` is bytes or a (name, bytes) pair."""
@@ -80,7 +80,9 @@ def live_server(
             deadline.wait(0.01)
         else:
             raise TimeoutError("the server did not become ready")
-        yield LiveServer(server, gateway)
+        running = LiveServer(server, gateway)
+        with running.openai:
+            yield running
     finally:
         gateway.leave()
         server.should_exit = True

@@ -8,6 +8,9 @@ from av.container import InputContainer
 from gateway.audio.decode import DEMUXERS, refuse_opening
 from gateway.audio.source import ByteSource
 
+LONGEST_PACKET = 60.0
+"""Seconds. No codec's packets last so long; what says more is mistaken."""
+
 
 def announced_seconds(source: ByteSource) -> float | None:
     """What the container's header says; it may lie, or say nothing. The source stands afterwards as it stood.
@@ -39,7 +42,10 @@ def packets_seconds(source: ByteSource) -> float | None:
         with _open(source) as container:
             stream = container.streams.audio[0]
             base = float(stream.time_base or 0)
-            ticks = sum(packet.duration or 0 for packet in container.demux(stream))
+            longest = LONGEST_PACKET / base if base else 0
+            # FFmpeg's Vorbis demuxer gives the last packet a negative length, which arrives as an unsigned one.
+            durations = (packet.duration or 0 for packet in container.demux(stream))
+            ticks = sum(duration for duration in durations if 0 < duration <= longest)
     except (av.FFmpegError, OSError, ValueError, IndexError):
         return None
     seconds = ticks * base

@@ -59,6 +59,7 @@ def test_models_of_a_settings_file(settings_file: Path, samples: dict[str, Sampl
             pass
         again = client.audio.transcriptions.create(file=file, model="german")
         first = client.audio.transcriptions.create(file=samples["en_hello"].path, model="gpt-4o-transcribe")
+        client.close()
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
-from tests.support import LiveServer, Sample
+from gateway.engine.whisper import WhisperSpec
+from tests.audio.sound import int16, load, wav
+from tests.support import LiveServer, Sample, live_server
 
 BOUNDARY = "overlap"
 
@@ -156,3 +159,20 @@ def test_a_broken_form_behind_a_whole_file(
         assert status == 400
     assert "ended before" in answer
     assert "[DONE]" not in answer
+
+
+def test_a_failure_behind_the_first_delta(mini_whisper: WhisperSpec, samples: dict[str, Sample]) -> None:
+    """A recording that turns out too long in mid-stream: an error event behind the words, and no done."""
+    audio = wav(np.tile(int16(load(samples["en_long"].path)), 2))
+    body = _field("model", "whisper-1") + _field("stream", "true") + _file(audio) + END
+    with live_server([mini_whisper], max_audio_seconds=100.0) as server:
+        third = len(body) // 3
+        with _open_stream(server, body[:third], len(body)) as (connection, response):
+            first = json.loads(next(_events(iter(response.readline, b""))))
+            connection.send(body[third:])
+            rest = [json.loads(event) for event in _events(iter(response.readline, b""))]
+
+    assert (response.status, first["type"]) == (200, "transcript.text.delta")
+    assert set(rest[-1]["error"]) == {"message", "type", "param", "code"}
+    assert rest[-1]["error"]["param"] == "file"
+    assert not any(event.get("type") == "transcript.text.done" for event in rest)

@@ -1,6 +1,7 @@
 """Clients of a European cloud with projects: a path prefix, `whisper-large-v3`, seeds, streams."""
 
 import json
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -12,9 +13,11 @@ MODEL = "whisper-large-v3"
 
 
 @pytest.fixture
-def project(server: LiveServer) -> OpenAI:
+def project(server: LiveServer) -> Iterator[OpenAI]:
     """A client as that cloud's documentation builds it."""
-    return OpenAI(base_url=f"{server.url}/0f1e2d3c-project/v1", api_key="unused", max_retries=0)
+    url = f"{server.url}/0f1e2d3c-project/v1"
+    with OpenAI(base_url=url, api_key="unused", max_retries=0) as client:
+        yield client
 
 
 def test_project_prefix(project: OpenAI, samples: dict[str, Sample]) -> None:
