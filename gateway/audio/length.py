@@ -43,7 +43,7 @@ def packets_seconds(source: ByteSource) -> float | None:
             stream = container.streams.audio[0]
             base = float(stream.time_base or 0)
             longest = LONGEST_PACKET / base if base else 0
-            # FFmpeg's Vorbis demuxer gives the last packet a negative length, which arrives as an unsigned one.
+            # FFmpeg's Vorbis demuxer gives the last packet a negative length, which arrives unsigned.
             durations = (packet.duration or 0 for packet in container.demux(stream))
             ticks = sum(duration for duration in durations if 0 < duration <= longest)
     except (av.FFmpegError, OSError, ValueError, IndexError):

@@ -1,0 +1,122 @@
+"""A client that reads while it writes, as neither curl nor the SDKs do, and notes when things happen."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+from anyio.abc import SocketStream
+
+BLOCK = 64 * 1024
+DELTA = b'"transcript.text.delta"'
+DONE = b"[DONE]"
+_BOUNDARY = "bench"
+_FIELDS = {"model": "whisper-1", "language": "en", "stream": "true"}
+
+
+@dataclass(slots=True)
+class Reply:
+    """When what happened, on the clock of `time.perf_counter`.
+
+    Attributes:
+        first_byte: Of the file, about to be sent.
+        last_byte: Of the request, handed to the kernel.
+        sent: Bytes of the file that were sent when the first delta came.
+        deltas: One for each.
+        done: The end of the answer; 0 where it was not waited for.
+    """
+
+    size: int
+    first_byte: float = 0.0
+    last_byte: float = 0.0
+    sent: int = 0
+    deltas: list[float] = field(default_factory=list)
+    done: float = 0.0
+
+    @property
+    def first_delta(self) -> float:
+        """Seconds from the file's first byte."""
+        return self.deltas[0] - self.first_byte
+
+    @property
+    def seconds(self) -> float:
+        """From the file's first byte to the end of the answer."""
+        return self.done - self.first_byte
+
+
+async def transcribe(port: int, path: Path, *, seconds: float = 0.0, leave_after: int | None = None) -> Reply:
+    """Sends a file and reads its event stream.
+
+    Args:
+        seconds: How long the sending takes, evenly; 0 is as fast as it goes.
+        leave_after: Hangs up after so many deltas.
+
+    Raises:
+        RuntimeError: The answer is not the whole event stream of a transcription.
+    """
+    reply = Reply(path.stat().st_size)  # noqa: ASYNC240 - a local file
+    progress = _Progress(reply, leave_after)
+    async with await anyio.connect_tcp("127.0.0.1", port) as stream, anyio.create_task_group() as tasks:
+        tasks.start_soon(_write, stream, path, seconds, progress)
+        await _read(stream, progress)
+        tasks.cancel_scope.cancel()
+    return reply
+
+
+@dataclass(slots=True)
+class _Progress:
+    reply: Reply
+    leave_after: int | None
+    sent: int = 0
+
+
+async def _write(stream: SocketStream, path: Path, seconds: float, progress: _Progress) -> None:
+    head, tail = _form()
+    length = len(head) + progress.reply.size + len(tail)
+    request = (
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n"
+        f"Content-Type: multipart/form-data; boundary={_BOUNDARY}\r\nContent-Length: {length}\r\n\r\n"
+    )
+    await stream.send(request.encode() + head)
+    progress.reply.first_byte = time.perf_counter()
+    # Ten pieces a second where the sending is paced.
+    block = max(1, round(progress.reply.size / seconds / 10)) if seconds else BLOCK
+    with path.open("rb") as file:
+        while data := file.read(block):
+            await stream.send(data)
+            progress.sent += len(data)
+            if seconds:
+                due = progress.reply.first_byte + progress.sent / progress.reply.size * seconds
+                await anyio.sleep(due - time.perf_counter())
+    await stream.send(tail)
+    progress.reply.last_byte = time.perf_counter()
+
+
+async def _read(stream: SocketStream, progress: _Progress) -> None:
+    reply = progress.reply
+    rest, status = b"", b""
+    try:
+        while True:
+            # The server sends each event as one piece, so no event is cut by the transfer coding.
+            *lines, rest = (rest + await stream.receive()).split(b"\n")
+            now = time.perf_counter()
+            status = status or lines[0]
+            for line in lines:
+                if DELTA in line:
+                    reply.sent = reply.sent or progress.sent
+                    reply.deltas.append(now)
+                if DONE in line:
+                    reply.done = now
+            if reply.done or (progress.leave_after and len(reply.deltas) >= progress.leave_after):
+                return
+    except anyio.EndOfStream:
+        raise RuntimeError(f"no whole answer: {status!r} … {rest[-200:]!r}") from None
+
+
+def _form() -> tuple[bytes, bytes]:
+    head = "".join(
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in _FIELDS.items()
+    )
+    head += f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.ogg"\r\n\r\n'
+    return head.encode(), f"\r\n--{_BOUNDARY}--\r\n".encode()

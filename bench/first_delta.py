@@ -1,0 +1,85 @@
+"""How long until the first words, whatever the length: from the file's first byte, and through the SDK."""
+
+import io
+import time
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import anyio
+from openai import OpenAI
+
+from bench import client
+from bench.report import Bench, Plot, Report, Target
+from bench.server import RunningServer, serve
+from bench.table import Table, interleaved, ratios, spread
+
+MINUTES = (1, 10, 60, 180)
+
+
+def run(bench: Bench) -> Report:
+    """The miniature, Opus of 16 kb/s, one client."""
+    files = {minutes: bench.opus(minutes * 60) for minutes in MINUTES}
+    with serve(bench.miniature) as server:
+        _raw(server, files[1])
+        raw = interleaved({f"{m}": partial(_raw, server, files[m]) for m in MINUTES}, bench.rounds)
+        sdk = interleaved({f"{m}": partial(_sdk, server, files[m]) for m in MINUTES}, bench.rounds)
+    rows = tuple(
+        (
+            f"{m} min, {files[m].stat().st_size / 1e6:.1f} MB",
+            spread([1000 * value for value in raw[f"{m}"]], 0),
+            spread([1000 * value for value in sdk[f"{m}"]], 0),
+        )
+        for m in MINUTES
+    )
+    growth = ratios(raw["180"], raw["1"])
+    return Report(
+        [
+            Table(
+                "Milliseconds to the first delta, miniature, Opus 16 kb/s",
+                ("recording", "from the file's first byte, reading while writing", "SDK, from its last byte"),
+                rows,
+            )
+        ],
+        [Target("180 min take at most 1.2 times as long as 1 min", spread(growth), median(growth) <= 1.2)],
+        plots=[
+            Plot(
+                "First delta",
+                "minutes of audio",
+                "ms",
+                {
+                    "from the first byte": [(m, 1000 * median(raw[f"{m}"])) for m in MINUTES],
+                    "SDK, from its last byte": [(m, 1000 * median(sdk[f"{m}"])) for m in MINUTES],
+                },
+                log_x=True,
+            )
+        ],
+    )
+
+
+def _raw(server: RunningServer, path: Path) -> float:
+    server.wait_idle()
+    return anyio.run(partial(client.transcribe, server.port, path, leave_after=1)).first_delta
+
+
+class _Watched(io.BytesIO):
+    """Notes when its last byte was taken, which is when the SDK hands it to the kernel."""
+
+    name = "talk.ogg"
+    ended = 0.0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.ended = time.perf_counter()
+        return data
+
+
+def _sdk(server: RunningServer, path: Path) -> float:
+    server.wait_idle()
+    file = _Watched(path.read_bytes())
+    api = OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
+    with api.audio.transcriptions.create(model="whisper-1", file=file, stream=True, language="en") as events:
+        for event in events:
+            if event.type == "transcript.text.delta":
+                return time.perf_counter() - file.ended
+    raise RuntimeError("no delta came")
