@@ -5,6 +5,8 @@ import datetime as dt
 import importlib
 import os
 import platform
+import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -34,6 +36,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write tables and plots into bench/")
     parser.add_argument("--machine", default="", help="what to call the machine beside its processor")
     arguments = parser.parse_args()
+    # As Ctrl-C does: so that a server in progress ends, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Kept from run to run: recordings and models are the same each time.
     bench = Bench(Path(tempfile.gettempdir()) / "gateway-bench", quick=arguments.quick)
     where = ", ".join(filter(None, [_processor(), f"{os.cpu_count()} cores", arguments.machine]))

@@ -13,8 +13,9 @@ from gateway.audio.silero import FRAME
 from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Offset, Onset, Samples
 from gateway.audio.vad import ONSET_PATIENCE, Vad, VadOptions, VadState
 
-GOALS_SECONDS = (5.0, 10.0, 20.0, 28.0)
-"""Length aimed at for the first, second, third and all later chunks: first words early, then full windows."""
+GOALS_SECONDS = (5.0, 28.0)
+"""Length aimed at for the first and all later chunks: first words early, then full windows. Whisper pads each
+to 30 s, so steps between the two cost a whole window: a minute took four instead of three."""
 
 OFFSET_PADDING = SAMPLE_RATE // 5
 """Kept behind speech: final fricatives are quieter than the threshold."""

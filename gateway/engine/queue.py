@@ -1,7 +1,10 @@
 """The queue of all connections, sans-I/O: rows are put, batches are taken, time is an argument.
 
 Order: live finals, live partials, files. Within one of these, streams take turns, one row each, and a stream
-that had no turn yet goes first, so a short clip never waits behind a long recording.
+that had no turn yet goes first, so a short clip never waits behind a long recording. Rows that somebody waits
+for, live ones and the first of each stream, form a batch among themselves: filled up with rows of recordings
+it would take longer, and the clip would wait for two batches instead of one. Every second batch takes what
+fits, so that recordings get on.
 """
 
 import math
@@ -85,18 +88,24 @@ class _Turns(Generic[R]):
         if not rows:
             del (self._new if row.stream in self._new else self._known)[row.stream]
 
-    def lead(self) -> R | None:
-        """Takes the row whose turn it is."""
+    def lead(self) -> tuple[R, bool] | None:
+        """Takes the row whose turn it is, and tells whether it is the first of its stream."""
         if self.again:
-            return self.again.popleft()
-        return self._next(lambda _: True)
+            return self.again.popleft(), False
+        new = len(self._new)
+        row = self._next(lambda _: True)
+        return None if row is None else (row, len(self._new) < new)
 
-    def fill(self, key: Hashable) -> R | None:
-        """Takes the next row that may join a batch of ``key``; other streams keep their turn."""
-        return self._next(lambda row: row.key == key)
+    def fill(self, key: Hashable, *, new: bool = False) -> R | None:
+        """Takes the next row that may join a batch of ``key``; other streams keep their turn.
 
-    def _next(self, fits: Callable[[R], bool]) -> R | None:
-        groups = [self._new, self._known]
+        Args:
+            new: Only the first row of a stream.
+        """
+        return self._next(lambda row: row.key == key, new=new)
+
+    def _next(self, fits: Callable[[R], bool], *, new: bool = False) -> R | None:
+        groups = [self._new] if new else [self._new, self._known]
         if self._overtaken >= NEWCOMERS_IN_A_ROW:
             groups.reverse()
         for group in groups:
@@ -138,6 +147,8 @@ class BatchQueue(Generic[R]):
         # Bounded: a stream that is forgotten merely counts as new again.
         self._admitted: OrderedDict[Hashable, None] = OrderedDict()
         self._taken: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW_BATCHES)
+        self._urgent = False
+        """The last batch held only rows that somebody waits for."""
 
     def __len__(self) -> int:
         """Rows waiting."""
@@ -189,10 +200,13 @@ class BatchQueue(Generic[R]):
         ripe = self.wake_at()
         if ripe is None or now < ripe:
             return []
-        batch = [next(row for turns in self._turns.values() if (row := turns.lead()) is not None)]
-        if not batch[0].alone:
-            for turns in self._turns.values():
-                while len(batch) < self._max_batch and (row := turns.fill(batch[0].key)) is not None:
+        lead, new = next(lead for turns in self._turns.values() if (lead := turns.lead()) is not None)
+        self._urgent = (lead.priority is not Priority.FILE or new) and not self._urgent
+        batch = [lead]
+        if not lead.alone:
+            for priority, turns in self._turns.items():
+                new = self._urgent and priority is Priority.FILE
+                while len(batch) < self._max_batch and (row := turns.fill(lead.key, new=new)) is not None:
                     batch.append(row)
         for row in batch:
             self._release(row)

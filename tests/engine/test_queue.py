@@ -124,6 +124,21 @@ def test_a_clip_beside_long_recordings_is_in_the_next_batch(max_batch: int) -> N
     assert "clip" in streams_of(queue.take(LATE))
 
 
+def test_a_clip_beside_long_recordings_has_a_batch_without_them() -> None:
+    """Eight more rows would make it longer. Recordings have the next one even if another clip waits."""
+    queue = queue_of(max_batch=8)
+    for number in range(400):
+        queue.put(row_of(f"long {number % 8}"), 0)
+    for _ in range(3):
+        queue.take(LATE)
+    queue.put(row_of("clip"), 1)
+    queue.put(row_of("other clip"), 1)
+
+    assert streams_of(queue.take(LATE)) == ["clip", "other clip"]
+    queue.put(row_of("next clip"), 2)
+    assert len(queue.take(LATE)) == 8
+
+
 @pytest.mark.parametrize("max_batch", [1, 4])
 def test_a_rush_of_clips_does_not_starve_a_recording(max_batch: int) -> None:
     """With more clips than can be served, the recording still gets each ninth place."""
@@ -271,11 +286,11 @@ def test_retry_after_follows_the_recent_rate(batches: list[float], expected: int
     """Ten rows at a rate of four in four seconds take ten; never below 1 nor beyond what SDKs heed."""
     queue = queue_of(max_rows=10)
     for now in batches:
-        for _ in range(4):
-            queue.put(row_of("a"), now - 1)
+        for stream in range(4):
+            queue.put(row_of(stream), now - 1)
         queue.take(now)
     for _ in range(10):
-        queue.put(row_of("a"), 8.0)
+        queue.put(row_of(0), 8.0)
     with pytest.raises(OverloadedError) as refused:
         queue.put(row_of("b"), batches[-1] if batches else 8.0)
 
