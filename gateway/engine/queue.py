@@ -200,7 +200,7 @@ class BatchQueue(Generic[R]):
         ripe = self.wake_at()
         if ripe is None or now < ripe:
             return []
-        lead, new = next(lead for turns in self._turns.values() if (lead := turns.lead()) is not None)
+        lead, new = next(first for turns in self._turns.values() if (first := turns.lead()) is not None)
         self._urgent = (lead.priority is not Priority.FILE or new) and not self._urgent
         batch = [lead]
         if not lead.alone:
