@@ -38,3 +38,8 @@ def is_prefixed(model: str) -> bool:
 def bills_tokens(model: str) -> bool:
     """Whether `usage` counts tokens, as for the gpt-* names, or the recording's seconds."""
     return model.removeprefix("openai/").startswith("gpt-")
+
+
+def is_continuous(model: str) -> bool:
+    """Whether a live session transcribes all along, without turns: deltas flow before the client commits."""
+    return model.removeprefix("openai/") in {"gpt-live-transcribe", "gpt-realtime-whisper"}

@@ -1,0 +1,183 @@
+"""Ephemeral keys: a session's settings, signed, so that any replica with the same key accepts them."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from itsdangerous import BadData, URLSafeSerializer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.errors import InvalidRequestError
+from gateway.protocol.realtime.config import SessionConfig
+from gateway.protocol.realtime.events import session_object
+from gateway.protocol.realtime.objects import as_object, invalid_value, read_object, validated
+
+PREFIX = "ek_"
+
+MAX_VALUE_CHARACTERS = 4_096
+"""Browsers send it in a handshake's header, and servers read about 8 KB of those."""
+
+_SALT = "gateway.realtime.client_secret"
+
+_LEGACY_FORMATS: Mapping[str, Mapping[str, Any]] = {
+    "pcm16": {"type": "audio/pcm", "rate": 24_000},
+    "g711_ulaw": {"type": "audio/pcmu"},
+    "g711_alaw": {"type": "audio/pcma"},
+}
+_LEGACY_NAMES = {
+    "input_audio_transcription": "transcription",
+    "input_audio_noise_reduction": "noise_reduction",
+    "turn_detection": "turn_detection",
+}
+
+
+class _Expiry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    anchor: Literal["created_at"] = "created_at"
+    seconds: int = Field(600, ge=10, le=7_200)
+
+
+class _Claims(BaseModel):
+    """What is signed; ``expires_at`` in seconds since 1970."""
+
+    model_config = ConfigDict(frozen=True)
+
+    expires_at: int
+    session: SessionConfig
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRequest:
+    """What a key is wanted for, and for how many seconds from now."""
+
+    config: SessionConfig
+    seconds: int
+
+
+def parse_client_secret(body: bytes, default: SessionConfig) -> SecretRequest:
+    """Reads the body of `POST /v1/realtime/client_secrets`; what it leaves open is as in ``default``.
+
+    Raises:
+        InvalidRequestError: Names the first field that is missing, malformed or in contradiction.
+    """
+    given = _body(body)
+    expiry = validated(_Expiry, as_object(given.get("expires_after"), "expires_after"), "expires_after")
+    return SecretRequest(default.updated(as_object(given.get("session"), "session")), expiry.seconds)
+
+
+def parse_transcription_session(body: bytes, default: SessionConfig) -> SecretRequest:
+    """Reads the body of the legacy `POST /v1/realtime/transcription_sessions`, with flat fields or today's.
+
+    Raises:
+        InvalidRequestError: Names the first field that is missing, malformed or in contradiction.
+    """
+    given = _body(body)
+    secret = as_object(given.get("client_secret"), "client_secret")
+    name = "client_secret.expires_at" if "expires_at" in secret else "expires_after"
+    expiry = validated(_Expiry, as_object(secret.get("expires_at", given.get("expires_after")), name), name)
+    audio = as_object(given.get("audio"), "audio")
+    fields = {**_legacy_input(given), **as_object(audio.get("input"), "audio.input")}
+    session = {name: given[name] for name in ("type", "include") if name in given}
+    try:
+        config = default.updated({**session, "audio": {"input": fields}})
+    except InvalidRequestError as error:
+        raise _renamed(error, given) from None
+    return SecretRequest(config, expiry.seconds)
+
+
+def _body(body: bytes) -> Mapping[str, Any]:
+    return read_object(body) if body.strip() else {}
+
+
+def _legacy_input(given: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {new: given[old] for old, new in _LEGACY_NAMES.items() if old in given}
+    audio_format = given.get("input_audio_format")
+    if audio_format is None:
+        return fields
+    if not isinstance(audio_format, str) or audio_format not in _LEGACY_FORMATS:
+        raise invalid_value("input_audio_format", "It is 'pcm16', 'g711_ulaw' or 'g711_alaw'")
+    return {"format": _LEGACY_FORMATS[audio_format], **fields}
+
+
+def _renamed(error: InvalidRequestError, given: Mapping[str, Any]) -> InvalidRequestError:
+    """The error under the name that the client knows."""
+    old = error.param or ""
+    new = old.removeprefix("session.")
+    for flat, nested in _LEGACY_NAMES.items():
+        path = f"audio.input.{nested}"
+        if flat in given and (new == path or new.startswith(f"{path}.")):
+            new = flat + new.removeprefix(path)
+            break
+    return type(error)(error.message.replace(f"'{old}'", f"'{new}'"), param=new or None, code=error.code)
+
+
+class SecretSigner:
+    """Makes and reads ephemeral keys, as ``ek_…`` of characters that fit headers and subprotocol names.
+
+    Args:
+        keys: The first one signs, all are accepted, so that an old one can be phased out.
+    """
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        if not keys or not all(keys):
+            raise ValueError("a signer needs a key, and no empty one")
+        self._serializer = URLSafeSerializer(
+            list(reversed(keys)),  # itsdangerous wants the newest last
+            salt=_SALT,
+            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+        )
+
+    def sign(self, config: SessionConfig, *, now: int, seconds: int) -> tuple[str, int]:
+        """The key, and the second since 1970 at which it ends.
+
+        Raises:
+            InvalidRequestError: The settings are too long for a header.
+        """
+        claims = _Claims(expires_at=now + seconds, session=config)
+        value = f"{PREFIX}{self._serializer.dumps(claims.model_dump_json())}"
+        if len(value) > MAX_VALUE_CHARACTERS:
+            raise InvalidRequestError(
+                "The session's prompt and keywords are too long for an ephemeral key; "
+                "send them in 'session.update'.",
+                param="session.audio.input.transcription",
+                code="string_above_max_length",
+            )
+        return value, claims.expires_at
+
+    def verify(self, value: str, *, now: int) -> SessionConfig | None:
+        """The settings; None for a key that is forged, malformed or at its end."""
+        if not value.startswith(PREFIX) or len(value) > MAX_VALUE_CHARACTERS or not value.isascii():
+            return None
+        try:
+            claims = _Claims.model_validate_json(self._serializer.loads(value.removeprefix(PREFIX)))
+        except (BadData, ValidationError):
+            return None
+        return claims.session if now < claims.expires_at else None
+
+
+def client_secret_object(
+    config: SessionConfig, *, value: str, expires_at: int, session_id: str
+) -> dict[str, Any]:
+    """The answer of `/v1/realtime/client_secrets`."""
+    session = session_object(config, session_id=session_id, expires_at=None)
+    return {"value": value, "expires_at": expires_at, "session": session}
+
+
+def transcription_session_object(
+    config: SessionConfig, *, value: str, expires_at: int, session_id: str
+) -> dict[str, Any]:
+    """The answer of the legacy `/v1/realtime/transcription_sessions`, in flat fields."""
+    given = config.to_wire()["audio"]["input"]
+    formats = {wire["type"]: name for name, wire in _LEGACY_FORMATS.items()}
+    answer = {
+        "id": session_id,
+        "object": "realtime.transcription_session",
+        "input_audio_format": formats[config.format.type],
+        **{old: given[new] for old, new in _LEGACY_NAMES.items()},
+        "client_secret": {"value": value, "expires_at": expires_at},
+    }
+    if config.include:
+        answer["include"] = list(config.include)
+    return answer

@@ -1,0 +1,175 @@
+"""What a client may say: its events, read from frames."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import InvalidRequestError
+from gateway.protocol.realtime.objects import read_object
+
+MAX_APPEND_BYTES = 15 * 1024 * 1024
+"""Of one append's audio, as decoded from base64."""
+
+MAX_EVENT_ID_CHARACTERS = 512
+
+MAX_FRAME_BYTES = 24 * 1024 * 1024
+"""What a WebSocket must let through: the longest append is 20 MiB of base64; some escape its slashes."""
+
+TYPES = (
+    "session.update",
+    "input_audio_buffer.append",
+    "input_audio_buffer.commit",
+    "input_audio_buffer.clear",
+)
+
+_OF_CONVERSATIONS = frozenset({
+    "conversation.item.create",
+    "conversation.item.delete",
+    "conversation.item.retrieve",
+    "conversation.item.truncate",
+    "output_audio_buffer.clear",
+    "response.cancel",
+    "response.create",
+})  # fmt: skip
+
+_MAX_BASE64 = (MAX_APPEND_BYTES + 2) // 3 * 4
+_SHOWN_CHARACTERS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """More audio, in the session's format; a sample may be split between two."""
+
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The audio so far is one turn."""
+
+    event_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """The audio since the last turn never was."""
+
+    event_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """New settings, unchecked: `SessionConfig.updated` reads ``session``."""
+
+    session: Mapping[str, Any]
+    event_id: str | None
+
+
+Command = Append | Commit | Clear | Configure
+
+
+class ClientEventError(InvalidRequestError):
+    """A client event that is none; ``client_event_id`` is its id, where it has a readable one."""
+
+    def __init__(
+        self, message: str, *, param: str | None, code: str | None, client_event_id: str | None = None
+    ) -> None:
+        super().__init__(message, param=param, code=code)
+        self.client_event_id = client_event_id
+
+
+def parse_command(frame: str | bytes) -> Command:
+    """Reads one frame; a binary one may hold the same JSON.
+
+    Raises:
+        ClientEventError: An `InvalidRequestError`; whatever the frame holds, there is no other error.
+    """
+    try:
+        event = read_object(frame)
+    except InvalidRequestError as error:
+        raise ClientEventError(error.message, param=error.param, code=error.code) from None
+    event_id = _event_id(event.get("event_id"))
+    try:
+        return _command(event, event_id)
+    except InvalidRequestError as error:
+        raise ClientEventError(
+            error.message, param=error.param, code=error.code, client_event_id=event_id
+        ) from None
+
+
+def _command(event: Mapping[str, Any], event_id: str | None) -> Command:
+    match event.get("type"):
+        case "input_audio_buffer.append":
+            return Append(_audio(event.get("audio")))
+        case "input_audio_buffer.commit":
+            return Commit(event_id)
+        case "input_audio_buffer.clear":
+            return Clear(event_id)
+        case "session.update":
+            return Configure(_session(event.get("session")), event_id)
+        case None:
+            raise _missing("type")
+        case str(name) if name in _OF_CONVERSATIONS:
+            raise InvalidRequestError(
+                f"'{name}' is not supported in transcription sessions.",
+                param="type",
+                code="unsupported_value",
+            )
+        case name:
+            shown = ascii(name)[:_SHOWN_CHARACTERS] if isinstance(name, str) else "no string"
+            raise InvalidRequestError(
+                f"Invalid value for 'type': {shown}. Supported values are: "
+                f"{', '.join(repr(known) for known in TYPES)}.",
+                param="type",
+                code="invalid_value",
+            )
+
+
+def _event_id(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > MAX_EVENT_ID_CHARACTERS:
+        raise ClientEventError(
+            f"Invalid value for 'event_id': It is a string of at most {MAX_EVENT_ID_CHARACTERS} characters.",
+            param="event_id",
+            code="invalid_value",
+        )
+    return value
+
+
+def _audio(value: object) -> bytes:
+    if value is None:
+        raise _missing("audio")
+    if not isinstance(value, str):
+        raise InvalidRequestError(
+            "Invalid value for 'audio': It is a base64 string.", param="audio", code="invalid_value"
+        )
+    if len(value) > _MAX_BASE64:
+        raise InvalidRequestError(
+            f"One append holds at most {MAX_APPEND_BYTES} bytes of audio.",
+            param="audio",
+            code="string_above_max_length",
+        )
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError:
+        raise InvalidRequestError(
+            "Invalid value for 'audio': It is not valid base64.", param="audio", code="invalid_value"
+        ) from None
+
+
+def _session(value: object) -> Mapping[str, Any]:
+    if value is None:
+        raise _missing("session")
+    if not isinstance(value, dict):
+        raise InvalidRequestError(
+            "Invalid value for 'session': It is an object.", param="session", code="invalid_value"
+        )
+    return value
+
+
+def _missing(param: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
+    )
