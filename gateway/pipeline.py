@@ -23,11 +23,12 @@ from gateway.audio.silero import SileroModel
 from gateway.audio.source import ByteSource
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.concurrency import open_task_group
-from gateway.cutting import Cutter
+from gateway.cutting import Arrival, Cutter
 from gateway.engine.types import DecodeOptions, DecodeRequest, Priority, Recognizer
 from gateway.errors import EngineFailedError, GatewayError
+from gateway.interim import Interims
 from gateway.metrics import Metrics
-from gateway.transcript import Assembler, Hypothesis, TranscriptEvent
+from gateway.transcript import Assembler, Hypothesis, TextDelta, TranscriptEvent
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ async def open_transcription(
     chunking: ChunkingOptions,
     decoding: DecodeOptions,
     release: Callable[[], None] | None = None,
+    arrival: Arrival | None = None,
 ) -> AsyncIterator[Transcription]:
     """Transcribes a recording while it is read.
 
@@ -112,13 +114,15 @@ async def open_transcription(
         release: For a source that is still arriving, so that its ``read`` may wait. It gets a thread of its
             own. Whatever ends the work then calls this, and it must make a waiting ``read`` raise a
             `GatewayError`.
+        arrival: Tell `Interim` texts, too, while the source is live, that is, read as fast as it comes. The
+            other events stay the same. Whisper's walk tells none.
 
     Raises:
         GatewayError: Out of the iteration, behind the events that were known before.
     """
     events_to_send, events = anyio.create_memory_object_stream[TranscriptEvent](EVENTS_AHEAD)
     transcription = Transcription(events)
-    job = _Job(source, recognizer, resources, chunking, decoding, release)
+    job = _Job(source, recognizer, resources, chunking, decoding, release, arrival)
     with resources.metrics.open_streams.track_inprogress():
         async with events, open_task_group() as tasks:
             tasks.start_soon(transcription.run, job, events_to_send)
@@ -161,11 +165,12 @@ class _Job:
         chunking: ChunkingOptions,
         decoding: DecodeOptions,
         release: Callable[[], None] | None,
+        arrival: Arrival | None,
     ) -> None:
         self._release = release
         # Threads that wait for their clients must not hold up those that have something to decode.
         self._cutters = resources.cutters if release is None else anyio.CapacityLimiter(1)
-        self._cutter = Cutter(source, chunking, resources.vad)
+        self._cutter = Cutter(source, chunking, resources.vad, arrival)
         self._recognizer = recognizer
         self._resources = resources
         self._decoding = decoding
@@ -174,9 +179,10 @@ class _Job:
     async def run(self, events: MemoryObjectSendStream[TranscriptEvent]) -> None:
         rows_to_send, rows = anyio.create_memory_object_stream[_Row](ROWS_AHEAD)
         async with open_task_group() as tasks:
+            interims = Interims(self._recognizer, self._assembler, self._decoding, tasks, events)
             tasks.start_soon(self._release_source)
-            tasks.start_soon(self._cut, rows_to_send, tasks)
-            await self._assemble(rows, events)
+            tasks.start_soon(self._cut, rows_to_send, tasks, interims)
+            await self._assemble(rows, events, interims)
             tasks.cancel_scope.cancel()
 
     async def _release_source(self) -> None:
@@ -187,23 +193,27 @@ class _Job:
             if self._release is not None:
                 self._release()
 
-    async def _cut(self, rows: MemoryObjectSendStream[_Row], tasks: TaskGroup) -> None:
+    async def _cut(self, rows: MemoryObjectSendStream[_Row], tasks: TaskGroup, interims: Interims) -> None:
         """Source to rows. The stream's buffer bounds how far the cutting runs ahead of the assembling.
 
         An error of the source takes its turn behind the rows before it: what was said until then is kept.
         """
         async with rows:
             try:
-                cut = self._cutter.chunks(self._cutters, self._resources.metrics)
+                cut = self._cutter.chunks(self._cutters, self._resources.metrics, interims)
                 async with aclosing(cut) as chunks:
-                    await self._start_rows(chunks, rows, tasks)
+                    await self._start_rows(chunks, rows, tasks, interims)
             except GatewayError as error:
                 broken = _Row(None)
                 broken.resolve(error)
                 await rows.send(broken)
 
     async def _start_rows(
-        self, chunks: AsyncIterator[Chunk], rows: MemoryObjectSendStream[_Row], tasks: TaskGroup
+        self,
+        chunks: AsyncIterator[Chunk],
+        rows: MemoryObjectSendStream[_Row],
+        tasks: TaskGroup,
+        interims: Interims,
     ) -> None:
         # Among several given languages each chunk has its own.
         detecting = (
@@ -213,13 +223,16 @@ class _Job:
         )
         previous: _Row | None = None
         async for chunk in chunks:
+            interims.cut()
+            # Where partials are told, the finals of live sources must not wait behind those of others.
+            priority = Priority.LIVE_FINAL if self._cutter.is_live else Priority.FILE
             if detecting and previous is not None:
                 # Which language a chunk is decoded in must not depend on what happened to be ready:
                 # until one chunk is sure, the next waits for it.
                 detecting = not self._decide_language(await previous.hypothesis())
             previous = _Row(chunk)
             await rows.send(previous)
-            tasks.start_soon(self._decode, previous, self._request(chunk))
+            tasks.start_soon(self._decode, previous, self._request(chunk), priority)
             if self._cutter.walk is not None:
                 self._cutter.walk.advance((await previous.hypothesis()).consumed)
 
@@ -229,20 +242,24 @@ class _Job:
         return DecodeRequest(chunk.samples, self._decoding, whole=whole)
 
     def _decide_language(self, hypothesis: Hypothesis) -> bool:
-        if hypothesis.language is None or hypothesis.language_probability < SURE:
+        language = _sure_language(hypothesis)
+        if language is None:
             return False
-        self._decoding = replace(self._decoding, language=hypothesis.language)
-        self._assembler.decide_language(hypothesis.language)
+        self._decoding = replace(self._decoding, language=language)
+        self._assembler.decide_language(language)
         return True
 
-    async def _decode(self, row: _Row, request: DecodeRequest) -> None:
+    async def _decode(self, row: _Row, request: DecodeRequest, priority: Priority) -> None:
         try:
-            row.resolve(await self._recognizer.transcribe(request, stream=self, priority=Priority.FILE))
+            row.resolve(await self._recognizer.transcribe(request, stream=self, priority=priority))
         except GatewayError as error:
             row.resolve(error)
 
     async def _assemble(
-        self, rows: MemoryObjectReceiveStream[_Row], events: MemoryObjectSendStream[TranscriptEvent]
+        self,
+        rows: MemoryObjectReceiveStream[_Row],
+        events: MemoryObjectSendStream[TranscriptEvent],
+        interims: Interims,
     ) -> None:
         """Rows to events, in the order of the recording."""
         async with rows:
@@ -251,6 +268,13 @@ class _Job:
                 if row.chunk is None:
                     continue
                 start, end = row.chunk.start / SAMPLE_RATE, row.chunk.end / SAMPLE_RATE
-                for event in self._assembler.add(hypothesis, start=start, end=end):
+                known = self._assembler.add(hypothesis, start=start, end=end)
+                for event in known:
                     await events.send(event)
+                has_text = any(isinstance(event, TextDelta) for event in known)
+                await interims.told(has_text=has_text, language=_sure_language(hypothesis))
         await events.send(self._assembler.finish(self._cutter.seconds))
+
+
+def _sure_language(hypothesis: Hypothesis) -> str | None:
+    return hypothesis.language if hypothesis.language_probability >= SURE else None

@@ -3,6 +3,7 @@
 import io
 import threading
 from contextlib import aclosing
+from dataclasses import dataclass
 
 import anyio
 import anyio.lowlevel
@@ -11,9 +12,11 @@ import pytest
 from gateway.audio.blocks import BlockOptions
 from gateway.audio.chunking import ChunkingOptions, chunk_stream
 from gateway.audio.silero import SileroModel
+from gateway.audio.types import Chunk
 from gateway.cutting import Cutter
 from gateway.errors import InvalidAudioError
 from gateway.metrics import Metrics
+from tests.audio.sound import int16, load
 from tests.support import Sample
 
 
@@ -74,6 +77,90 @@ async def test_the_walk_goes_on_where_it_is_told(long: Watched, vad: SileroModel
 
     assert starts == [0, 24.5, 49.0]
     assert cutter.seconds == decoded_seconds(metrics) == pytest.approx(75.578, abs=0.05)
+
+
+@dataclass
+class Stream(io.BytesIO):
+    """Samples that come while they are read: ``ahead`` seconds of them are there, the rest is not yet."""
+
+    data: bytes
+    ahead: float
+    ended: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__(self.data)
+
+    @property
+    def unread(self) -> int:
+        """As `Arrival`."""
+        return min(round(self.ahead * 32_000), len(self.data) - self.tell())
+
+    def read(self, _: int | None = -1, /) -> bytes:
+        """A quarter of a second."""
+        return super().read(8_000)
+
+
+class Ear:
+    """Listens from the third second on."""
+
+    def __init__(self) -> None:
+        self.asked_in: set[int] = set()
+        self.heard_in: set[int] = set()
+        self.heard: list[Chunk] = []
+
+    def is_due(self, seconds: float) -> bool:
+        """As `Listener`."""
+        self.asked_in.add(threading.get_ident())
+        return seconds > 3
+
+    def hear(self, chunk: Chunk) -> None:
+        """As `Listener`."""
+        self.heard_in.add(threading.get_ident())
+        self.heard.append(chunk)
+
+
+async def listen(
+    stream: Stream, vad: SileroModel, options: ChunkingOptions, *, live: bool = True
+) -> tuple[Ear, list[Chunk]]:
+    """What is heard and what is cut."""
+    ear = Ear()
+    cutter = Cutter(stream, options, vad, stream if live else None)
+    chunks = []
+    async for chunk in cutter.chunks(anyio.CapacityLimiter(1), Metrics(), ear):
+        chunks.append(chunk)
+        if cutter.walk is not None:
+            cutter.walk.advance(None)
+
+        assert cutter.is_live == (live and stream.unread <= 16_000)
+    return ear, chunks
+
+
+async def test_a_live_source_is_heard(samples: dict[str, Sample], vad: SileroModel) -> None:
+    """When it is due: asked and copied in the cutting thread, heard on the event loop, between its chunks."""
+    stream = Stream(int16(load(samples["en_dialogue"].path)).tobytes(), ahead=0.4)
+    ear, chunks = await listen(stream, vad, ChunkingOptions(pcm_rate=16_000))
+
+    assert len(ear.heard) > 20
+    assert min(chunk.end for chunk in ear.heard) == 3.25 * 16_000
+    assert {chunk.start for chunk in ear.heard} <= {chunk.start for chunk in chunks}
+    assert ear.heard_in == {threading.get_ident()}
+    assert threading.get_ident() not in ear.asked_in
+
+
+@pytest.mark.parametrize("case", ["fast", "ended", "unknown", "walk"])
+async def test_other_sources_are_not_heard(case: str, samples: dict[str, Sample], vad: SileroModel) -> None:
+    """One of which more is there than was read, one whose end is there, one nobody knows, and no walk's."""
+    options = BlockOptions(pcm_rate=16_000) if case == "walk" else ChunkingOptions(pcm_rate=16_000)
+    stream = Stream(
+        # Without its end, where even a fast source has been read.
+        int16(load(samples["en_dialogue"].path)).tobytes(),
+        ahead=0.6 if case == "fast" else 0.0,
+        ended=case == "ended",
+    )
+    ear, chunks = await listen(stream, vad, options, live=case != "unknown")
+
+    assert chunks
+    assert all(chunk.end > 19.5 * 16_000 for chunk in ear.heard)
 
 
 @pytest.mark.parametrize("options", [ChunkingOptions(), BlockOptions()])

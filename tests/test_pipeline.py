@@ -1,6 +1,7 @@
 """The main flow with a scripted recognizer: order, languages, failures in their turn, nothing left behind."""
 
 import io
+import itertools
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,17 @@ from gateway.engine.types import Capabilities, DecodeOptions, DecodeRequest, Pri
 from gateway.errors import EngineFailedError, GatewayError, InvalidAudioError, UnavailableError
 from gateway.metrics import Metrics
 from gateway.pipeline import ROWS_AHEAD, Resources, Transcription, open_transcription
-from gateway.transcript import Hypothesis, Segment, TextDelta, Token, TranscriptDone
+from gateway.transcript import (
+    Hypothesis,
+    Interim,
+    Segment,
+    SegmentDone,
+    TextDelta,
+    Token,
+    TranscriptDone,
+    TranscriptEvent,
+)
+from tests.audio.sound import int16, load
 from tests.support import Sample
 
 
@@ -403,3 +414,236 @@ async def test_sources_that_wait_take_no_thread_of_others(long: bytes, vad: Sile
         tasks.cancel_scope.cancel()
 
     assert isinstance(events[-1], TranscriptDone)
+
+
+class Microphone(io.BytesIO):
+    """Samples that come a quarter of a second at a time, each when the ones before were worked on.
+
+    A step is taken when the transcription has nothing left to do; `reading` is set while it waits for more.
+    """
+
+    ended = False
+
+    def __init__(self, pcm: bytes) -> None:
+        super().__init__(pcm)
+        self.steps = threading.Semaphore(0)
+        self.reading = threading.Event()
+        self.stopped = False
+        self.played = 0
+
+    @property
+    def unread(self) -> int:
+        """Nothing: what is there is read."""
+        return 0
+
+    def read(self, _: int | None = -1, /) -> bytes:
+        """The next step, once it is there."""
+        self.reading.set()
+        self.steps.acquire()
+        if self.stopped:
+            raise GatewayError("released")
+        return super().read(8_000)
+
+    def stop(self) -> None:
+        """As `release`."""
+        self.stopped = True
+        self.steps.release()
+
+    async def play(self, until: int) -> None:
+        """Steps up to this position, in samples; each is worked on before the next."""
+        while self.played < until:
+            await anyio.to_thread.run_sync(self.reading.wait)
+            await anyio.wait_all_tasks_blocked()
+            self.reading.clear()
+            self.played += 4_000
+            self.steps.release()
+        await anyio.to_thread.run_sync(self.reading.wait)
+        await anyio.wait_all_tasks_blocked()
+
+
+@dataclass
+class Captioner:
+    """Says how many seconds a row has, of which kind it is, and what became of the partials."""
+
+    capabilities: Capabilities = field(default_factory=lambda: Capabilities(frozenset({"en"})))
+    name: str = "captioner"
+    hold_partials: bool = False
+    hold_finals: anyio.Event | None = None
+    fail_partials: bool = False
+    finals: list[DecodeRequest] = field(default_factory=list)
+    priorities: set[Priority] = field(default_factory=set)
+    partials: int = 0
+    running: int = 0
+    most_running: int = 0
+
+    async def transcribe(
+        self, request: DecodeRequest, *, stream: Hashable, priority: Priority = Priority.FILE
+    ) -> Hypothesis:
+        """As `Recognizer`."""
+        seconds = len(request.samples) / SAMPLE_RATE
+        self.priorities.add(priority)
+        if priority is not Priority.LIVE_PARTIAL:
+            self.finals.append(request)
+            if self.hold_finals is not None:
+                await self.hold_finals.wait()
+            return say(f" final{len(self.finals)}")
+        self.partials += 1
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await anyio.lowlevel.checkpoint()
+            if self.fail_partials:
+                raise UnavailableError("no")
+            if self.hold_partials:
+                await anyio.sleep_forever()
+            return say(f" {seconds:.2f}")
+        finally:
+            self.running -= 1
+
+
+async def caption(
+    pcm: bytes,
+    recognizer: Captioner,
+    vad: SileroModel,
+    *,
+    interims: bool = True,
+    options: ChunkingOptions | None = None,
+) -> list[TranscriptEvent]:
+    """A live recording, to its end."""
+    microphone = Microphone(pcm)
+    events = []
+    async with (
+        open_transcription(
+            microphone,
+            recognizer,
+            Resources(vad, anyio.CapacityLimiter(1), Metrics()),
+            chunking=options or ChunkingOptions(pcm_rate=SAMPLE_RATE),
+            decoding=DecodeOptions(),
+            release=microphone.stop,
+            arrival=microphone if interims else None,
+        ) as transcription,
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def speak() -> None:
+            await microphone.play(len(pcm) // 2)
+            microphone.steps.release()
+
+        tasks.start_soon(speak)
+        async for event in transcription:
+            events.append(event)  # noqa: PERF401 - beside a task that speaks
+    return events
+
+
+@pytest.fixture
+def dialogue(samples: dict[str, Sample]) -> bytes:
+    """20 s: two chunks and more."""
+    return int16(load(samples["en_dialogue"].path)).tobytes()
+
+
+async def test_a_live_chunk_is_told_while_it_is_open(dialogue: bytes, vad: SileroModel) -> None:
+    """Interims of each chunk come before its delta, grow by 0.7 s at least, and change none of the rest."""
+    recognizer, plain = Captioner(), Captioner()
+    events = await caption(dialogue, recognizer, vad)
+    expected = await caption(dialogue, plain, vad, interims=False)
+
+    assert [event for event in events if not isinstance(event, Interim)] == expected
+    assert isinstance(events[-1], TranscriptDone)
+    assert len(recognizer.finals) > 1
+    for partless, told in zip(plain.finals, recognizer.finals, strict=True):
+        assert np.array_equal(partless.samples, told.samples)
+        assert partless.options == told.options
+    assert recognizer.priorities == {Priority.LIVE_PARTIAL, Priority.LIVE_FINAL}
+    assert plain.priorities == {Priority.FILE}
+    assert recognizer.most_running == 1
+    groups: list[list[float]] = [[]]
+    for event in events:
+        if isinstance(event, Interim):
+            assert event.text.startswith(" ") == (len(groups) > 1)
+            groups[-1].append(float(event.text))
+        elif isinstance(event, SegmentDone):
+            groups.append([])
+    assert all(groups[:-1])
+    assert groups[-1] == []
+    for lengths in groups[:-1]:
+        assert lengths[0] < 2
+        assert all(later - earlier >= 0.69 for earlier, later in itertools.pairwise(lengths))
+    assert sum(map(len, groups)) > 10
+
+
+async def test_partials_that_never_come_hold_up_nothing(dialogue: bytes, vad: SileroModel) -> None:
+    """Each is cancelled when its chunk is cut; the finals come, and none is left behind."""
+    recognizer = Captioner(hold_partials=True)
+    events = await caption(dialogue, recognizer, vad)
+
+    assert recognizer.partials > 1
+    assert (recognizer.running, recognizer.most_running) == (0, 1)
+    assert not any(isinstance(event, Interim) for event in events)
+    assert isinstance(events[-1], TranscriptDone)
+    assert sum(isinstance(event, TextDelta) for event in events) == len(recognizer.finals)
+
+
+async def test_partials_that_fail_are_no_errors(dialogue: bytes, vad: SileroModel) -> None:
+    """And are tried less and less."""
+    recognizer = Captioner(fail_partials=True)
+    events = await caption(dialogue, recognizer, vad)
+
+    assert isinstance(events[-1], TranscriptDone)
+    assert 1 < recognizer.partials < 7
+
+
+async def test_no_partial_while_a_chunk_ahead_is_not_told(dialogue: bytes, vad: SileroModel) -> None:
+    """The final comes first, whatever is heard meanwhile."""
+    recognizer = Captioner(hold_finals=anyio.Event())
+    microphone = Microphone(dialogue)
+    async with open_transcription(
+        microphone,
+        recognizer,
+        Resources(vad, anyio.CapacityLimiter(1), Metrics()),
+        chunking=ChunkingOptions(pcm_rate=SAMPLE_RATE),
+        decoding=DecodeOptions(),
+        release=microphone.stop,
+        arrival=microphone,
+    ):
+        seconds = 0
+        while not recognizer.finals:
+            seconds += 1
+            await microphone.play(seconds * SAMPLE_RATE)
+        partials = recognizer.partials
+        await microphone.play((seconds + 3) * SAMPLE_RATE)
+
+        assert recognizer.partials == partials > 0
+        assert recognizer.hold_finals is not None
+        recognizer.hold_finals.set()
+        await microphone.play((seconds + 5) * SAMPLE_RATE)
+        assert recognizer.partials > partials
+
+
+async def test_the_walk_has_no_partials(dialogue: bytes, vad: SileroModel) -> None:
+    """Asked for or not."""
+    recognizer = Captioner()
+    events = await caption(dialogue, recognizer, vad, options=BlockOptions(pcm_rate=SAMPLE_RATE))
+
+    assert recognizer.partials == 0
+    assert isinstance(events[-1], TranscriptDone)
+
+
+async def test_leaving_ends_a_partial(dialogue: bytes, vad: SileroModel) -> None:
+    """With everything else."""
+    recognizer = Captioner(hold_partials=True)
+    microphone = Microphone(dialogue)
+    async with open_transcription(
+        microphone,
+        recognizer,
+        Resources(vad, anyio.CapacityLimiter(1), Metrics()),
+        chunking=ChunkingOptions(pcm_rate=SAMPLE_RATE),
+        decoding=DecodeOptions(),
+        release=microphone.stop,
+        arrival=microphone,
+    ):
+        seconds = 0
+        while not recognizer.running:
+            seconds += 1
+            await microphone.play(seconds * SAMPLE_RATE)
+
+    assert recognizer.running == 0

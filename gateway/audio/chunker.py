@@ -1,13 +1,10 @@
 """Where the stream is cut for the engine: a pure function of samples, probabilities and options."""
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gateway.audio.buffer import SampleBuffer
+from gateway.audio.dip import DipFinder
 from gateway.audio.loudness import normalise
 from gateway.audio.silero import FRAME
 from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Offset, Onset, Samples
@@ -32,13 +29,6 @@ _CLOSE_FROM = 0.75
 _FORCED_FROM = 0.7
 """Unbroken speech is cut in the last 30 % of the longest length."""
 
-_DIP_FRAMES = 5
-"""160 ms, about a syllable: the dip sought is between words, not within a stop consonant."""
-
-_DIP_TOLERANCE = 0.05
-"""Dips this close in probability are told apart by energy."""
-
-
 _HISTORY_FRAMES = 320
 """10 s: the part of the longest chunk in which a cut may be forced, and the wait before it."""
 
@@ -62,7 +52,7 @@ class Chunker:
         self._prefix = min(options.prefix_samples, MAX_PREFIX)
         self._vad = Vad(options)
         self._buffer = SampleBuffer()
-        self._history: deque[float] = deque(maxlen=_HISTORY_FRAMES)
+        self._dips = DipFinder(_HISTORY_FRAMES)
         self._open: _Open | None = None
         self._given = 0
         """What lies before has been given out, and is never given again."""
@@ -87,6 +77,17 @@ class Chunker:
         """Ends the stream: gives the chunk that is open."""
         return [] if self._open is None else [self._close(self._open)]
 
+    def peek(self) -> Chunk | None:
+        """The chunk that is open, up to the newest sample or its limit; None while none is. Changes nothing.
+
+        Its loudness goes by what there is of it, so the samples may be scaled otherwise once it is cut.
+        """
+        if self._open is None:
+            return None
+        start = self._open.start
+        samples = normalise(self._buffer.read(start, min(self._buffer.end, start + self._limit)))
+        return Chunk(self._index, self._utterance, start, samples, ends_utterance=False)
+
     @property
     def _goal(self) -> int:
         return int(GOALS_SECONDS[min(self._index, len(GOALS_SECONDS) - 1)] * SAMPLE_RATE)
@@ -96,7 +97,7 @@ class Chunker:
         return min(2 * self._goal, MAX_CHUNK_SAMPLES)
 
     def _step(self, probability: float) -> Chunk | None:
-        self._history.append(probability)
+        self._dips.append(probability)
         match self._vad.step(probability):
             case Onset(sample) if self._open is None:
                 self._open = _Open(start=max(sample - self._prefix, self._given))
@@ -134,7 +135,9 @@ class Chunker:
 
     def _force(self, chunk: _Open) -> Chunk:
         """The chunk up to its dip; the next one begins there."""
-        end = self._dip(chunk.start + int(_FORCED_FROM * self._limit), chunk.start + self._limit)
+        end = self._dips.find(
+            self._buffer, chunk.start + int(_FORCED_FROM * self._limit), chunk.start + self._limit
+        )
         self._open = _Open(start=end)
         return self._give(chunk.start, end, ends_utterance=False)
 
@@ -145,21 +148,3 @@ class Chunker:
         self._index += 1
         self._utterance += ends_utterance
         return chunk
-
-    def _dip(self, start: int, end: int) -> int:
-        """The middle of the frame between two positions that is least like speech."""
-        first, last = -(-start // FRAME), (end - FRAME // 2) // FRAME
-        behind = self._vad.position // FRAME
-        oldest = behind - len(self._history)
-        probabilities = _smooth(np.array(self._history)[first - oldest : last + 1 - oldest])
-        frames = self._buffer.read(first * FRAME, (last + 1) * FRAME).reshape(-1, FRAME).astype(np.float64)
-        energies = _smooth(np.mean(frames**2, axis=1))
-        dips = np.flatnonzero(probabilities <= probabilities.min() + _DIP_TOLERANCE)
-        frame = first + int(dips[np.argmin(energies[dips])])
-        return frame * FRAME + FRAME // 2
-
-
-def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean over `_DIP_FRAMES` around each value."""
-    half = _DIP_FRAMES // 2
-    return np.convolve(np.pad(values, half, mode="edge"), np.full(_DIP_FRAMES, 1 / _DIP_FRAMES), mode="valid")

@@ -1,6 +1,6 @@
 """The audio half of the main flow: decode, even out the loudness, find the speech, cut."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -38,10 +38,12 @@ class ChunkBatch:
     Attributes:
         chunks: Often none.
         decoded_seconds: Length of the stream so far.
+        open: The chunk that is being gathered, so far; None where there is none, or nobody asked.
     """
 
     chunks: tuple[Chunk, ...]
     decoded_seconds: float
+    open: Chunk | None = None
 
 
 class ChunkPipeline:
@@ -55,6 +57,10 @@ class ChunkPipeline:
     def feed(self, samples: Samples) -> list[Chunk]:
         """Takes the next samples, shape (n,)."""
         return self._chunker.feed(samples, self._silero.feed(self._gain.feed(samples)))
+
+    def peek(self) -> Chunk | None:
+        """As `Chunker.peek`."""
+        return self._chunker.peek()
 
     def flush(self) -> list[Chunk]:
         """Ends the stream."""
@@ -71,12 +77,17 @@ def decode_as(source: ByteSource, options: ChunkingOptions) -> Generator[Samples
 
 
 def chunk_stream(
-    source: ByteSource, model: SileroModel, options: ChunkingOptions
+    source: ByteSource,
+    model: SileroModel,
+    options: ChunkingOptions,
+    peeks: Callable[[float], bool] = lambda _: False,
 ) -> Generator[ChunkBatch, None, None]:
-    """Decodes and cuts a recording, one decoded block (1 to 5 s) for each step.
+    """Decodes and cuts a recording, one decoded block (a quarter of a second to 5 s) for each step.
 
     Args:
         source: As `decode` takes it. Closing the generator lets go of it.
+        peeks: Whether the open chunk is wanted, when so many seconds are decoded. It is not copied otherwise,
+            nor where the step cut a chunk.
 
     Raises:
         InvalidAudioError: The recording cannot be decoded, is cut off, too short or too long.
@@ -86,5 +97,6 @@ def chunk_stream(
     with closing(decode_as(source, options)) as blocks:
         for block in blocks:
             decoded += len(block)
-            yield ChunkBatch(tuple(pipeline.feed(block)), decoded / SAMPLE_RATE)
+            chunks, seconds = tuple(pipeline.feed(block)), decoded / SAMPLE_RATE
+            yield ChunkBatch(chunks, seconds, None if chunks or not peeks(seconds) else pipeline.peek())
     yield ChunkBatch(tuple(pipeline.flush()), decoded / SAMPLE_RATE)

@@ -9,6 +9,7 @@ from gateway.protocol.request import TranscriptionRequest
 from gateway.protocol.usage import token_usage
 from gateway.protocol.verbose import word_objects
 from gateway.transcript import (
+    Interim,
     SegmentDone,
     TextDelta,
     Token,
@@ -40,6 +41,11 @@ def delta_event(delta: TextDelta, *, with_logprobs: bool) -> dict[str, Any]:
         "delta": delta.text,
         "logprobs": logprobs(delta.tokens) if with_logprobs else None,
     }
+
+
+def interim_event(interim: Interim) -> dict[str, Any]:
+    """``transcript.text.interim``, ours: what to show behind all deltas, its joining space included."""
+    return {"type": "transcript.text.interim", "text": interim.text}
 
 
 def done_event(transcript: Transcript, *, with_logprobs: bool) -> dict[str, Any]:
@@ -80,6 +86,8 @@ class EventRenderer:
         match event:
             case TextDelta():
                 return [delta_event(event, with_logprobs=self._with_logprobs)]
+            case Interim():
+                return [interim_event(event)]
             case SegmentDone() if self._with_segments:
                 return [segment_event(event, with_words=self._with_words)]
             case TranscriptDone(transcript):

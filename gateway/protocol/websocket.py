@@ -20,7 +20,6 @@ from gateway.errors import (
     PayloadTooLargeError,
     ShuttingDownError,
     UnavailableError,
-    UnsupportedValueError,
 )
 from gateway.protocol.parse import explain, parse_transcription
 from gateway.protocol.request import TranscriptionRequest
@@ -51,10 +50,12 @@ class StreamQuery:
         request: ``stream`` is implied.
         pcm_rate: The frames are bare samples at this rate, little-endian signed 16 bit, mono; None: a
             container.
+        interim_results: Volatile texts are wanted, too.
     """
 
     request: TranscriptionRequest
     pcm_rate: int | None
+    interim_results: bool
 
 
 def parse_query(query: str, *, strict: bool = False) -> StreamQuery:
@@ -71,17 +72,14 @@ def parse_query(query: str, *, strict: bool = False) -> StreamQuery:
     except ValueError:
         raise InvalidRequestError(f"The query has more than {_MAX_FIELDS} fields.") from None
     given = _validate({name: value for name, value in fields if name in _Input.model_fields and value})
-    if given.interim_results:
-        raise UnsupportedValueError(
-            "interim_results=true is not available here yet.", param="interim_results"
-        )
     if (given.format is None) != (given.sample_rate is None):
         raise InvalidRequestError(
             "format=pcm16 and sample_rate (8000 to 48000) go together; a container needs neither.",
             param="sample_rate" if given.sample_rate is None else "format",
         )
     form = [(name, value) for name, value in fields if name not in {*_Input.model_fields, "stream"}]
-    return StreamQuery(parse_transcription([*form, ("stream", "true")], strict=strict), given.sample_rate)
+    request = parse_transcription([*form, ("stream", "true")], strict=strict)
+    return StreamQuery(request, given.sample_rate, given.interim_results)
 
 
 def _validate(given: Mapping[str, Any]) -> _Input:

@@ -5,6 +5,12 @@ frame ``{"type":"input_audio.end"}`` ends it. What comes back are text frames: t
 ``[DONE]``, and close code 1000. An error, before the first event or behind it, is a frame with the error's
 envelope, and its close code (`gateway.server.websocket`).
 
+With ``interim_results=true`` there are frames ``{"type":"transcript.text.interim","text":…}`` between them,
+while the audio comes no faster than it is read: what is heard behind the text of all deltas so far, beginning
+with the space that joins it. A caption is the deltas and the last such text, joined; the next one or the next
+delta takes its place, an empty one takes it back. Deltas and done are the same as without. Where chunks are
+cut by Whisper's own walk (`default_chunking=block`) none come: its windows are cut by length, not by speech.
+
 The client is received from all the time, whatever the engine or its own reading does, because a server that
 stops reading reads no pongs either. So its audio goes to a spool, and what it may send is limited.
 """
@@ -31,7 +37,7 @@ from gateway.protocol.websocket import StreamQuery, check_text, parse_query
 from gateway.server.body import ClientGoneError
 from gateway.server.options import decode_options, with_defaults
 from gateway.server.service import Limits, Service
-from gateway.server.spool import Spool
+from gateway.server.spool import Spool, SpoolReader
 
 PCM16_BYTES = 2
 
@@ -63,15 +69,17 @@ class TranscriptionsWs:
             decoding = decode_options(request, recognizer, task="transcribe", logprobs=logprobs)
             await websocket.accept()
             tasks.start_soon(spool.keep_flushed)
+            reader = spool.reader()
+            audio = _AudioInput(websocket, spool, reader, service.limits, query.pcm_rate)
             async with open_transcription(
-                spool.reader(),
+                reader,
                 recognizer,
                 service.resources,
                 chunking=replace(chunking, pcm_rate=query.pcm_rate),
                 decoding=decoding,
                 release=partial(spool.fail, GatewayError("The session has ended.")),
+                arrival=audio if query.interim_results else None,
             ) as transcription:
-                audio = _AudioInput(websocket, spool, service.limits, query.pcm_rate)
                 tasks.start_soon(audio.run, transcription)
                 tasks.start_soon(service.abort_when_stopping, transcription)
                 events = EventRenderer(request, with_logprobs=logprobs)
@@ -91,11 +99,24 @@ class TranscriptionsWs:
 
 
 class _AudioInput:
-    """The client's frames: its audio goes to the spool until it says that it ends."""
+    """The client's frames: its audio goes to the spool until it says that it ends.
 
-    def __init__(self, websocket: WebSocket, spool: Spool, limits: Limits, pcm_rate: int | None) -> None:
+    Attributes:
+        ended: It said so.
+    """
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        spool: Spool,
+        reader: SpoolReader,
+        limits: Limits,
+        pcm_rate: int | None,
+    ) -> None:
+        self.ended = False
         self._websocket = websocket
         self._spool = spool
+        self._reader = reader
         self._pause = limits.upload_pause
         self._max_bytes = limits.stream_bytes
         self._refusal: GatewayError = PayloadTooLargeError(
@@ -105,6 +126,11 @@ class _AudioInput:
             self._max_bytes = round(limits.audio_seconds * pcm_rate) * PCM16_BYTES
             self._refusal = AudioTooLongError(limits.audio_seconds)
 
+    @property
+    def unread(self) -> int:
+        """Bytes that came and that the decoder has not read yet."""
+        return self._spool.size - self._reader.tell()
+
     async def run(self, transcription: Transcription) -> None:
         """Receives until the client leaves. A mistake of the client ends the transcription.
 
@@ -113,6 +139,7 @@ class _AudioInput:
         """
         try:
             await self._receive_audio()
+            self.ended = True
             await self._spool.finish()
             await self._receive_nothing()
         except GatewayError as error:

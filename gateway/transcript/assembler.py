@@ -1,6 +1,6 @@
 """Puts the hypotheses of consecutive chunks together into one transcript whose text only ever grows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gateway.transcript.events import SegmentDone, TextDelta, TranscriptDone, TranscriptEvent
@@ -46,6 +46,16 @@ class Assembler:
             events += self._add_segment(_shift(segment, start, end))
         return events
 
+    def preview(self, hypothesis: Hypothesis) -> TextDelta | None:
+        """The chunk's deltas as one, had it been added now; None where it holds no text. Changes nothing."""
+        owes_space = self._owes_space or hypothesis.language not in UNSPACED_LANGUAGES
+        tokens: list[Token] = []
+        for segment in hypothesis.segments:
+            if joined := _join(segment, first=not (self._texts or tokens), owes_space=owes_space):
+                tokens += joined
+                owes_space = segment.text[-1:].isspace()
+        return TextDelta(_text(tokens), tuple(tokens)) if tokens else None
+
     def decide_language(self, language: str) -> None:
         """Names the language of the whole request."""
         self._decided = language
@@ -72,14 +82,11 @@ class Assembler:
         )
 
     def _add_segment(self, segment: Segment) -> list[TranscriptEvent]:
-        tokens = _strip(segment.tokens)
+        tokens = _join(segment, first=not self._texts, owes_space=self._owes_space)
         if not tokens:
             return []
-        self._owes_space |= segment.text[:1].isspace()
-        if self._texts and self._owes_space:
-            tokens[0] = _with_bytes(tokens[0], b" " + tokens[0].raw)
         self._owes_space = segment.text[-1:].isspace()
-        text = b"".join(token.raw for token in tokens).decode()
+        text = _text(tokens)
         self._texts.append(text)
         self._tokens += tokens
         self._segments.append(segment)
@@ -100,6 +107,14 @@ def _shift(segment: Segment, start: float, end: float) -> Segment:
     )
 
 
+def _join(segment: Segment, *, first: bool, owes_space: bool) -> list[Token]:
+    """The segment's tokens as they follow the text before; none where it is blank."""
+    tokens = _strip(segment.tokens)
+    if tokens and not first and (owes_space or segment.text[:1].isspace()):
+        tokens[0] = _with_bytes(tokens[0], b" " + tokens[0].raw)
+    return tokens
+
+
 def _strip(tokens: Sequence[Token]) -> list[Token]:
     """The tokens without white space at either end of their text."""
     kept = list(tokens)
@@ -111,6 +126,10 @@ def _strip(tokens: Sequence[Token]) -> list[Token]:
         kept[0] = _with_bytes(kept[0], kept[0].raw.lstrip(_SPACE))
         kept[-1] = _with_bytes(kept[-1], kept[-1].raw.rstrip(_SPACE))
     return kept
+
+
+def _text(tokens: Iterable[Token]) -> str:
+    return b"".join(token.raw for token in tokens).decode()
 
 
 def _with_bytes(token: Token, raw: bytes) -> Token:

@@ -28,4 +28,15 @@ class TranscriptDone:
     transcript: Transcript
 
 
-TranscriptEvent = TextDelta | SegmentDone | TranscriptDone
+@dataclass(frozen=True, slots=True)
+class Interim:
+    """What is heard behind the text of all deltas so far; the next `Interim` or `TextDelta` takes its place.
+
+    ``text`` begins with the space that joins it, where one is due: the deltas and it, joined, are what to
+    show. It is empty where what was shown turned out to be no text.
+    """
+
+    text: str
+
+
+TranscriptEvent = TextDelta | Interim | SegmentDone | TranscriptDone

@@ -57,6 +57,49 @@ def test_one_utterance() -> None:
     assert np.array_equal(chunk.samples, normalise(stream[chunk.start : chunk.end]))
 
 
+def test_a_peek_shows_the_chunk_so_far() -> None:
+    """From the chunk's start to the newest sample, at most its limit; nothing before speech and behind it."""
+    heard = probabilities([(0, 1), (1, 9.5), (0, 4)])
+    stream = noise(len(heard) * FRAME)
+    chunker = Chunker(DEFAULT)
+    peeks, chunks = [], []
+    for frame, probability in enumerate(heard):
+        end = min((frame + 4) * FRAME, len(stream))
+        fed = stream[0 if frame == 0 else (frame + 3) * FRAME : end]
+        chunks += chunker.feed(fed, [probability])
+        peek = chunker.peek()
+        if peek is not None:
+            assert peek.end == min(end, peek.start + 10 * SAMPLE_RATE)
+            assert np.array_equal(peek.samples, normalise(stream[peek.start : peek.end]))
+            peeks.append((peek.index, peek.utterance, peek.start, peek.ends_utterance))
+        else:
+            assert bool(chunks) == bool(peeks)
+
+    assert set(peeks) == {(0, 0, chunks[0].start, False)}
+    assert len(chunks) == 1
+    assert chunker.peek() is None
+
+
+@pytest.mark.parametrize("script", [[(1.0, 70.0)], [(1.0, 0.7), (0.0, 0.3)] * 40])
+def test_peeking_changes_nothing(script: Script) -> None:
+    """The plan is the same, and a peek is of the chunk that comes next."""
+    heard = probabilities(script)
+    stream = noise(len(heard) * FRAME)
+    chunker = Chunker(DEFAULT)
+    chunks: list[Chunk] = []
+    peeked: Chunk | None = None
+    for frame in range(0, len(heard), 8):
+        new = chunker.feed(stream[frame * FRAME : (frame + 8) * FRAME], heard[frame : frame + 8])
+        if new and peeked is not None:
+            assert (peeked.index, peeked.utterance) == (new[0].index, new[0].utterance)
+            assert peeked.start == new[0].start
+        chunks += new
+        peeked = chunker.peek()
+    chunks += chunker.flush()
+
+    assert [_plan(chunk) for chunk in chunks] == [_plan(chunk) for chunk in cut(script, samples=stream)]
+
+
 def test_silence_gives_nothing() -> None:
     """No speech, no chunk; a click is no speech."""
     assert cut([(0, 5), (0.9, 0.064), (0.2, 90)]) == []

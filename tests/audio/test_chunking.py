@@ -176,6 +176,36 @@ def test_a_recording_in_steps(name: str, model: SileroModel, long: Samples) -> N
         assert all(c.end / SAMPLE_RATE > batch.decoded_seconds - late for c in batch.chunks)
 
 
+def test_the_open_chunk_is_shown_when_asked_for(model: SileroModel, long: Samples) -> None:
+    """Up to the newest sample, where a step cut none; asking changes nothing, and nobody else is shown it."""
+    source, options = int16(long[: 20 * SAMPLE_RATE]).tobytes(), ChunkingOptions(pcm_rate=SAMPLE_RATE)
+    asked: list[float] = []
+
+    def second_half(seconds: float) -> bool:
+        asked.append(seconds)
+        return seconds > 10
+
+    peeked = list(chunk_stream(Live(source), model, options, second_half))
+    unasked = list(chunk_stream(Live(source), model, options))
+
+    assert asked == [batch.decoded_seconds for batch in peeked[:-1] if not batch.chunks]
+    assert all(batch.open is None for batch in unasked)
+    assert plan([chunk for batch in peeked for chunk in batch.chunks]) == plan(
+        [chunk for batch in unasked for chunk in batch.chunks]
+    )
+    shown = [(batch.decoded_seconds, batch.open) for batch in peeked if batch.open is not None]
+    assert len(shown) > 10
+    assert all(seconds > 10 and chunk.end == round(seconds * SAMPLE_RATE) for seconds, chunk in shown)
+
+
+class Live(io.BytesIO):
+    """A quarter of a second for each read, as a microphone gives it."""
+
+    def read(self, _: int | None = -1, /) -> bytes:
+        """Never more."""
+        return super().read(SAMPLE_RATE // 4 * 2)
+
+
 def test_a_broken_recording(model: SileroModel) -> None:
     """What cannot be decoded, and what is too long, is an error from the first or a later step."""
     with pytest.raises(InvalidAudioError):

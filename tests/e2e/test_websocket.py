@@ -180,6 +180,66 @@ def test_words_come_while_the_audio_still_arrives(
     assert events == _posted(server, sample.path.read_bytes())
 
 
+def _speak(server: LiveServer, session: Connection, pcm: bytes) -> None:
+    """Sends half a second whenever the server has worked on the one before, partials included."""
+    with httpx.Client(base_url=server.url) as client:
+
+        def value(name: str) -> float:
+            return _value(client.get("/metrics").text, name)
+
+        heard_before, sent = value("gateway_audio_seconds_total"), 0
+        for frame in _frames(pcm, 16_000):
+            session.send(frame)
+            sent += len(frame)
+            # A last piece of less than a quarter of a second is decoded when the input ends.
+            while value("gateway_audio_seconds_total") < heard_before + sent / 32_000 - 0.3:
+                pass
+            while value("gateway_running_rows") or value("gateway_queue_rows"):
+                pass
+    session.send(END)
+
+
+def test_interim_results(server: LiveServer, samples: dict[str, Sample]) -> None:
+    """Live speech is told before its chunk is cut, and later chunks' too; all other events are the POST's.
+
+    What a caption shows is right but for its last word, at least once before the first delta.
+    """
+    sample = samples["en_dialogue"]
+    with _open(server, format="pcm16", sample_rate=16_000, interim_results="true") as session:
+        _speak(server, session, _pcm(sample))
+        *messages, last = [str(message) for message in session]
+    events = [json.loads(message) for message in messages]
+    types = [event["type"] for event in events]
+    first = types.index("transcript.text.delta")
+    behind_it = types[first:].index("transcript.text.interim") + first
+    captions = [event["text"] for event in events[:first]]
+
+    assert last == "[DONE]"
+    assert _without_interims(events) == _posted(server, sample.path.read_bytes())
+    assert set(types[:first]) == {"transcript.text.interim"}
+    assert any(sample.text.startswith(text.rpartition(" ")[0]) for text in captions if " " in text)
+    assert "transcript.text.delta" in types[behind_it:]
+    assert events[behind_it]["text"].startswith(" ")
+    assert types[-1] == "transcript.text.done"
+
+
+def test_interim_results_of_a_file(server: LiveServer, samples: dict[str, Sample]) -> None:
+    """What arrives faster than it is read costs hardly a row more, and the events are the POST's."""
+    sample = samples["en_dialogue"]
+    expected = _posted(server, sample.path.read_bytes())
+    before = _metric(server, "gateway_decoded_rows_total")
+    _posted(server, sample.path.read_bytes())
+    rows = _metric(server, "gateway_decoded_rows_total") - before
+    events = _events(server, [_pcm(sample)], format="pcm16", sample_rate=16_000, interim_results="true")
+
+    assert _without_interims(events) == expected
+    assert _metric(server, "gateway_decoded_rows_total") - before - rows <= rows + 1
+
+
+def _without_interims(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [event for event in events if event["type"] != "transcript.text.interim"]
+
+
 def test_segments(server: LiveServer, samples: dict[str, Sample]) -> None:
     """verbose_json brings segment events with their words, as in the POST."""
     file = samples["en_dialogue"].path.read_bytes()
@@ -215,7 +275,7 @@ BAD_QUERIES: dict[str, tuple[dict[str, Any], str, int]] = {
     "subtitles": ({"response_format": "srt"}, "response_format", 1008),
     "no rate": ({"format": "pcm16"}, "sample_rate", 1008),
     "a rate too high": ({"format": "pcm16", "sample_rate": 96_000}, "sample_rate", 1008),
-    "partials": ({"interim_results": "true"}, "interim_results", 1008),
+    "perhaps partials": ({"interim_results": "perhaps"}, "interim_results", 1008),
 }
 
 
@@ -394,7 +454,10 @@ def test_the_end_of_the_server(samples: dict[str, Sample], monkeypatch: pytest.M
 
 
 def _metric(server: LiveServer, name: str) -> float:
-    text = httpx.get(f"{server.url}/metrics").text
+    return _value(httpx.get(f"{server.url}/metrics").text, name)
+
+
+def _value(text: str, name: str) -> float:
     return sum(
         float(line.rsplit(" ", 1)[1])
         for line in text.splitlines()

@@ -5,8 +5,9 @@ import json
 from openai.types.audio import TranscriptionTextDeltaEvent, TranscriptionTextDoneEvent
 
 from gateway.errors import OverloadedError
-from gateway.protocol.events import delta_event, done_event, encode, error_body
-from gateway.transcript import Segment, TextDelta, Token, Transcript
+from gateway.protocol.events import EventRenderer, delta_event, done_event, encode, error_body
+from gateway.protocol.parse import parse_transcription
+from gateway.transcript import Interim, Segment, TextDelta, Token, Transcript
 
 TOKENS = (Token(1, "Grü", "Grü".encode(), -0.25), Token(2, "ße", "ße".encode(), -0.5))
 SEGMENT = Segment(0.0, 1.0, " Grüße", TOKENS, (), -0.3, 1.0, 0.0, 0.0)
@@ -44,6 +45,14 @@ def test_done() -> None:
 def test_done_without_logprobs_has_no_key() -> None:
     """The done event names log-probabilities only when they were asked for."""
     assert "logprobs" not in done_event(TRANSCRIPT, with_logprobs=False)
+
+
+def test_interim() -> None:
+    """Its text as it joins the deltas, and nothing else."""
+    request = parse_transcription([("model", "m"), ("stream", "true")])
+    rendered = EventRenderer(request, with_logprobs=True).render(Interim(" Grü"))
+
+    assert rendered == [{"type": "transcript.text.interim", "text": " Grü"}]
 
 
 def test_an_event_is_one_line() -> None:

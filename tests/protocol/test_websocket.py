@@ -75,6 +75,16 @@ def test_raw_samples(rate: int) -> None:
     assert query.request.model == "whisper-1"
 
 
+@pytest.mark.parametrize(("value", "wanted"), [("true", True), ("1", True), ("false", False), ("", False)])
+def test_interim_results(value: str, *, wanted: bool) -> None:
+    """Asked for in the words of a form, and no parameter of the request, even under strict rules."""
+    query = parse_query(f"model=whisper-1&interim_results={value}", strict=True)
+
+    assert query.interim_results is wanted
+    assert not parse_query("model=m").interim_results
+    assert query.request == parse_query("model=whisper-1", strict=True).request
+
+
 @pytest.mark.parametrize(
     ("query", "param"),
     [
@@ -85,7 +95,6 @@ def test_raw_samples(rate: int) -> None:
         ("model=m&format=pcm16&sample_rate=7999", "sample_rate"),
         ("model=m&format=pcm16&sample_rate=48001", "sample_rate"),
         ("model=m&format=pcm16&sample_rate=fast", "sample_rate"),
-        ("model=m&interim_results=true", "interim_results"),
         ("model=m&interim_results=perhaps", "interim_results"),
         ("model=m&response_format=srt", "response_format"),
         ("model=m&response_format=vtt", "response_format"),

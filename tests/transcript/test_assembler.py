@@ -147,3 +147,19 @@ def test_deltas_tokens_and_text_are_the_same_bytes(script: list[tuple[str | None
     assert _text(events) == text
     assert b"".join(token.raw for token in done.transcript.tokens) == text.encode()
     assert text == text.strip(" \n")
+
+
+@given(st.lists(st.tuples(st.sampled_from(["en", "zh", None]), st.lists(_PIECES, max_size=3)), max_size=5))
+def test_a_preview_is_what_the_deltas_will_be(script: list[tuple[str | None, list[list[str]]]]) -> None:
+    """Text and tokens, spaces included; and looking changes nothing, however often."""
+    assembler, blind = Assembler(), Assembler()
+    for code, segments in script:
+        hypothesis = _hypothesis(*(_segment(*pieces) for pieces in segments), language=code)
+        previews = [assembler.preview(hypothesis) for _ in range(2)]
+        events = assembler.add(hypothesis, start=0, end=10)
+        deltas = [event for event in events if isinstance(event, TextDelta)]
+        expected = TextDelta(_text(events), tuple(token for delta in deltas for token in delta.tokens))
+
+        assert previews == [expected if deltas else None] * 2
+        assert events == blind.add(hypothesis, start=0, end=10)
+    assert assembler.finish(1.0) == blind.finish(1.0)
