@@ -1,7 +1,9 @@
 """The composition root: settings in, a running server out. Everything is wired here and nowhere else."""
 
+import hashlib
 import logging
 import logging.config
+import secrets
 import signal
 import socket
 import time
@@ -22,13 +24,18 @@ from gateway.engine.hub import ModelUnavailableError
 from gateway.engine.served import ServedModel
 from gateway.engine.shelf import Shelf
 from gateway.engine.types import Model
+from gateway.live.load import LiveLoad
 from gateway.metrics import Metrics
 from gateway.protocol.names import ALIASES
+from gateway.protocol.realtime.client_secrets import SecretSigner
+from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
 from gateway.runtime import ModelPlan, load_resources, make_batcher, plan_models
 from gateway.server.admission import Admission
+from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
 from gateway.server.health import Health
 from gateway.server.models import Models
+from gateway.server.realtime import LiveLimits, Realtime
 from gateway.server.routes import build_routes
 from gateway.server.service import Limits, Service
 from gateway.server.transcriptions import Transcriptions
@@ -88,10 +95,20 @@ class Gateway:
             always_logprobs=settings.logprobs == "always",
             strict=settings.strict_openai,
         )
+        signer = SecretSigner(_signing_keys(settings))
         self.app = build_routes(
             transcriptions=Transcriptions(service, task="transcribe"),
             translations=Transcriptions(service, task="translate"),
             transcriptions_ws=TranscriptionsWs(service),
+            realtime=Realtime(
+                service,
+                LiveLoad(time.monotonic),
+                _live_limits(settings),
+                Admission(settings.max_sessions),
+                self._leaving,
+            ),
+            client_secrets=ClientSecrets(catalog, signer, pause=settings.upload_timeout),
+            signer=signer,
             models=Models(catalog, started=int(time.time())),
             health=Health(self.models, vad=resources.vad.source, version=__version__, metrics=self._metrics),
             docs=Docs(version=__version__, secured=bool(settings.api_keys)),
@@ -143,6 +160,7 @@ class Server(uvicorn.Server):
                 port=settings.port,
                 log_config=None,
                 lifespan="on",
+                ws_max_size=MAX_FRAME_BYTES,
                 timeout_graceful_shutdown=round(settings.shutdown_grace) + UVICORN_MARGIN_SECONDS,
             )
         )
@@ -204,6 +222,23 @@ def _limits(settings: Settings) -> Limits:
         upload_pause=settings.upload_timeout,
         send_pause=settings.send_timeout,
     )
+
+
+def _live_limits(settings: Settings) -> LiveLimits:
+    return LiveLimits(
+        waiting_bytes=settings.max_waiting_bytes,
+        session_seconds=settings.max_session_seconds,
+        partial_beam=settings.partial_beam_size if settings.live_partials else None,
+    )
+
+
+def _signing_keys(settings: Settings) -> list[bytes]:
+    """Replicas with the same API keys accept each other's ephemeral ones, without a further setting."""
+    if settings.session_secret:
+        return [settings.session_secret.encode()]
+    if settings.api_keys:
+        return [hashlib.sha256("\n".join(sorted(settings.api_keys)).encode()).digest()]
+    return [secrets.token_bytes(32)]
 
 
 class _WithoutQuery(logging.Filter):

@@ -122,6 +122,24 @@ class Settings(BaseSettings):
     max_streams: int = Field(
         64, ge=1, description="Recordings transcribed at the same time; more are answered 429."
     )
+    max_sessions: int = Field(
+        2048, ge=1, description="Realtime sessions open at the same time; more are closed with 1013."
+    )
+    max_session_seconds: float = Field(3600, gt=0, description="Longest Realtime session.")
+    max_waiting_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1,
+        description="Bytes of one Realtime session's audio that may wait to be worked on.",
+    )
+    live_partials: bool = Field(
+        default=True, description="Realtime deltas while people speak; off: when they have paused."
+    )
+    partial_beam_size: int = Field(1, ge=1, le=16, description="Beam of hypotheses of utterances that go on.")
+    session_secret: str = Field(
+        "",
+        description="Signs ephemeral keys; the same on all replicas. Unset: made from GATEWAY_API_KEYS, or, "
+        "without any, new at each start.",
+    )
     send_timeout: float = Field(60.0, gt=0, description="Seconds a client may stop reading its event stream.")
     shutdown_grace: float = Field(
         5.0, ge=0, description="Seconds that running requests get after SIGTERM or Ctrl-C."

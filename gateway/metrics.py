@@ -57,3 +57,19 @@ class Metrics:
         self.open_streams = Gauge(
             "gateway_open_streams", "Recordings being transcribed", registry=self.registry
         )
+        self.live_sessions = Gauge("gateway_live_sessions", "Realtime sessions open", registry=self.registry)
+        self.live_waiting_bytes = Gauge(
+            "gateway_live_waiting_bytes", "Bytes of live audio not worked on yet", registry=self.registry
+        )
+        self.live_final_seconds = Histogram(
+            "gateway_live_final_seconds",
+            "Seconds from a live chunk's end to its final hypothesis",
+            buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 30),
+            registry=self.registry,
+        )
+        self.live_partials = Counter(
+            "gateway_live_partials",
+            "Hypotheses of utterances that went on, by what became of them",
+            ["outcome"],
+            registry=self.registry,
+        )

@@ -43,8 +43,8 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 
 EVERY_ROOM = (
-    "errors metrics concurrency transcript audio engine diarization protocol cutting pipeline server "
-    "config runtime app cli"
+    "errors metrics concurrency transcript audio engine diarization protocol cutting interim pipeline live "
+    "server config runtime app cli"
 )
 
 TABLE = {
@@ -62,14 +62,21 @@ TABLE = {
     ),
     "diarization": room("errors transcript audio.types", "numpy", deferred="onnxruntime"),
     "protocol": room(
-        "errors transcript", "pydantic pydantic_core"
-    ),  # pydantic_core holds pydantic's own error types
+        # pydantic_core holds pydantic's own error types; itsdangerous signs ephemeral keys.
+        "errors transcript",
+        "pydantic pydantic_core itsdangerous",
+    ),
     "cutting": room("metrics audio", "anyio"),
-    "pipeline": room("errors metrics concurrency transcript audio engine diarization cutting", "anyio"),
+    "interim": room("errors transcript audio.types engine.types", "anyio"),
+    "pipeline": room(
+        "errors metrics concurrency transcript audio engine diarization cutting interim", "anyio"
+    ),
+    "live": room("errors metrics concurrency transcript audio engine pipeline", "anyio"),
     "server": room(
         # Of the rooms behind the main flow only what a request's options and a model's state are made of.
         "protocol pipeline transcript errors metrics concurrency "
-        "audio.blocks audio.chunking audio.length audio.vad engine.types engine.catalog engine.served",
+        "live audio.blocks audio.chunking audio.length audio.pcm audio.turns audio.types audio.vad "
+        "engine.types engine.catalog engine.served",
         # python-multipart is driven directly: Starlette's form parser caps text parts.
         "starlette sse_starlette python_multipart prometheus_client anyio",
     ),

@@ -59,12 +59,14 @@ class VadState(Enum):
 class Vad:
     """Turns frame probabilities into onsets and offsets, alternating, in stream order.
 
+    ``options`` may be changed between frames.
+
     An onset lies at the first of its frames, an offset at the first frame of the silence, as in Silero's
     `VADIterator` without padding; unlike there, a start of less than `ONSET_FRAMES` frames is dropped.
     """
 
     def __init__(self, options: VadOptions) -> None:
-        self._options = options
+        self.options = options
         self._frames = 0
         self._mark = 0
         """Frame at which the current STARTING or STOPPING began."""
@@ -105,8 +107,8 @@ class Vad:
         """Takes one frame's probability."""
         frame = self._frames
         self._frames += 1
-        is_speech = probability >= self._options.threshold
-        is_silence = probability < self._options.neg_threshold
+        is_speech = probability >= self.options.threshold
+        is_silence = probability < self.options.neg_threshold
         match self.state:
             case VadState.QUIET if is_speech:
                 self.state, self._mark, self._hits = VadState.STARTING, frame, 1
@@ -117,7 +119,7 @@ class Vad:
             case VadState.STOPPING if is_speech:
                 self.state = VadState.SPEAKING
             # Counted from the end of the first silent frame, as Silero counts.
-            case VadState.STOPPING if is_silence and self.silence - FRAME >= self._options.silence_samples:
+            case VadState.STOPPING if is_silence and self.silence - FRAME >= self.options.silence_samples:
                 self.state = VadState.QUIET
                 return Offset(self._mark * FRAME)
         return None

@@ -1,10 +1,10 @@
 """The queue of all connections, sans-I/O: rows are put, batches are taken, time is an argument.
 
-Order: live finals, live partials, files. Within one of these, streams take turns, one row each, and a stream
-that had no turn yet goes first, so a short clip never waits behind a long recording. Rows that somebody waits
-for, live ones and the first of each stream, form a batch among themselves: filled up with rows of recordings
-it would take longer, and the clip would wait for two batches instead of one. Every second batch takes what
-fits, so that recordings get on.
+Order: live finals, then live partials and files, which lead by turns where both wait. Within one of these,
+streams take turns, one row each, and a stream that had no turn yet goes first, so a short clip never waits
+behind a long recording. Rows that somebody waits for, live ones and the first of each stream, form a batch
+among themselves: filled up with rows of recordings it would take longer, and the clip would wait for two
+batches instead of one. Every second batch takes what fits, so that recordings get on.
 """
 
 import math
@@ -147,6 +147,8 @@ class BatchQueue(Generic[R]):
         # Bounded: a stream that is forgotten merely counts as new again.
         self._admitted: OrderedDict[Hashable, None] = OrderedDict()
         self._taken: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW_BATCHES)
+        self._lead: Priority | None = None
+        """Of the row that led the last batch."""
         self._urgent = False
         """The last batch held only rows that somebody waits for."""
 
@@ -200,7 +202,8 @@ class BatchQueue(Generic[R]):
         ripe = self.wake_at()
         if ripe is None or now < ripe:
             return []
-        lead, new = next(first for turns in self._turns.values() if (first := turns.lead()) is not None)
+        lead, new = next(first for turns in self._in_order() if (first := turns.lead()) is not None)
+        self._lead = lead.priority
         self._urgent = (lead.priority is not Priority.FILE or new) and not self._urgent
         batch = [lead]
         if not lead.alone:
@@ -212,6 +215,13 @@ class BatchQueue(Generic[R]):
             self._release(row)
         self._taken.append((now, len(batch)))
         return batch
+
+    def _in_order(self) -> list[_Turns[R]]:
+        """Whose row leads: partials of many microphones would otherwise keep recordings waiting for good."""
+        finals, partials, files = (self._turns[priority] for priority in sorted(Priority))
+        if self._lead is Priority.LIVE_PARTIAL:
+            return [finals, files, partials]
+        return [finals, partials, files]
 
     def wake_at(self) -> float | None:
         """When the next batch is due, perhaps in the past; None while nothing waits."""

@@ -12,6 +12,12 @@ from gateway.protocol.answers import (
     VerboseTranscription,
 )
 from gateway.protocol.events import END_OF_STREAM
+from gateway.protocol.realtime.schemas import (
+    ClientSecret,
+    ClientSecretRequest,
+    TranscriptionSession,
+    TranscriptionSessionRequest,
+)
 from gateway.protocol.request import ServerVad, TranscriptionRequest, TranslationRequest
 from gateway.protocol.responses import (
     HEADERS,
@@ -32,6 +38,9 @@ events while it is being decoded.
 Lists may come as `name[]` (as OpenAI's clients send them), as repeated `name`, or as a JSON list; \
 `chunking_strategy` as `auto`, as JSON, or field by field. Unknown fields are ignored.
 
+Two WebSockets, which OpenAPI has no words for: `/v1/realtime` for live captions, in OpenAI's transcription \
+sessions (the page `/live` is one), and `/v1/audio/transcriptions`, which takes recordings as they come.
+
 Every answer carries `x-request-id` and `openai-processing-ms`. Every refusal is an error envelope.
 
 Every path below `/v1` also works behind one more segment, `/{project_id}/v1/…`, as some providers have it."""
@@ -39,8 +48,11 @@ Every path below `/v1` also works behind one more segment, `/{project_id}/v1/…
 _EVENTS = (TextDeltaEvent, TextSegmentEvent, TextDoneEvent)
 _ANSWERS = (Transcription, VerboseTranscription, ErrorEnvelope, Model, ModelList, HealthReport)
 
+_SECRETS = (ClientSecretRequest, ClientSecret, TranscriptionSessionRequest, TranscriptionSession)
+
 _TAGS = [
     {"name": "Audio", "description": "Speech to text."},
+    {"name": "Realtime", "description": "Ephemeral keys, with which browsers open live sessions."},
     {"name": "Models", "description": "What can be asked for."},
     {"name": "Operations", "description": "For probes, monitoring and readers; without a key."},
 ]
@@ -63,7 +75,7 @@ def openapi_document(*, version: str, secured: bool) -> Schema:
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}] if secured else [{"bearer": []}, {}],
         "tags": _TAGS,
-        "paths": {**_audio_paths(), **_model_paths(), **_operation_paths()},
+        "paths": {**_audio_paths(), **_realtime_paths(), **_model_paths(), **_operation_paths()},
         "components": {
             "schemas": _schemas(),
             "headers": HEADERS,
@@ -87,7 +99,7 @@ def _schemas() -> Schema:
             "description": "One event of a stream, told apart by its type.",
             "oneOf": [reference(event.__name__) for event in _EVENTS],
         },
-        **model_schemas([*_EVENTS, *_ANSWERS, ServerVad]),
+        **model_schemas([*_EVENTS, *_ANSWERS, *_SECRETS, ServerVad]),
     }
 
 
@@ -111,6 +123,41 @@ def _audio_paths() -> Schema:
                 **_upload("TranslationForm"),
             }
         },
+    }
+
+
+def _realtime_paths() -> Schema:
+    return {
+        "/v1/realtime/client_secrets": {
+            "post": {
+                "operationId": "createClientSecret",
+                "tags": ["Realtime"],
+                "summary": "Make an ephemeral key",
+                "description": "A key for clients that must not have a real one, with a session's settings.",
+                **_secret("ClientSecretRequest", "ClientSecret"),
+            }
+        },
+        "/v1/realtime/transcription_sessions": {
+            "post": {
+                "operationId": "createTranscriptionSession",
+                "tags": ["Realtime"],
+                "summary": "Make an ephemeral key, as older clients do",
+                "description": "The same in the flat fields of OpenAI's first Realtime API.",
+                "deprecated": True,
+                **_secret("TranscriptionSessionRequest", "TranscriptionSession"),
+            }
+        },
+    }
+
+
+def _secret(request: str, made: str) -> Schema:
+    # Without a body all is as by default.
+    return {
+        "requestBody": {
+            "required": False,
+            "content": {"application/json": {"schema": reference(request)}},
+        },
+        "responses": responses(json_answer("The key.", made), 400, 401, 404, 405, 408, 413, 500),
     }
 
 
@@ -180,7 +227,7 @@ def _operation_paths() -> Schema:
         "name": "asset",
         "in": "path",
         "required": True,
-        "description": "A file of the page.",
+        "description": "A file of the pages.",
         "schema": {"type": "string"},
         "example": "docs.css",
     }
@@ -197,9 +244,10 @@ def _operation_paths() -> Schema:
         "/metrics": _read("getMetrics", "What has it done?", responses(metrics, 405, 500)),
         "/openapi.json": _read("getOpenapi", "This document", responses(document, 405, 500)),
         "/docs": _read("getDocs", "This document, to read and to try", responses(page, 405, 500)),
+        "/live": _read("getLive", "Captions while you speak", responses(page, 405, 500)),
         "/docs/{asset}": {
             "parameters": [asset],
-            **_read("getDocsAsset", "The page's style and script", responses(file, 404, 405, 500)),
+            **_read("getDocsAsset", "The pages' styles and scripts", responses(file, 404, 405, 500)),
         },
     }
 

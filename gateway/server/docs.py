@@ -1,4 +1,4 @@
-"""`/openapi.json`, and `/docs`: a page of our own to read it and try it, for sites without a network."""
+"""`/openapi.json`, `/docs` to read it and try it, `/live` to speak: our own pages, which need no network."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ _PAGE = Path(__file__).parent / "page"
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 _HEADERS = {
-    # The page's own files and this server's answers, nothing else: no inline code, no eval, no built markup.
+    # The pages' own files and this server's answers, nothing else: no inline code, no eval, no built markup.
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'",
@@ -43,11 +43,15 @@ class Docs:
         """The page."""
         return self._file("docs.html")
 
+    async def live(self, _: Request) -> Response:
+        """The page with live captions. Served from here, it needs no permission to ask another origin."""
+        return self._file("live.html")
+
     async def asset(self, request: Request) -> Response:
-        """The page's style or script.
+        """The pages' styles and scripts.
 
         Raises:
-            NotFoundError: It has no such file.
+            NotFoundError: They have no such file.
         """
         name = request.path_params["asset"]
         if name not in self._files:

@@ -14,7 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.errors import AuthenticationError, GatewayError, MethodNotAllowedError, UploadTimeoutError
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
+from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.server.body import Body, ClientGoneError
+from gateway.server.realtime import SESSION_CONFIG
 
 logger = logging.getLogger(__name__)
 
@@ -102,15 +104,18 @@ class _Answer:
 
 
 class AuthMiddleware:
-    """Asks for a key below ``/v1/`` when keys are configured."""
+    """Asks for a key below ``/v1/`` when keys are configured. Ephemeral ones open live sessions only."""
 
-    def __init__(self, app: ASGIApp, *, api_keys: tuple[str, ...]) -> None:
+    def __init__(self, app: ASGIApp, *, api_keys: tuple[str, ...], signer: SecretSigner) -> None:
         self._app = app
         self._api_keys = tuple(key.encode() for key in api_keys)
+        self._signer = signer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, or refuses it."""
-        if (
+        if self._opens_session(scope):
+            pass
+        elif (
             self._api_keys
             and scope["type"] in ("http", "websocket")
             and "/v1/" in scope["path"]
@@ -125,6 +130,14 @@ class AuthMiddleware:
             if not any(hmac.compare_digest(given, known) for known in self._api_keys):
                 raise AuthenticationError("Incorrect API key provided.")
         await self._app(scope, receive, send)
+
+    def _opens_session(self, scope: Scope) -> bool:
+        """Whether an ephemeral key lets the live session in; its settings then stand in the scope."""
+        if scope["type"] != "websocket" or not scope["path"].endswith("/v1/realtime"):
+            return False
+        config = self._signer.verify(_key(scope), now=int(time.time()))
+        scope[SESSION_CONFIG] = config
+        return config is not None
 
 
 def _key(scope: Scope) -> str:

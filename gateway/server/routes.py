@@ -10,10 +10,13 @@ from starlette.types import Lifespan
 
 from gateway.errors import GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.metrics import Metrics
+from gateway.protocol.realtime.client_secrets import SecretSigner
+from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
 from gateway.server.health import Health
 from gateway.server.middleware import AuthMiddleware, RequestMiddleware
 from gateway.server.models import Models
+from gateway.server.realtime import Realtime
 from gateway.server.transcriptions import Transcriptions
 from gateway.server.transcriptions_ws import TranscriptionsWs
 from gateway.server.websocket import Sessions, WebSocketMiddleware
@@ -24,6 +27,9 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     transcriptions: Transcriptions,
     translations: Transcriptions,
     transcriptions_ws: TranscriptionsWs,
+    realtime: Realtime,
+    client_secrets: ClientSecrets,
+    signer: SecretSigner,
     models: Models,
     health: Health,
     docs: Docs,
@@ -42,6 +48,11 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
             Route(f"{version}/audio/transcriptions", transcriptions, methods=["POST"]),
             Route(f"{version}/audio/translations", translations, methods=["POST"]),
             WebSocketRoute(f"{version}/audio/transcriptions", transcriptions_ws),
+            WebSocketRoute(f"{version}/realtime", realtime),
+            Route(f"{version}/realtime/client_secrets", client_secrets.create, methods=["POST"]),
+            Route(
+                f"{version}/realtime/transcription_sessions", client_secrets.create_session, methods=["POST"]
+            ),
             Route(f"{version}/models", models.list),
             Route(f"{version}/models/{{model:path}}", models.one),
         )
@@ -53,13 +64,14 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
             Route("/metrics", health.metrics),
             Route("/openapi.json", docs.openapi),
             Route("/docs", docs.page),
+            Route("/live", docs.live),
             Route("/docs/{asset}", docs.asset),
             *api,
         ],
         middleware=[
             Middleware(RequestMiddleware, metrics=metrics),
             Middleware(WebSocketMiddleware, sessions=sessions, metrics=metrics),
-            Middleware(AuthMiddleware, api_keys=api_keys),
+            Middleware(AuthMiddleware, api_keys=api_keys, signer=signer),
         ],
         exception_handlers={HTTPException: _raise_ours},
         lifespan=lifespan,

@@ -21,8 +21,8 @@ BLOCK_BYTES = 256 * 1024
 AHEAD_BYTES = 1024 * 1024
 BREATH_SECONDS = 0.002
 """An upload so far ahead of its decoder rests after each block of at most 64 KiB. On a fast network, 180
-minutes of Opus arrive in a tenth of a second, and the first words came that much later than those of a minute,
-as the event loop and the decoder share the cores. At 32 MB a second the upload is still the faster of the two.
+minutes of Opus arrive in a tenth of a second, and the first words came that much later than those of a
+minute, as the event loop and the decoder share the cores. At 32 MB a second the upload is still faster.
 """
 
 

@@ -17,6 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 from gateway.errors import GatewayError, ShuttingDownError
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
+from gateway.protocol.realtime.events import error_frame
 from gateway.protocol.websocket import close_code, close_reason
 from gateway.server.body import ClientGoneError
 
@@ -73,18 +74,37 @@ class WebSocketMiddleware:
         with self._sessions.one():
             try:
                 await self._app(scope, receive, session.send)
-            except (ClientGoneError, WebSocketDisconnect):
-                pass
-            except GatewayError as error:
-                if error.status >= 500 and not isinstance(error, ShuttingDownError):
-                    logger.warning("session failed", extra={"request_id": session.id}, exc_info=error)
-                await session.refuse(error)
-            except Exception:
-                logger.exception("internal error", extra={"request_id": session.id})
-                await session.refuse(GatewayError(f"Internal error; request id {session.id}."))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told or logged
+                await self._end(session, _cause(error))
             finally:
                 endpoint = getattr(scope.get("route"), "path", "unknown")
                 self._metrics.requests.labels(f"ws {endpoint}", str(session.code)).inc()
+
+    async def _end(self, session: "_Session", error: Exception) -> None:
+        match error:
+            case ClientGoneError() | WebSocketDisconnect():
+                pass
+            case GatewayError():
+                if error.status >= 500 and not isinstance(error, ShuttingDownError):
+                    logger.warning("session failed", extra={"request_id": session.id}, exc_info=error)
+                await session.refuse(error)
+            case _:
+                logger.error("internal error", extra={"request_id": session.id}, exc_info=error)
+                await session.refuse(GatewayError(f"Internal error; request id {session.id}."))
+
+
+def _cause(error: Exception) -> Exception:
+    """Of what failed at the same time: what nobody foresaw, else that the client left, else the first."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    causes = [_cause(each) for each in error.exceptions]
+    return min(causes, key=_rank)
+
+
+def _rank(error: Exception) -> int:
+    if isinstance(error, ClientGoneError | WebSocketDisconnect):
+        return 1
+    return 2 if isinstance(error, GatewayError) else 0
 
 
 class _Session:
@@ -93,6 +113,7 @@ class _Session:
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
         self._subprotocol = SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
+        self._is_realtime = scope["path"].endswith("/realtime")
         self._accepted = False
         self.id = f"req_{secrets.token_hex(16)}"
         self.code = ABNORMAL
@@ -115,10 +136,15 @@ class _Session:
         if message["type"] == "websocket.close":
             self.code = message.get("code", 1000) if self._accepted else 403
 
+    def _frame(self, error: GatewayError) -> str:
+        if self._is_realtime:
+            return error_frame(error, f"event_{secrets.token_hex(12)}")
+        return encode(error_body(error))
+
     async def refuse(self, error: GatewayError) -> None:
         code = close_code(error)
         with suppress(ClientGoneError), anyio.move_on_after(GOODBYE_SECONDS):
             if not self._accepted:
                 await self.send({"type": "websocket.accept"})
-            await self.send({"type": "websocket.send", "text": encode(error_body(error))})
+            await self.send({"type": "websocket.send", "text": self._frame(error)})
             await self.send({"type": "websocket.close", "code": code, "reason": close_reason(error)})

@@ -112,6 +112,36 @@ def test_real_answers(
         document.check(response, UPLOADS)
 
 
+SESSIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"transcription": None},
+    {"transcription": {"model": "gpt-live-transcribe", "language": "de", "prompt": "x", "delay": "low"}},
+    {"transcription": {"model": "whisper-1", "languages": ["de", "en"], "keywords": ["x"]}},
+    {"format": {"type": "audio/pcmu"}, "noise_reduction": {"type": "near_field"}},
+    {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}},
+    {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5_000}},
+)
+
+
+@pytest.mark.parametrize("given", SESSIONS)
+def test_ephemeral_keys(server: LiveServer, document: Document, given: dict[str, Any]) -> None:
+    """Both endpoints, with settings of every kind."""
+    include = ["item.input_audio_transcription.logprobs"]
+    bodies: dict[str, dict[str, Any]] = {
+        "/v1/realtime/client_secrets": {"session": {"audio": {"input": given}, "include": include}},
+        "/v1/realtime/transcription_sessions": {"audio": {"input": given}, "include": include},
+    }
+    for path, body in bodies.items():
+        response = httpx.post(server.url + path, json=body)
+
+        assert response.status_code == 200
+        document.check(response, path)
+        refused = httpx.post(server.url + path, content=b"?")
+
+        assert refused.status_code == 400
+        document.check(refused, path)
+
+
 @pytest.mark.parametrize(
     "path", ["/health", "/ready", "/metrics", "/openapi.json", "/docs", "/v1/models", "/v1/models/whisper-1"]
 )

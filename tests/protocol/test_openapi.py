@@ -5,9 +5,20 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import BaseModel
 
 from gateway.errors import GatewayError
 from gateway.protocol.openapi import openapi_document
+from gateway.protocol.realtime import config
+from gateway.protocol.realtime.config import SessionConfig
+from gateway.protocol.realtime.schemas import (
+    RealtimeAudioFormat,
+    RealtimeNoiseReduction,
+    RealtimeSemanticVad,
+    RealtimeServerVad,
+    RealtimeSettings,
+    RealtimeTranscription,
+)
 from gateway.protocol.request import TranscriptionRequest, TranslationRequest
 from gateway.protocol.responses import REFUSALS
 
@@ -67,11 +78,55 @@ def test_forms(form: str, request_model: type[TranslationRequest]) -> None:
 def test_operations() -> None:
     """Each has a name of its own; those that read forms can be refused for every reason there is."""
     names = [operation["operationId"] for operation in OPERATIONS]
-    uploads = [operation for operation in OPERATIONS if "requestBody" in operation]
+    uploads = [
+        operation
+        for operation in OPERATIONS
+        if "multipart/form-data" in operation.get("requestBody", {}).get("content", {})
+    ]
 
     assert len(names) == len(set(names))
     assert all({"200", "405", "500"} <= operation["responses"].keys() for operation in OPERATIONS)
     assert [set(upload["responses"]) for upload in uploads] == [{"200", *map(str, REFUSALS)}] * 2
+
+
+@pytest.mark.parametrize(
+    ("shown", "read"),
+    [
+        (RealtimeSettings(), SessionConfig()),
+        (
+            RealtimeSettings.model_validate(SessionConfig.default("whisper-1").to_wire()),
+            SessionConfig.default("whisper-1"),
+        ),
+    ],
+)
+def test_session_settings(shown: RealtimeSettings, read: SessionConfig) -> None:
+    """A session that is written as the document says is read as it is meant, defaults and all."""
+    wire = shown.model_dump(
+        exclude={"audio": {"input": {"transcription": {"languages", "keywords", "delay"}}}}
+    )
+
+    assert SessionConfig.default("gpt-4o-transcribe").updated(wire) == read
+
+
+@pytest.mark.parametrize(
+    ("documented", "checked"),
+    [
+        (RealtimeAudioFormat, config.AudioFormat),
+        (RealtimeTranscription, config.Transcription),
+        (RealtimeNoiseReduction, config.NoiseReduction),
+        (RealtimeServerVad, config.ServerVad),
+        (RealtimeSemanticVad, config.SemanticVad),
+    ],
+)
+def test_session_parts(documented: type[BaseModel], checked: type[BaseModel]) -> None:
+    """Each setting has the fields, the defaults and the bounds that it is checked by."""
+    told, known = (kind.model_json_schema()["properties"] for kind in (documented, checked))
+
+    assert told.keys() == known.keys()
+    for name, field in told.items():
+        for bound in ("minimum", "maximum", "enum", "const"):
+            assert field.get(bound) == known[name].get(bound), (name, bound)
+        assert field.get("default") == known[name].get("default") or name in {"languages", "keywords", "type"}
 
 
 def errors(kind: type[GatewayError]) -> Iterator[type[GatewayError]]:

@@ -50,9 +50,10 @@ async def test_every_route_is_documented(client: httpx.AsyncClient) -> None:
     }
 
 
-async def test_page_is_locked(client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("path", ["/docs", "/live"])
+async def test_page_is_locked(client: httpx.AsyncClient, path: str) -> None:
     """Only its own files may run, style or be asked; nothing inline, no eval, no frames."""
-    response = await client.get("/docs")
+    response = await client.get(path)
     policy = dict(rule.split(" ", 1) for rule in response.headers["content-security-policy"].split("; "))
 
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -63,12 +64,12 @@ async def test_page_is_locked(client: httpx.AsyncClient) -> None:
 
 
 async def test_files_refer_to_ours_alone(client: httpx.AsyncClient) -> None:
-    """What the page and its scripts load is served, and nothing else; no other host is named."""
+    """What the pages and their scripts load is served, and nothing else; no other host is named."""
     text = "".join(FILES.values())
-    loaded = set(re.findall(r'(?:src|href)="docs/([^"]+)"|from "\./([^"]+)"', text))
+    loaded = set(re.findall(r'(?:src|href)="docs/([^"]+)"|"\./([^"]+)"', text))
     names = {name for pair in loaded for name in pair if name}
 
-    assert names == FILES.keys() - {"docs.html"}
+    assert names == FILES.keys() - {"docs.html", "live.html"}
     assert not re.search(r"https?://", text)
     for name in names:
         response = await client.get(f"/docs/{name}")

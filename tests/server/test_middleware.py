@@ -6,10 +6,21 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.errors import InvalidRequestError, MethodNotAllowedError, OverloadedError, UploadTimeoutError
+from gateway.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    MethodNotAllowedError,
+    OverloadedError,
+    UploadTimeoutError,
+)
 from gateway.metrics import Metrics
+from gateway.protocol.realtime.client_secrets import SecretSigner
+from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.body import ClientGoneError
 from gateway.server.middleware import AuthMiddleware, RequestMiddleware
+from gateway.server.realtime import SESSION_CONFIG
+
+SIGNER = SecretSigner([b"secret"])
 
 
 async def _call(app: Any, *, headers: dict[str, str] | None = None, path: str = "/v1/x") -> list[Message]:
@@ -32,9 +43,8 @@ async def _call(app: Any, *, headers: dict[str, str] | None = None, path: str = 
         "method": "POST",
         "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
     }
-    await RequestMiddleware(AuthMiddleware(app, api_keys=("k1", "k2")), metrics=Metrics())(
-        scope, receive, send
-    )
+    guarded = AuthMiddleware(app, api_keys=("k1", "k2"), signer=SIGNER)
+    await RequestMiddleware(guarded, metrics=Metrics())(scope, receive, send)
     return sent
 
 
@@ -143,6 +153,58 @@ async def test_wrong_keys(headers: dict[str, str]) -> None:
 
     assert start["status"] == 401
     assert json.loads(body["body"])["error"]["code"] == "invalid_api_key"
+
+
+LATER = 4_000_000_000
+
+
+async def test_an_ephemeral_key_opens_no_endpoint_of_http() -> None:
+    """Whatever its path ends with."""
+    value, _ = SIGNER.sign(SessionConfig.default("m"), now=LATER, seconds=10)
+    for path in ("/v1/models", "/v1/realtime", "/v1/realtime/client_secrets"):
+        start, _ = await _call(_fine, headers={"authorization": f"Bearer {value}"}, path=path)
+
+        assert start["status"] == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "is_let_in"),
+    [
+        ("/v1/realtime", True),
+        ("/project/v1/realtime", True),
+        ("/v1/audio/transcriptions", False),
+        ("/v1/realtime/more", False),
+    ],
+)
+@pytest.mark.parametrize("keys", [("k1",), ()])
+async def test_an_ephemeral_key_opens_live_sessions(
+    path: str, keys: tuple[str, ...], *, is_let_in: bool
+) -> None:
+    """Its settings stand in the scope; where no keys are configured everybody is let in, without them."""
+    config = SessionConfig.default("m")
+    value, _ = SIGNER.sign(config, now=LATER, seconds=10)
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError("spoke before anybody was let in")
+
+    scope = {
+        "type": "websocket",
+        "path": path,
+        "headers": [],
+        "subprotocols": ["realtime", f"openai-insecure-api-key.{value}"],
+    }
+    guarded = AuthMiddleware(app, api_keys=keys, signer=SIGNER)
+    if is_let_in or not keys:
+        await guarded(scope, nothing, nothing)
+
+        assert [scope.get(SESSION_CONFIG) for scope in seen] == [config if is_let_in else None]
+    else:
+        with pytest.raises(AuthenticationError):
+            await guarded(scope, nothing, nothing)
 
 
 async def test_health_needs_no_key() -> None:

@@ -12,9 +12,11 @@ from starlette.websockets import WebSocket
 
 from gateway.errors import AuthenticationError, GatewayError, InvalidAudioError, OverloadedError
 from gateway.metrics import Metrics
+from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.server.body import ClientGoneError
 from gateway.server.middleware import AuthMiddleware
 from gateway.server.websocket import Sessions, WebSocketMiddleware
+from tests.protocol.realtime.wire import check_frame
 
 Endpoint = Callable[[WebSocket], Awaitable[None]]
 
@@ -31,17 +33,20 @@ class Connection:
         self.sessions = Sessions()
         self.gone = False
         self.is_full = False
-        self.app = WebSocketMiddleware(
-            AuthMiddleware(app, api_keys=keys), sessions=self.sessions, metrics=self.metrics
-        )
+        guarded = AuthMiddleware(app, api_keys=keys, signer=SecretSigner([b"secret"]))
+        self.app = WebSocketMiddleware(guarded, sessions=self.sessions, metrics=self.metrics)
 
     async def __call__(
-        self, *, headers: dict[str, str] | None = None, subprotocols: tuple[str, ...] = ()
+        self,
+        *,
+        path: str = "/v1/x",
+        headers: dict[str, str] | None = None,
+        subprotocols: tuple[str, ...] = (),
     ) -> None:
         """Serves the connection to its end."""
         scope = {
             "type": "websocket",
-            "path": "/v1/x",
+            "path": path,
             "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
             "subprotocols": list(subprotocols),
         }
@@ -101,6 +106,39 @@ async def test_an_error_is_a_frame_and_a_code(error: GatewayError, code: int, *,
     }
     assert (close["code"], close["reason"]) == (code, error.message)
     assert f'status="{code}"'.encode() in generate_latest(connection.metrics.registry)
+
+
+@pytest.mark.parametrize("path", ["/v1/realtime", "/project/v1/realtime"])
+async def test_live_sessions_have_their_own_error_frame(path: str) -> None:
+    """Before the handshake and behind it: an `error` event as OpenAI's package has it."""
+    for accepted in (False, True):
+        connection = Connection(raising(OverloadedError("Full."), accepted=accepted))
+        await connection(path=path)
+        event = check_frame(connection.sent[1]["text"])
+
+        assert (event["type"], event["error"]["message"]) == ("error", "Full.")
+        assert connection.sent[-1]["code"] == 1013
+
+
+@pytest.mark.parametrize(
+    ("errors", "types", "logged"),
+    [
+        ((OverloadedError("x"), ClientGoneError()), ["accept"], False),
+        ((ClientGoneError(), ClientGoneError()), ["accept"], False),
+        ((OverloadedError("x"), InvalidAudioError("y")), ["accept", "send", "close"], False),
+        ((ClientGoneError(), RuntimeError("x")), ["accept", "send", "close"], True),
+    ],
+)
+async def test_failures_of_several_tasks(
+    errors: tuple[Exception, ...], types: list[str], caplog: pytest.LogCaptureFixture, *, logged: bool
+) -> None:
+    """A client that leaves while something else fails is no internal error; what nobody foresaw still is."""
+    nested = ExceptionGroup("tasks", [errors[0], ExceptionGroup("tasks", [errors[1]])])
+    connection = Connection(raising(nested, accepted=True))
+    await connection()
+
+    assert connection.types == types
+    assert bool(caplog.records) == logged
 
 
 async def test_unknown_exceptions_are_internal_errors() -> None:

@@ -1,6 +1,7 @@
 // The reference, read from openapi.json: tags, operations, fields, answers.
 
 import { byId, element, prose } from "./elements.js";
+import { startTheme } from "./theme.js";
 import { startTrying } from "./try.js";
 
 // Where the server begins, also behind a proxy that puts a path before it.
@@ -35,16 +36,16 @@ class Reference {
   operation(operation) {
     const { path, method, summary } = operation;
     const parameters = [...operation.parameters].map((one) => [one.name, { ...one.schema, ...one }]);
-    const form = operation.requestBody?.content["multipart/form-data"].schema;
+    const [[media, sent]] = Object.entries(operation.requestBody?.content ?? { "": {} });
     const body = element("div", { className: "body" });
     if (operation.description) body.append(element("p", {}, ...prose(operation.description)));
     if (parameters.length) {
       body.append(heading("Path"), this.fields(parameters, parameters.map(([name]) => name)));
     }
-    if (form) {
-      const schema = this.resolve(form);
-      const fields = this.fields(Object.entries(schema.properties), schema.required);
-      body.append(heading("Form (multipart/form-data)"), fields);
+    if (sent.schema) {
+      const schema = this.resolve(sent.schema);
+      const fields = this.fields(Object.entries(schema.properties), schema.required ?? []);
+      body.append(heading(`${media === FORM ? "Form" : "Body"} (${media})`), fields);
     }
     body.append(heading("Answers"), ...this.answers(operation.responses));
     body.append(heading("curl"), element("pre", { textContent: this.curl(operation) }));
@@ -148,7 +149,8 @@ class Reference {
     const needsKey = !security && !this.api.security.some((one) => Object.keys(one).length === 0);
     const parts = [`curl ${base}${filled}`];
     if (needsKey) parts.push('-H "Authorization: Bearer $KEY"');
-    if (method === "post" && requestBody) parts.push("-F model=whisper-1 -F file=@recording.wav");
+    if (FORM in (requestBody?.content ?? {})) parts.push("-F model=whisper-1 -F file=@recording.wav");
+    else if (method === "post") parts.push('-H "Content-Type: application/json" -d "{}"');
     return parts.join(" \\\n  ");
   }
 
@@ -161,6 +163,7 @@ class Reference {
   }
 }
 
+const FORM = "multipart/form-data";
 const EVERYWHERE = ["x-request-id", "openai-processing-ms"];
 const moreHeaders = (response) =>
   Object.keys(response.headers ?? {}).filter((name) => !EVERYWHERE.includes(name));
@@ -188,16 +191,6 @@ function limits({ minimum, maximum, exclusiveMaximum, maxLength, maxItems }) {
   if (maximum !== undefined) return `at most ${maximum}`;
   if (maxLength !== undefined) return `at most ${maxLength} characters`;
   return maxItems === undefined ? "" : `at most ${maxItems}`;
-}
-
-function startTheme() {
-  byId("theme").addEventListener("click", () => {
-    const root = document.documentElement;
-    const isDark = root.dataset.theme
-      ? root.dataset.theme === "dark"
-      : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = isDark ? "light" : "dark";
-  });
 }
 
 async function showReference() {

@@ -1,0 +1,1 @@
+"""Live captions: a microphone's samples in, utterances and their growing text out."""

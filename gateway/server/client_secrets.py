@@ -1,0 +1,80 @@
+"""`POST /v1/realtime/client_secrets` and its predecessor: keys for browsers, which hold no real one."""
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.engine.catalog import Catalog
+from gateway.engine.types import Model
+from gateway.errors import ModelNotFoundError, PayloadTooLargeError, UploadTimeoutError
+from gateway.protocol.events import encode
+from gateway.protocol.realtime.client_secrets import (
+    SecretRequest,
+    SecretSigner,
+    client_secret_object,
+    parse_client_secret,
+    parse_transcription_session,
+    transcription_session_object,
+)
+from gateway.protocol.realtime.config import SessionConfig
+from gateway.server.body import Body
+
+MAX_BODY_BYTES = 256 * 1024
+
+
+class ClientSecrets:
+    """The endpoints. Nothing is kept: a key carries its settings, and replicas of the same secret take it.
+
+    Args:
+        pause: Seconds a client may pause within its body.
+    """
+
+    def __init__(self, catalog: Catalog[Model], signer: SecretSigner, *, pause: float) -> None:
+        self._catalog = catalog
+        self._signer = signer
+        self._pause = pause
+
+    async def create(self, request: Request) -> Response:
+        """`/v1/realtime/client_secrets`."""
+        name = "session.audio.input.transcription.model"
+        return await self._answer(request, parse_client_secret, client_secret_object, name)
+
+    async def create_session(self, request: Request) -> Response:
+        """`/v1/realtime/transcription_sessions`."""
+        name = "input_audio_transcription.model"
+        return await self._answer(request, parse_transcription_session, transcription_session_object, name)
+
+    async def _answer(
+        self,
+        request: Request,
+        parse: Callable[[bytes, SessionConfig], SecretRequest],
+        render: Callable[..., dict[str, Any]],
+        model_param: str,
+    ) -> Response:
+        wanted = parse(await self._body(request), SessionConfig.default(self._catalog.names()[0]))
+        if wanted.config.transcription is not None:
+            try:
+                self._catalog.find(wanted.config.transcription.model)
+            except ModelNotFoundError as error:
+                error.param = model_param
+                raise
+        value, expires_at = self._signer.sign(wanted.config, now=int(time.time()), seconds=wanted.seconds)
+        session_id = f"sess_{secrets.token_hex(12)}"
+        body = render(wanted.config, value=value, expires_at=expires_at, session_id=session_id)
+        return Response(encode(body), media_type="application/json")
+
+    async def _body(self, request: Request) -> bytes:
+        body = b""
+        try:
+            async for block in Body(request.receive, pause=self._pause).blocks():
+                body += block
+                if len(body) > MAX_BODY_BYTES:
+                    raise PayloadTooLargeError(f"The body is over {MAX_BODY_BYTES} bytes.")
+        except UploadTimeoutError as error:
+            error.param = None
+            raise
+        return body

@@ -1,0 +1,128 @@
+"""From a Realtime session's settings to what the live flow is told, within what the model can do."""
+
+from dataclasses import replace
+
+from gateway.audio.pcm import Encoding
+from gateway.audio.turns import TurnMode, TurnOptions
+from gateway.audio.types import SAMPLE_RATE
+from gateway.audio.vad import VadOptions
+from gateway.engine.catalog import Catalog
+from gateway.engine.types import Model, Recognizer
+from gateway.errors import InvalidRequestError, ModelNotFoundError
+from gateway.live.options import LiveOptions, NoiseReduction, PartialOptions, Recognition
+from gateway.live.patience import MAX_SECONDS, Eagerness
+from gateway.protocol.realtime.config import SemanticVad, ServerVad, SessionConfig, Transcription
+from gateway.protocol.request import TranscriptionRequest
+from gateway.server.options import decode_options, with_defaults
+from gateway.transcript.stable import StabilityOptions
+
+_ENCODINGS: dict[str, Encoding] = {"audio/pcm": "pcm16", "audio/pcmu": "ulaw", "audio/pcma": "alaw"}
+
+_DELAYS = {
+    "minimal": PartialOptions(step=0.3, stability=StabilityOptions(agreement=2, held_back=0)),
+    "low": PartialOptions(step=0.4, stability=StabilityOptions(agreement=2, held_back=1)),
+    "medium": PartialOptions(step=0.5, stability=StabilityOptions(agreement=2, held_back=2)),
+    "high": PartialOptions(step=0.8, stability=StabilityOptions(agreement=3, held_back=2)),
+    "xhigh": PartialOptions(step=1.2, stability=StabilityOptions(agreement=4, held_back=3)),
+}
+"""How soon a word is told, by ``delay``; figures in bench/README.md."""
+
+_DEFAULT_DELAY = "low"
+
+_CONTINUOUS_PAUSE = SAMPLE_RATE * 4 // 5
+"""Without turns, a pause of 0.8 s settles what was said before it."""
+
+_PARAM = "session.audio.input.transcription"
+
+
+async def live_options(
+    config: SessionConfig, catalog: Catalog[Model], *, partial_beam: int | None
+) -> LiveOptions:
+    """What the session's settings mean.
+
+    Args:
+        partial_beam: Beam of the hypotheses of utterances that go on; None: there are none.
+
+    Raises:
+        InvalidRequestError: The model is not served, or cannot do what is asked; names the setting.
+        UnavailableError: The model cannot be loaded.
+    """
+    reduction = config.noise_reduction
+    return LiveOptions(
+        encoding=_ENCODINGS[config.format.type],
+        rate=config.format.rate,
+        noise_reduction=None if reduction is None else NoiseReduction(reduction.type, reduction.strength),
+        turns=_turns(config),
+        recognition=await _recognition(config, catalog, partial_beam),
+        eagerness=_eagerness(config),
+    )
+
+
+def _turns(config: SessionConfig) -> TurnOptions:
+    match config.turn_detection:
+        case ServerVad() as vad:
+            return TurnOptions(
+                TurnMode.SERVER_VAD,
+                VadOptions(vad.threshold, vad.prefix_padding_ms, vad.silence_duration_ms),
+                idle=None if vad.idle_timeout_ms is None else vad.idle_timeout_ms * SAMPLE_RATE // 1000,
+            )
+        case SemanticVad():
+            patience = round(MAX_SECONDS[_eagerness(config)] * SAMPLE_RATE)
+            return TurnOptions(TurnMode.SEMANTIC_VAD, patience=patience)
+        case None if config.is_continuous:
+            return TurnOptions(TurnMode.MANUAL, max_pause=_CONTINUOUS_PAUSE)
+    return TurnOptions(TurnMode.MANUAL)
+
+
+def _eagerness(config: SessionConfig) -> Eagerness:
+    vad = config.turn_detection
+    if not isinstance(vad, SemanticVad) or vad.eagerness == "auto":
+        return "medium"
+    return vad.eagerness
+
+
+async def _recognition(
+    config: SessionConfig, catalog: Catalog[Model], partial_beam: int | None
+) -> Recognition | None:
+    wanted = config.transcription
+    if wanted is None:
+        return None
+    try:
+        model = catalog.find(wanted.model)
+        request = with_defaults(_request(wanted, logprobs=config.wants_logprobs), model.defaults)
+        async with model.lease() as recognizer:
+            decoding = decode_options(request, recognizer, task="transcribe", logprobs=config.wants_logprobs)
+            partials = _partials(config, wanted, recognizer, partial_beam)
+    except (InvalidRequestError, ModelNotFoundError) as error:
+        error.param = "session.include" if error.param == "include" else f"{_PARAM}.{error.param}"
+        raise
+    return Recognition(model, wanted.model, decoding, partials)
+
+
+def _request(wanted: Transcription, *, logprobs: bool) -> TranscriptionRequest:
+    """The session's settings as an upload would have them: the same checks and defaults hold."""
+    return TranscriptionRequest(
+        model=wanted.model,
+        language=wanted.language,
+        languages=wanted.languages,
+        prompt=wanted.prompt,
+        keywords=wanted.keywords,
+        include=("logprobs",) if logprobs else (),
+    )
+
+
+def _partials(
+    config: SessionConfig, wanted: Transcription, recognizer: Recognizer, beam: int | None
+) -> PartialOptions | None:
+    if beam is None or (config.turn_detection is None and not config.is_continuous):
+        return None
+    partials = _DELAYS[wanted.delay or _DEFAULT_DELAY]
+    if not recognizer.capabilities.prefix:
+        # Its hypotheses change more from one to the next, as nothing holds on to what was told.
+        stability = partials.stability
+        partials = replace(
+            partials,
+            step=2 * partials.step,
+            stability=replace(stability, agreement=stability.agreement + 1),
+        )
+    return replace(partials, beam_size=beam)

@@ -1,0 +1,223 @@
+"""A session's settings become what the live flow and the engine are told, within what the model can do."""
+
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from gateway.audio.turns import TurnMode
+from gateway.audio.vad import VadOptions
+from gateway.engine.catalog import Catalog
+from gateway.engine.types import (
+    Capabilities,
+    DecodeOptions,
+    DecodeRequest,
+    Model,
+    ModelDefaults,
+    Priority,
+    Recognizer,
+)
+from gateway.errors import GatewayError, UnavailableError
+from gateway.live.options import LiveOptions, NoiseReduction, PartialOptions
+from gateway.protocol.realtime.config import LOGPROBS, SessionConfig
+from gateway.server.live_options import live_options
+from gateway.transcript import Hypothesis
+
+ABLE = Capabilities(
+    frozenset({"en", "de"}), detects_language=True, prompt=True, keywords=True, logprobs=True, prefix=True
+)
+UNABLE = Capabilities(frozenset({"en"}))
+
+
+@dataclass
+class Fake:
+    """A model that says what it can, and is its own recognizer."""
+
+    name: str = "able"
+    capabilities: Capabilities = ABLE
+    defaults: ModelDefaults = field(default_factory=ModelDefaults)
+    is_there: bool = True
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[Recognizer]:
+        """As `Model`."""
+        if not self.is_there:
+            raise UnavailableError("It is being loaded.")
+        yield self
+
+    async def transcribe(
+        self, request: DecodeRequest, *, stream: Hashable, priority: Priority = Priority.FILE
+    ) -> Hypothesis:
+        """As `Recognizer`."""
+        raise AssertionError("nothing is decoded here")
+
+
+async def resolve(
+    model: Model | None = None, *, beam: int | None = 1, include: tuple[str, ...] = (), **given: Any
+) -> LiveOptions:
+    """The options for a session of this model after an update."""
+    model = model or Fake()
+    update = {"audio": {"input": given}, "include": include}
+    config = SessionConfig.default(model.name).updated(update)
+    return await live_options(config, Catalog([model], ["gpt-live-transcribe"]), partial_beam=beam)
+
+
+async def partials(model: Model | None = None, **given: Any) -> PartialOptions | None:
+    """How an utterance that goes on is decoded then."""
+    recognition = (await resolve(model, **given)).recognition
+    assert recognition is not None
+    return recognition.partials
+
+
+async def test_defaults() -> None:
+    """What a session is where its client says nothing: OpenAI's."""
+    options = await resolve()
+
+    assert (options.encoding, options.rate, options.noise_reduction) == ("pcm16", 24_000, None)
+    assert options.turns.mode is TurnMode.SERVER_VAD
+    assert options.turns.vad == VadOptions(0.5, 300, 500)
+    assert options.turns.idle is None
+    assert options.recognition is not None
+    assert options.recognition.decoding == DecodeOptions()
+    assert options.recognition.name == "able"
+
+
+@pytest.mark.parametrize(
+    ("wire", "encoding", "rate"),
+    [
+        ({"type": "audio/pcm", "rate": 16_000}, "pcm16", 16_000),
+        ({"type": "audio/pcmu"}, "ulaw", 8_000),
+        ({"type": "audio/pcma"}, "alaw", 8_000),
+    ],
+)
+async def test_formats(wire: dict[str, Any], encoding: str, rate: int) -> None:
+    """The wire's names are those of codecs inside."""
+    options = await resolve(format=wire)
+
+    assert (options.encoding, options.rate) == (encoding, rate)
+
+
+async def test_noise_reduction() -> None:
+    """Kind and strength."""
+    options = await resolve(noise_reduction={"type": "far_field", "strength": 0.5})
+
+    assert options.noise_reduction == NoiseReduction("far_field", 0.5)
+
+
+async def test_server_vad() -> None:
+    """All four settings, times in samples where the flow counts those."""
+    vad = {"threshold": 0.7, "prefix_padding_ms": 100, "silence_duration_ms": 900, "idle_timeout_ms": 6_000}
+    turns = (await resolve(turn_detection={"type": "server_vad", **vad})).turns
+
+    assert turns.vad == VadOptions(0.7, 100, 900)
+    assert turns.idle == 96_000
+
+
+@pytest.mark.parametrize(
+    ("wire", "eagerness", "seconds"),
+    [("low", "low", 8), ("medium", "medium", 4), ("auto", "medium", 4), ("high", "high", 2)],
+)
+async def test_semantic_vad(wire: str, eagerness: str, seconds: int) -> None:
+    """OpenAI's longest silences; auto is medium."""
+    options = await resolve(turn_detection={"type": "semantic_vad", "eagerness": wire})
+
+    assert options.turns.mode is TurnMode.SEMANTIC_VAD
+    assert (options.eagerness, options.turns.patience) == (eagerness, seconds * 16_000)
+
+
+async def test_who_commits_gets_text_behind_the_commit() -> None:
+    """Nobody reads deltas of audio that may be cleared; continuous models tell them all along."""
+    manual = await resolve(turn_detection=None)
+    continuous = await resolve(transcription={"model": "gpt-live-transcribe"})
+
+    assert manual.turns.mode is continuous.turns.mode is TurnMode.MANUAL
+    assert continuous.turns.max_pause < manual.turns.max_pause
+    assert await partials(turn_detection=None) is None
+    assert await partials(transcription={"model": "gpt-live-transcribe"}) is not None
+
+
+async def test_delays() -> None:
+    """A longer delay never tells a word sooner: each step waits for more, or holds more back."""
+    delays = [
+        await partials(transcription={"delay": delay})
+        for delay in ("minimal", "low", "medium", "high", "xhigh")
+    ]
+    figures = [
+        (each.step, each.stability.agreement, each.stability.held_back) for each in delays if each is not None
+    ]
+
+    assert len(set(figures)) == 5
+    for values in zip(*figures, strict=True):
+        assert list(values) == sorted(values)
+    assert await partials() == delays[1]
+
+
+async def test_partials_of_engines_that_cannot_go_on_from_what_was_told() -> None:
+    """They agree with themselves less, so more agreement is asked."""
+    able, unable = await partials(), await partials(Fake(capabilities=UNABLE))
+
+    assert able is not None
+    assert unable is not None
+    assert unable.stability.agreement > able.stability.agreement
+    assert unable.step > able.step
+
+
+async def test_partials_can_be_off() -> None:
+    """As the operator says; and their beam is the operator's, too."""
+    found = await partials(beam=3)
+
+    assert await partials(beam=None) is None
+    assert found is not None
+    assert found.beam_size == 3
+
+
+async def test_decoding() -> None:
+    """What the engine is asked is what an upload with these fields would ask."""
+    options = await resolve(
+        include=(LOGPROBS,), transcription={"language": "de", "prompt": "Grüße", "keywords": ["Welt"]}
+    )
+    assert options.recognition is not None
+
+    assert options.recognition.decoding == DecodeOptions(
+        language="de", prompt="Grüße", keywords=("Welt",), logprobs=True
+    )
+
+
+async def test_the_models_own_defaults() -> None:
+    """They hold where the session says nothing, and nowhere else."""
+    model = Fake(defaults=ModelDefaults(language="de", prompt="Hallo"))
+    options = await resolve(model)
+    other = await resolve(model, transcription={"languages": ["en", "de"], "prompt": "Hi"})
+    assert options.recognition is not None
+    assert other.recognition is not None
+
+    assert (options.recognition.decoding.language, options.recognition.decoding.prompt) == ("de", "Hallo")
+    assert (other.recognition.decoding.languages, other.recognition.decoding.prompt) == (("en", "de"), "Hi")
+
+
+async def test_no_transcription() -> None:
+    """No model is asked for anything."""
+    assert (await resolve(Fake(is_there=False), transcription=None)).recognition is None
+
+
+@pytest.mark.parametrize(
+    ("model", "include", "given", "param"),
+    [
+        (Fake(), (), {"model": "nope"}, "session.audio.input.transcription.model"),
+        (Fake(capabilities=UNABLE), (), {"language": "de"}, "session.audio.input.transcription.language"),
+        (Fake(capabilities=UNABLE), (), {"prompt": "x"}, "session.audio.input.transcription.prompt"),
+        (Fake(capabilities=UNABLE), (), {"keywords": ["x"]}, "session.audio.input.transcription.keywords"),
+        (Fake(capabilities=UNABLE), (LOGPROBS,), {}, "session.include"),
+        (Fake(is_there=False), (), {}, None),
+    ],
+)
+async def test_refusals(
+    model: Model, include: tuple[str, ...], given: dict[str, Any], param: str | None
+) -> None:
+    """Each names the setting as the client wrote it."""
+    with pytest.raises(GatewayError) as caught:
+        await resolve(model, include=include, transcription=given)
+
+    assert caught.value.param == param
