@@ -66,7 +66,8 @@ class SphinxEngine:
     preferred.
     """
 
-    capabilities = Capabilities(languages=frozenset({"en"}), words=True, logprobs=True)
+    # Figures: `python -m bench --only live_policy`.
+    capabilities = Capabilities(languages=frozenset({"en"}), words=True, logprobs=True, revises=True)
 
     def __init__(self, name: str = "pocketsphinx") -> None:
         self.name = name

@@ -111,7 +111,7 @@ def _request(partial: Partial, recognizer: Recognizer, language: str | None) -> 
     decoding = partial.recognition.decoding
     if language not in (decoding.languages or capabilities.languages):
         language = None
-    told = partial.utterance.told if capabilities.prefix else ()
+    told = partial.utterance.told if partial.options.prefix and capabilities.prefix else ()
     return DecodeRequest(
         partial.chunk.samples,
         _options(decoding, partial.options, language),

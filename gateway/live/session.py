@@ -50,6 +50,9 @@ from gateway.transcript import Hypothesis
 LEAST_SECONDS = 0.1
 """Audio is worked on in pieces of at least so much: the detector's gain has the same step."""
 
+LEAST_QUIET_SECONDS = 0.2
+"""The same while nobody speaks, which is most of most sessions' time: fewer pieces cost less."""
+
 MOST_SECONDS = 1.0
 
 AHEAD_SECONDS = 2.0
@@ -145,8 +148,10 @@ class LiveSession:
                 self._hearing = Hearing(self._resources.vad, self._options)
                 while True:
                     await self._room()
-                    least = round(LEAST_SECONDS * self._bytes_per_second)
-                    taken = await self._inbox.take(least, round(MOST_SECONDS * self._bytes_per_second))
+                    taken = await self._inbox.take(
+                        least=round(self._least_seconds * self._bytes_per_second),
+                        most=round(MOST_SECONDS * self._bytes_per_second),
+                    )
                     self._busy = True
                     await self._work(taken)
                     self._busy = False
@@ -163,6 +168,10 @@ class LiveSession:
         self._finishing = True
         while self._busy or self._inbox or self._utterances or self._events:
             await self._changed.wait()
+
+    @property
+    def _least_seconds(self) -> float:
+        return LEAST_QUIET_SECONDS if self._current is None else LEAST_SECONDS
 
     @property
     def _bytes_per_second(self) -> int:

@@ -1,5 +1,6 @@
 """From a Realtime session's settings to what the live flow is told, within what the model can do."""
 
+import math
 from dataclasses import replace
 
 from gateway.audio.pcm import Encoding
@@ -20,12 +21,16 @@ _ENCODINGS: dict[str, Encoding] = {"audio/pcm": "pcm16", "audio/pcmu": "ulaw", "
 
 _DELAYS = {
     "minimal": PartialOptions(step=0.3, stability=StabilityOptions(agreement=2, held_back=0)),
-    "low": PartialOptions(step=0.4, stability=StabilityOptions(agreement=2, held_back=1)),
-    "medium": PartialOptions(step=0.5, stability=StabilityOptions(agreement=2, held_back=2)),
-    "high": PartialOptions(step=0.8, stability=StabilityOptions(agreement=3, held_back=2)),
-    "xhigh": PartialOptions(step=1.2, stability=StabilityOptions(agreement=4, held_back=3)),
+    "low": PartialOptions(step=0.3, stability=StabilityOptions(agreement=3, held_back=1)),
+    "medium": PartialOptions(step=0.4, stability=StabilityOptions(agreement=3, held_back=1)),
+    "high": PartialOptions(step=0.4, stability=StabilityOptions(agreement=4, held_back=1)),
+    "xhigh": PartialOptions(step=0.8, stability=StabilityOptions(agreement=4, held_back=2)),
 }
-"""How soon a word is told, by ``delay``; figures in bench/README.md."""
+"""How soon a word is told, by ``delay``, against how often the final text takes it back: figures by
+`python -m bench --only live_policy`. Agreement is what matters; how much is held back changes little."""
+
+_SETTLED = PartialOptions(step=math.inf)
+"""Nothing is told before its chunk is complete."""
 
 _DEFAULT_DELAY = "low"
 
@@ -116,13 +121,6 @@ def _partials(
 ) -> PartialOptions | None:
     if beam is None or (config.turn_detection is None and not config.is_continuous):
         return None
-    partials = _DELAYS[wanted.delay or _DEFAULT_DELAY]
-    if not recognizer.capabilities.prefix:
-        # Its hypotheses change more from one to the next, as nothing holds on to what was told.
-        stability = partials.stability
-        partials = replace(
-            partials,
-            step=2 * partials.step,
-            stability=replace(stability, agreement=stability.agreement + 1),
-        )
-    return replace(partials, beam_size=beam)
+    if wanted.delay is None and recognizer.capabilities.revises:
+        return replace(_SETTLED, beam_size=beam)
+    return replace(_DELAYS[wanted.delay or _DEFAULT_DELAY], beam_size=beam)

@@ -209,7 +209,9 @@ def test_spec_travels_to_workers() -> None:
 
 def test_capabilities(engine: SphinxEngine) -> None:
     """English, words and log-probabilities; nothing else is promised."""
-    assert engine.capabilities == Capabilities(languages=frozenset({"en"}), words=True, logprobs=True)
+    assert engine.capabilities == Capabilities(
+        languages=frozenset({"en"}), words=True, logprobs=True, revises=True
+    )
 
 
 @pytest.mark.slow

@@ -228,7 +228,8 @@ async def test_two_utterances() -> None:
     assert isinstance(first[1], Delta)
     stopped = next(event for event in first if isinstance(event, SpeechStopped))
     assert stopped.seconds == pytest.approx(3.0, abs=0.1)
-    assert [type(event) for event in first[-3:]] == [Committed, Delta, Completed]
+    kinds = [type(event) for event in first if not isinstance(event, Delta)]
+    assert kinds == [SpeechStarted, SpeechStopped, Committed, Completed]
     check(desk.told)
     assert engine.leases == 0
 
@@ -243,7 +244,7 @@ async def test_the_pauses_hypothesis_is_the_final() -> None:
         await desk.hear(5)
 
     assert len(engine.finals) == 2
-    assert before == "w0 w1 w2"
+    assert before.startswith("w0 w1 w2")
     assert desk.completed()["item0"].startswith(before)
 
 
@@ -737,11 +738,12 @@ async def test_partials_keep_the_finals_language() -> None:
         assert call.request.options.words == call.is_final
 
 
-@pytest.mark.parametrize("prefix", [False, True])
-async def test_partials_begin_with_what_was_told(prefix: bool) -> None:  # noqa: FBT001 - of the engine
-    """Where the engine can do that; finals are decoded as files are."""
-    engine = Engine(prefix=prefix)
-    async with running(Desk(options(engine), [(1.0, 4.0), (0.0, 2.0)])) as desk:
+@pytest.mark.parametrize(("able", "wanted"), [(False, True), (True, True), (True, False)])
+async def test_partials_begin_with_what_was_told(able: bool, wanted: bool) -> None:  # noqa: FBT001 - a table
+    """Where it is wanted and the engine can do that; finals are decoded as files are."""
+    engine, prefix = Engine(prefix=able), able and wanted
+    partials = replace(PARTIALS, prefix=wanted)
+    async with running(Desk(options(engine, partials=partials), [(1.0, 4.0), (0.0, 2.0)])) as desk:
         await desk.hear(6)
     prefixes = [call.request.prefix_tokens for call in engine.partials]
 

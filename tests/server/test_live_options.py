@@ -1,8 +1,9 @@
 """A session's settings become what the live flow and the engine are told, within what the model can do."""
 
+import math
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -154,14 +155,14 @@ async def test_delays() -> None:
     assert await partials() == delays[1]
 
 
-async def test_partials_of_engines_that_cannot_go_on_from_what_was_told() -> None:
-    """They agree with themselves less, so more agreement is asked."""
-    able, unable = await partials(), await partials(Fake(capabilities=UNABLE))
+async def test_engines_that_revise_what_they_heard() -> None:
+    """What is not settled is told only to those who ask by a ``delay``."""
+    revising = Fake(capabilities=replace(ABLE, revises=True))
+    unasked, asked = await partials(revising), await partials(revising, transcription={"delay": "high"})
 
-    assert able is not None
-    assert unable is not None
-    assert unable.stability.agreement > able.stability.agreement
-    assert unable.step > able.step
+    assert unasked is not None
+    assert unasked.step == math.inf
+    assert asked == await partials(transcription={"delay": "high"})
 
 
 async def test_partials_can_be_off() -> None:
