@@ -24,6 +24,8 @@ EXPERIMENTS = (
     "edge_cost",
     "scaling",
     "loop_hold",
+    "live",
+    "live_policy",
 )
 HERE = Path(__file__).resolve().parent
 

@@ -87,7 +87,7 @@ async def _write(stream: SocketStream, path: Path, seconds: float, progress: _Pr
             progress.sent += len(data)
             if seconds:
                 due = progress.reply.first_byte + progress.sent / progress.reply.size * seconds
-                await anyio.sleep(due - time.perf_counter())
+                await anyio.sleep(max(0.0, due - time.perf_counter()))
     await stream.send(tail)
     progress.reply.last_byte = time.perf_counter()
 

@@ -44,12 +44,12 @@ class RunningServer:
         """CPU time of the server and its workers."""
         return sum(map(cpu_seconds, [self.edge, *self.workers]))
 
-    def metrics(self) -> dict[str, float]:
-        """All samples by name, over all labels."""
+    def metrics(self, **labels: str) -> dict[str, float]:
+        """All samples by name, over all labels but those given."""
         values: dict[str, float] = {}
         for family in text_string_to_metric_families(self._get("/metrics").decode()):
             for sample in family.samples:
-                if not sample.name.endswith("_bucket"):
+                if not sample.name.endswith("_bucket") and labels.items() <= sample.labels.items():
                     values[sample.name] = values.get(sample.name, 0) + sample.value
         return values
 

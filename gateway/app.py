@@ -104,7 +104,9 @@ class Gateway:
                 service,
                 LiveLoad(time.monotonic),
                 _live_limits(settings),
-                Admission(settings.max_sessions),
+                Admission(
+                    settings.max_sessions, "Too many people are being listened to. Please try again soon."
+                ),
                 self._leaving,
             ),
             client_secrets=ClientSecrets(catalog, signer, pause=settings.upload_timeout),
@@ -161,6 +163,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 lifespan="on",
                 ws_max_size=MAX_FRAME_BYTES,
+                # Audio in base64 hardly shrinks; 200 KB of frames could swell to 200 MB at once, though.
+                ws_per_message_deflate=False,
                 timeout_graceful_shutdown=round(settings.shutdown_grace) + UVICORN_MARGIN_SECONDS,
             )
         )
@@ -237,7 +241,9 @@ def _signing_keys(settings: Settings) -> list[bytes]:
     if settings.session_secret:
         return [settings.session_secret.encode()]
     if settings.api_keys:
-        return [hashlib.sha256("\n".join(sorted(settings.api_keys)).encode()).digest()]
+        # Slow on purpose: whoever holds an ephemeral key could try API keys against it.
+        keys = "\n".join(sorted(settings.api_keys)).encode()
+        return [hashlib.scrypt(keys, salt=b"gateway ephemeral keys", n=2**14, r=8, p=1)]
     return [secrets.token_bytes(32)]
 
 

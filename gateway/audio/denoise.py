@@ -4,6 +4,7 @@ FFmpeg's ``afftdn`` tracks only the level, and slowly: in a minute of speech ove
 its pauses lost 1 dB. Here they lose all that is allowed, whatever the noise's level and colour.
 """
 
+import copy
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -70,9 +71,9 @@ class Denoiser:
     def __init__(self, kind: Kind, strength: float) -> None:
         if not 0 <= strength <= 1:
             raise ValueError("strength must be between 0 and 1")
-        self._least_gain = 10 ** (-DEPTHS_DB[kind] * strength / 20)
         # Its square and that of the next frame's half sum to one.
         self._window = np.sin(np.pi * (np.arange(FRAME) + 0.5) / FRAME)
+        self._gains = _Gains(10 ** (-DEPTHS_DB[kind] * strength / 20))
         self._start()
 
     def _start(self) -> None:
@@ -80,7 +81,6 @@ class Denoiser:
         self._before = HOP
         self._pending: Samples = np.zeros(HOP, dtype=np.float32)
         self._tail: NDArray[np.float64] = np.zeros(HOP)
-        self._gains = _Gains(self._least_gain)
 
     def feed(self, samples: Samples) -> Samples:
         """Takes shape (n,); gives what nothing still to come can change."""
@@ -104,10 +104,12 @@ class Denoiser:
         return ready[before:]
 
     def flush(self) -> Samples:
-        """Gives the rest; afterwards a new stream may begin."""
+        """Gives the rest; afterwards a new stream may begin, in the same noise: what is known of it stays."""
         behind = len(self._pending) - self._before
+        known = copy.deepcopy(self._gains)
         rest = self.feed(np.zeros(FRAME, dtype=np.float32))[:behind]
         self._start()
+        self._gains = known
         return rest
 
 

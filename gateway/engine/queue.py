@@ -128,7 +128,8 @@ class BatchQueue(Generic[R]):
 
     Args:
         max_rows: With so many waiting, a stream's first row is refused. Streams under way are let in up to
-            twice as many, so that a burst of new requests does not end a recording half-way.
+            twice as many, so that a burst of new requests does not end a recording half-way. Live finals are
+            let in always: they go first, their sessions have bounds of their own, and what was said is gone.
         max_batch: The most rows of one batch.
         batch_key: Rows of one batch have equal keys.
         idle_wait: Seconds a row waits for company. Rows that waited longer for a worker go at once.
@@ -171,7 +172,7 @@ class BatchQueue(Generic[R]):
         if old is not None:
             self._turns[row.priority].replace(old, row)
             self._since[row] = self._since.pop(old)
-        elif len(self) < self._max_rows * (2 if known else 1):
+        elif row.priority is Priority.LIVE_FINAL or len(self) < self._max_rows * (2 if known else 1):
             self._turns[row.priority].append(row, known=known)
             self._since[row] = now
         else:

@@ -39,7 +39,9 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """The options asked for hold from here on; one for each `Configure` that was not refused, in order."""
+    """Other options hold from here on; ``settings`` are what they come from, for whoever asked."""
+
+    settings: object
 
 
 @dataclass(frozen=True, slots=True)

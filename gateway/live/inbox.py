@@ -9,6 +9,9 @@ import anyio
 
 from gateway.errors import OverloadedError
 
+MAX_ENTRIES = 512
+"""Commands, and pieces of audio between them, that may wait."""
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
@@ -68,7 +71,13 @@ class Inbox:
         self._arrived.set()
 
     def put(self, command: Command) -> None:
-        """A command; it takes its turn behind the audio before it."""
+        """A command; it takes its turn behind the audio before it.
+
+        Raises:
+            OverloadedError: Too many wait.
+        """
+        if len(self._entries) >= MAX_ENTRIES:
+            raise OverloadedError(f"Commands came faster than they can be followed: {MAX_ENTRIES} wait.")
         self._entries.append(command)
         self._arrived.set()
 

@@ -37,7 +37,7 @@ class LiveLoad:
         self._clock = clock
         self._running: dict[object, float] = {}
         self._ended: deque[tuple[float, float]] = deque(maxlen=RECENT)
-        self._fastest: deque[float] = deque(maxlen=RECENT)
+        self._alone: deque[float] = deque(maxlen=RECENT)
         self._heard: deque[tuple[float, float]] = deque(maxlen=RECENT)
 
     def heard(self, seconds: float, took: float) -> None:
@@ -48,7 +48,7 @@ class LiveLoad:
     @contextmanager
     def final(self) -> Iterator[None]:
         """A final waits for the engine, or is decoded, within the context. One that fails tells no time."""
-        key, began = object(), self._clock()
+        key, began, is_alone = object(), self._clock(), not self._running
         self._running[key] = began
         try:
             yield
@@ -56,7 +56,9 @@ class LiveLoad:
             del self._running[key]
         now = self._clock()
         self._ended.append((now, now - began))
-        self._fastest.append(now - began)
+        # Where others wait too, how long one takes says nothing about the engine.
+        if is_alone:
+            self._alone.append(now - began)
 
     @property
     def lag(self) -> float:
@@ -88,4 +90,4 @@ class LiveLoad:
             raise OverloadedError("Too many people are being listened to. Please try again soon.")
 
     def _at_least(self, seconds: float) -> float:
-        return max(seconds, SLOW * min(self._fastest, default=0.0))
+        return max(seconds, SLOW * min(self._alone, default=0.0))

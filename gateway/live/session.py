@@ -73,8 +73,8 @@ class LiveSession:
     """One connection's audio. Iterate over it for its events while `run` runs.
 
     Args:
-        resolve: Turns what a `Configure` holds into options, or raises what the client is told. Called with
-            None for the options to begin with.
+        resolve: Turns what a `Configure` holds into options and what `Configured` shall hold, or raises what
+            the client is told. Called with None for the options to begin with.
         new_item: Makes an item's id.
         max_waiting: Bytes of audio that may wait.
         clock: Seconds.
@@ -85,7 +85,7 @@ class LiveSession:
         resources: Resources,
         load: LiveLoad,
         *,
-        resolve: Callable[[object], Awaitable[LiveOptions]],
+        resolve: Callable[[object], Awaitable[tuple[LiveOptions, object]]],
         new_item: Callable[[], str],
         max_waiting: int,
         clock: Callable[[], float] = anyio.current_time,
@@ -102,8 +102,10 @@ class LiveSession:
         self._events: deque[LiveEvent] = deque()
         self._changed = anyio.Event()
         self._tasks: TaskGroup | None = None
-        self._finals = Finals(load, resources.metrics, self)
-        self._partials = Partials(load, resources.metrics, self, clock)
+        # The queue remembers its streams for a while: it must not keep the session, with its client's key.
+        stream = object()
+        self._finals = Finals(load, resources.metrics, stream)
+        self._partials = Partials(load, resources.metrics, stream, clock)
         self._pause: Final | None = None
         """Of the chunk that is not complete yet."""
         self._last: Final | None = None
@@ -144,7 +146,7 @@ class LiveSession:
         try:
             async with open_task_group() as tasks:
                 self._tasks = tasks
-                self._options = await self._resolve(None)
+                self._options, _ = await self._resolve(None)
                 self._hearing = Hearing(self._resources.vad, self._options)
                 while True:
                     await self._room()
@@ -225,12 +227,12 @@ class LiveSession:
 
     async def _configure(self, session: object, event_id: str | None) -> None:
         try:
-            options = await self._resolve(session)
+            options, settings = await self._resolve(session)
         except GatewayError as error:
             self._tell(Refused(error, event_id))
             return
         self._options = options
-        self._tell(Configured())
+        self._tell(Configured(settings))
         await self._act(await anyio.to_thread.run_sync(self._hearing.configure, options))
 
     async def _commit(self, commit: Commit) -> None:

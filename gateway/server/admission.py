@@ -9,8 +9,11 @@ from gateway.errors import OverloadedError
 class Admission:
     """Counts what is open and refuses what is too much."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(
+        self, limit: int, refusal: str = "Too many recordings are being transcribed. Please try again soon."
+    ) -> None:
         self._limit = limit
+        self._refusal = refusal
         self._open = 0
 
     @contextmanager
@@ -21,7 +24,7 @@ class Admission:
             OverloadedError: There is none.
         """
         if self._open >= self._limit:
-            raise OverloadedError("Too many recordings are being transcribed. Please try again soon.")
+            raise OverloadedError(self._refusal)
         self._open += 1
         try:
             yield

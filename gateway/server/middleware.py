@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.errors import AuthenticationError, GatewayError, MethodNotAllowedError, UploadTimeoutError
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
-from gateway.protocol.realtime.client_secrets import SecretSigner
+from gateway.protocol.realtime.client_secrets import PREFIX, SecretSigner
 from gateway.server.body import Body, ClientGoneError
 from gateway.server.realtime import SESSION_CONFIG
 
@@ -132,12 +132,22 @@ class AuthMiddleware:
         await self._app(scope, receive, send)
 
     def _opens_session(self, scope: Scope) -> bool:
-        """Whether an ephemeral key lets the live session in; its settings then stand in the scope."""
+        """Whether an ephemeral key lets the live session in; its settings then stand in the scope.
+
+        Raises:
+            AuthenticationError: The key is forged or at its end. Let in all the same, where everybody is, the
+                session would silently lack the settings its page relies on.
+        """
         if scope["type"] != "websocket" or not scope["path"].endswith("/v1/realtime"):
             return False
-        config = self._signer.verify(_key(scope), now=int(time.time()))
+        key = _key(scope)
+        if not key.startswith(PREFIX):
+            return False
+        config = self._signer.verify(key, now=int(time.time()))
+        if config is None:
+            raise AuthenticationError("Incorrect or expired ephemeral key provided.")
         scope[SESSION_CONFIG] = config
-        return config is not None
+        return True
 
 
 def _key(scope: Scope) -> str:

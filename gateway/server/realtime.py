@@ -6,7 +6,6 @@ flow (`gateway.live`) turns commands into what happened; this endpoint carries b
 
 import secrets
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -35,7 +34,7 @@ from gateway.server.service import Service
 SESSION_CONFIG = "gateway.session_config"
 """Where in the scope an ephemeral key's settings stand."""
 
-LARGE_FRAME = 128 * 1024
+LARGE_FRAME = 64 * 1024
 """Characters beyond which a frame is parsed in a thread: its base64 would take over a millisecond."""
 
 FRAMES_AHEAD = 64
@@ -131,8 +130,6 @@ class _Session:
         self._limits = limits
         self._websocket = websocket
         self._config = config
-        self._untold: deque[SessionConfig] = deque()
-        """Settings that were accepted, and not told yet."""
         self._protocol = RealtimeProtocol(
             config,
             session_id=_new_id("sess"),
@@ -224,24 +221,18 @@ class _Session:
             case commands.Configure(session, event_id):
                 self._live.put(Configure(session, event_id))
 
-    async def _resolve(self, session: object) -> LiveOptions:
-        """The options for a `session.update`, or those to begin with."""
+    async def _resolve(self, session: object) -> tuple[LiveOptions, SessionConfig]:
+        """The options for a `session.update`, or those to begin with, and the settings they come from."""
         config = self._config
         if isinstance(session, Mapping):
             config = config.updated(session)
         options = await live_options(config, self._service.catalog, partial_beam=self._limits.partial_beam)
-        if session is not None:
-            self._config = config
-            self._untold.append(config)
-        return options
+        self._config = config
+        return options, config
 
     async def _tell(self) -> None:
         async for event in self._live:
-            if isinstance(event, events.Configured):
-                # Told in its turn: what was said before was said under other settings.
-                self._protocol.configured(self._untold.popleft())
-            else:
-                _tell(self._protocol, event)
+            _tell(self._protocol, event)
             self._note_change()
             while self._protocol.unsent > FRAMES_AHEAD:
                 await self._changed.wait()
@@ -269,7 +260,7 @@ class _Session:
                     raise OverloadedError("The events are not being read.") from None
 
 
-def _tell(protocol: RealtimeProtocol, event: LiveEvent) -> None:
+def _tell(protocol: RealtimeProtocol, event: LiveEvent) -> None:  # noqa: C901 - one line for each kind
     match event:
         case events.SpeechStarted(item, seconds):
             protocol.speech_started(item, _ms(seconds))
@@ -279,6 +270,8 @@ def _tell(protocol: RealtimeProtocol, event: LiveEvent) -> None:
             protocol.committed(item)
         case events.Cleared():
             protocol.cleared()
+        case events.Configured(SessionConfig() as config):
+            protocol.configured(config)
         case events.IdleTimedOut(item, start, end):
             protocol.timeout_triggered(item, _ms(start), _ms(end))
         case events.Delta(item, text, tokens, logprobs):

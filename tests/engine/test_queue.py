@@ -318,3 +318,15 @@ def test_streams_of_long_ago_are_forgotten() -> None:
         queue.take(LATE)
 
     assert len(queue._admitted) <= 20
+
+
+def test_a_live_final_is_never_refused() -> None:
+    """Files and partials fill the queue; what somebody said would be lost."""
+    queue = queue_of(max_rows=4)
+    for stream in range(4):
+        queue.put(row_of(stream, Priority.LIVE_PARTIAL), 0)
+    with pytest.raises(OverloadedError):
+        queue.put(row_of("file"), 0)
+    queue.put(row_of("live", Priority.LIVE_FINAL), 0)
+
+    assert streams_of(queue.take(LATE))[0] == "live"

@@ -5,7 +5,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from gateway.errors import OverloadedError
-from gateway.live.inbox import Clear, Command, Commit, Configure, Inbox
+from gateway.live.inbox import MAX_ENTRIES, Clear, Command, Commit, Configure, Inbox
 
 
 async def take_all(inbox: Inbox, least: int, most: int) -> list[bytes | Command]:
@@ -89,3 +89,15 @@ async def test_too_much_is_refused() -> None:
     assert changes == [10, -4, 4, -10]
     assert len(inbox) == 0
     inbox.append(b"z" * 10)
+
+
+async def test_commands_are_bounded() -> None:
+    """Thousands of them cost the server memory, and their sender nothing."""
+    inbox = Inbox(1)
+    for _ in range(MAX_ENTRIES):
+        inbox.put(Clear())
+    with pytest.raises(OverloadedError):
+        inbox.put(Clear())
+
+    assert await inbox.take(1, 1) == Clear()
+    inbox.put(Clear())

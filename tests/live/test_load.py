@@ -1,5 +1,6 @@
 """How long finals take decides about partials and newcomers. Time is the test's."""
 
+from collections import deque
 from contextlib import ExitStack
 
 import pytest
@@ -106,6 +107,25 @@ def test_a_slow_engine_is_not_an_overloaded_one(load: LiveLoad, clock: Clock) ->
         load.admit()
 
 
+def test_a_load_that_grows_slowly(load: LiveLoad, clock: Clock) -> None:
+    """20 finals a second are decoded and 25 come, so all wait alike; the engine is not slow."""
+    decode(load, clock, 0.05)
+    refused, waiting = 0, deque[ExitStack]()
+    for step in range(60 * 100):
+        clock.now += 0.01
+        if step % 4 == 0:
+            waiting.append(ExitStack())
+            waiting[-1].enter_context(load.final())
+        if step % 5 == 0 and waiting:
+            waiting.popleft().close()
+        refused += load.lag > ADMIT_UNTIL and not load.allows_partials
+        if load.lag > ADMIT_UNTIL:
+            with pytest.raises(OverloadedError):
+                load.admit()
+
+    assert refused > 1_000
+
+
 def test_failures_tell_no_time(load: LiveLoad, clock: Clock) -> None:
     """A final that is refused or given up at once does not make the engine look fast."""
     for _ in range(3):
@@ -122,7 +142,7 @@ def test_memory_is_bounded(load: LiveLoad, clock: Clock) -> None:
     for _ in range(1000):
         decode(load, clock, 0.001)
 
-    assert len(load._ended) == len(load._fastest) == RECENT
+    assert len(load._ended) == len(load._alone) == RECENT
     assert load._running == {}
 
 

@@ -118,11 +118,12 @@ class Desk:
             clock=lambda: self.now,
         )
 
-    async def resolve(self, session: object) -> LiveOptions:
+    async def resolve(self, session: object) -> tuple[LiveOptions, object]:
         """What a `Configure` holds is the options themselves."""
         if self.refusal is not None:
             raise self.refusal
-        return session if isinstance(session, LiveOptions) else self.first
+        options = session if isinstance(session, LiveOptions) else self.first
+        return options, options
 
     async def read(self) -> None:
         """Takes events."""
@@ -496,7 +497,7 @@ async def test_configure() -> None:
         desk.session.put(Configure(options(second), "e"))
         await desk.hear(7)
 
-    assert desk.all(Configured) == [Configured()]
+    assert desk.all(Configured) == [Configured(options(second))]
     assert len(first.finals) == len(second.finals) == 1
     assert list(desk.completed()) == ["item0", "item1"]
 
@@ -613,6 +614,17 @@ async def test_finish_right_behind_a_commit() -> None:
     assert len(desk.all(SpeechStarted)) == len(desk.completed()) == 2
     assert desk.refused() == []
     assert desk.session._hearing.uncommitted == 0
+
+
+async def test_the_queue_keeps_no_session() -> None:
+    """It remembers streams for a while, and a session knows its client's key."""
+    engine = Engine()
+    desk = Desk(options(engine), TWO)
+    async with running(desk):
+        await desk.hear(3.0)
+
+    assert len({call.stream for call in engine.calls}) == 1
+    assert {type(call.stream) for call in engine.calls} == {object}
 
 
 async def test_cancelling_frees_everything() -> None:

@@ -207,6 +207,24 @@ async def test_an_ephemeral_key_opens_live_sessions(
             await guarded(scope, nothing, nothing)
 
 
+@pytest.mark.parametrize("keys", [("k1",), ()])
+async def test_a_stale_ephemeral_key_opens_nothing(keys: tuple[str, ...]) -> None:
+    """Not even where everybody is let in: the session would silently lack the settings its page relies on."""
+    value, _ = SIGNER.sign(SessionConfig.default("m"), now=0, seconds=10)
+    scope = {
+        "type": "websocket",
+        "path": "/v1/realtime",
+        "headers": [(b"authorization", f"Bearer {value}".encode())],
+        "subprotocols": [],
+    }
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError("let in")
+
+    with pytest.raises(AuthenticationError):
+        await AuthMiddleware(nothing, api_keys=keys, signer=SIGNER)(scope, nothing, nothing)
+
+
 async def test_health_needs_no_key() -> None:
     """Probes have none."""
     start, _ = await _call(_fine, path="/health")

@@ -10,11 +10,14 @@ from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.protocol import request
 from gateway.protocol.combinations import check_combinations
 from gateway.protocol.names import is_continuous
-from gateway.protocol.realtime.objects import as_object, invalid_value, validated
+from gateway.protocol.realtime.objects import as_object, check_length, invalid_value, validated
 
 LOGPROBS = "item.input_audio_transcription.logprobs"
 
 G711_RATE = 8_000
+
+_MAX_ITEMS = 1_000
+"""Of a list, before anything else is looked at; the fields' own limits are lower."""
 
 _INPUT = "session.audio.input"
 _OF_THE_FORM = ("model", "language", "languages", "prompt", "keywords")
@@ -151,6 +154,7 @@ class SessionConfig(_Part):
             if name in given:
                 parts[name] = merge(parts[name], given[name], f"{_INPUT}.{name}")
         if "include" in session:
+            check_length(session["include"], _MAX_ITEMS, "session.include")
             parts["include"] = session["include"]
         config = validated(SessionConfig, parts, "session")
         if not config.is_continuous:
@@ -183,6 +187,8 @@ def _merge_transcription(current: Transcription | None, given: object, param: st
     if given is None:
         return None
     fields = {**_fields(current), **as_object(given, param)}
+    for name in ("languages", "keywords"):
+        check_length(fields.get(name), _MAX_ITEMS, f"{param}.{name}")
     # One of the two replaces the other, else a language of before would outrank the languages of now.
     for name, other in {"language": "languages", "languages": "language"}.items():
         if fields.get(name) and name in as_object(given, param) and other not in as_object(given, param):

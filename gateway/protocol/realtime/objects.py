@@ -53,6 +53,20 @@ def as_object(value: object, param: str) -> Mapping[str, Any]:
     return value
 
 
+def check_length(value: object, most: int, param: str) -> None:
+    """Returns where ``value`` is no list of more items than ``most``.
+
+    Raises:
+        InvalidRequestError: It is. Pydantic would look at each of them first, and tell of all that are wrong.
+    """
+    if isinstance(value, list) and len(value) > most:
+        raise InvalidRequestError(
+            f"Invalid value for '{param}': It has at most {most} items.",
+            param=param,
+            code="array_above_max_length",
+        )
+
+
 def validated(kind: type[ModelT], fields: Mapping[str, Any], param: str) -> ModelT:
     """``fields`` as an instance of ``kind``; a null is as good as no field.
 

@@ -48,9 +48,8 @@ class RealtimeProtocol:
 
     def events_to_send(self) -> list[str]:
         """The text frames since the last call, in order."""
-        frames = list(self._frames)
-        self._frames.clear()
-        return frames
+        # One by one: a large frame is received in a thread, and its mistake may be queued meanwhile.
+        return [self._frames.popleft() for _ in range(len(self._frames))]
 
     def configured(self, config: SessionConfig) -> None:
         """``config`` is in force from here on."""

@@ -377,3 +377,21 @@ def test_any_update(updates: list[dict[str, Any]]) -> None:
 
         assert SessionConfig().updated(config.to_wire()) == config
         assert config.turn_detection is None or not config.is_continuous
+
+
+@pytest.mark.parametrize(
+    ("session", "param"),
+    [
+        ({"include": ["a"] * 2_000}, "session.include"),
+        (
+            {"audio": {"input": {"transcription": {"keywords": [1] * 2_000}}}},
+            "session.audio.input.transcription.keywords",
+        ),
+    ],
+)
+def test_long_lists_are_refused_unread(session: dict[str, Any], param: str) -> None:
+    """Telling what is wrong with each of their items took seconds."""
+    with pytest.raises(InvalidRequestError) as refused:
+        SessionConfig.default("whisper-1").updated(session)
+
+    assert (refused.value.param, refused.value.code) == (param, "array_above_max_length")

@@ -1,0 +1,56 @@
+"""Ways to decide what is told, and what is made of their figures."""
+
+from bench.live_figures import figures
+from bench.live_policy import UNSET, Outcome, target, variants
+from bench.live_turns import make_turns
+from bench.realtime_client import Item, Session
+from bench.talk import phrases
+from gateway.server.live_options import _DEFAULT_DELAY, _DELAYS
+
+
+def _session(told: str, final: str, *, released: int = 1) -> Session:
+    item = Item(1.0, 3.0, [(2.0, told), (3.5, "")], released, 3.5, final)
+    return Session((), 4.0, items=[item])
+
+
+def test_the_servers_delays_are_compared() -> None:
+    """As they are, and the default one with one thing changed."""
+    found = variants(prefix=True, revises=True)
+    default = _DELAYS[_DEFAULT_DELAY]
+    forced = found[f"{_DEFAULT_DELAY}, told text forced"]
+    hasty = found[f"{_DEFAULT_DELAY}, agreement 1"]
+
+    assert {name: found[name] for name in _DELAYS} == _DELAYS
+    assert forced.prefix
+    assert (forced.step, forced.stability) == (default.step, default.stability)
+    assert hasty.stability.agreement == 1
+    assert (hasty.step, hasty.stability.held_back) == (default.step, default.stability.held_back)
+
+
+def test_only_what_an_engine_can_do_is_compared() -> None:
+    """No prefix where none can be forced; no row without a delay where there is one by default."""
+    found = variants(prefix=False, revises=False)
+
+    assert UNSET not in found
+    assert not any(options.prefix for options in found.values())
+
+
+def test_turns_of_one_phrase_and_of_several_are_told_apart() -> None:
+    """Together they are all."""
+    turns = make_turns(phrases(), 2)
+    sessions = [_session("Open", "Open it."), _session("Open", "Open it."), _session("Shut", "Open it.")]
+    outcome = Outcome(turns, sessions)
+
+    assert [turn.is_joined for turn in turns] == [False, False, True]
+    assert outcome.figures(joined=False).begins == 1
+    assert outcome.figures(joined=True).begins == 0
+    assert outcome.figures().begins == 2 / 3
+
+
+def test_the_target_is_what_was_kept_to() -> None:
+    """Text that was taken back misses it, and no text told early cannot."""
+    kept, broken = _session("Open", "Open it."), _session("Shut", "Open it.")
+
+    assert target("", figures([kept] * 19 + [broken])).reached
+    assert not target("", figures([kept] * 18 + [broken])).reached
+    assert target("", figures([_session("Shut", "Open it.", released=0)])).reached
