@@ -1,6 +1,7 @@
 """What the tests of live sessions share: a server that hears fast."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -18,8 +19,9 @@ def quick_whisper(mini_whisper: WhisperSpec) -> WhisperSpec:
 @pytest.fixture(scope="session")
 def live(quick_whisper: WhisperSpec) -> Iterator[LiveServer]:
     """A server for speakers who send faster than they speak: what they make it wait refuses nobody."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gateway.live.load.ADMIT_UNTIL", 60.0)
-        patch.setattr("gateway.live.load.ADMIT_UNTIL_BUSY", 60.0)
-        with live_server([quick_whisper]) as running:
-            yield running
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("gateway.live.load.ADMIT_UNTIL", 60.0)
+            patch.setattr("gateway.live.load.ADMIT_UNTIL_BUSY", 60.0)
+            running = stack.enter_context(live_server([quick_whisper]))
+        yield running
