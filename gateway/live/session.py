@@ -50,7 +50,7 @@ from gateway.transcript import Hypothesis
 LEAST_SECONDS = 0.1
 """Audio is worked on in pieces of at least so much: the detector's gain has the same step."""
 
-LEAST_QUIET_SECONDS = 0.2
+LEAST_QUIET_SECONDS = 0.3
 """The same while nobody speaks, which is most of most sessions' time: fewer pieces cost less."""
 
 MOST_SECONDS = 1.0
