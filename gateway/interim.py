@@ -56,6 +56,8 @@ class Interims:
         self._tasks = tasks
         self._events = events
         self._clock = clock
+        # The queue remembers its streams for a while: it must not keep the recording's text with it.
+        self._stream = object()
         self._running: anyio.CancelScope | None = None
         self._untold = 0
         self._heard = 0.0
@@ -103,7 +105,9 @@ class Interims:
             try:
                 # A stream of its own: the recording's rows keep the turns they have without partials.
                 hypothesis = await self._recognizer.transcribe(
-                    DecodeRequest(chunk.samples, self._options), stream=self, priority=Priority.LIVE_PARTIAL
+                    DecodeRequest(chunk.samples, self._options),
+                    stream=self._stream,
+                    priority=Priority.LIVE_PARTIAL,
                 )
             except (GatewayError, SupersededError):
                 least = BACK_OFF * self._step

@@ -175,6 +175,8 @@ class _Job:
         self._resources = resources
         self._decoding = decoding
         self._assembler = Assembler()
+        # The queue remembers its streams for a while: it must not keep the recording's state with it.
+        self._stream = object()
 
     async def run(self, events: MemoryObjectSendStream[TranscriptEvent]) -> None:
         rows_to_send, rows = anyio.create_memory_object_stream[_Row](ROWS_AHEAD)
@@ -251,7 +253,7 @@ class _Job:
 
     async def _decode(self, row: _Row, request: DecodeRequest, priority: Priority) -> None:
         try:
-            row.resolve(await self._recognizer.transcribe(request, stream=self, priority=priority))
+            row.resolve(await self._recognizer.transcribe(request, stream=self._stream, priority=priority))
         except GatewayError as error:
             row.resolve(error)
 

@@ -121,7 +121,7 @@ async def test_a_partial_is_decoded_cheaply() -> None:
         assert request.options == DecodeOptions(beam_size=1, prompt="p", keywords=("k",))
         assert len(request.samples) == 2 * SAMPLE_RATE
         assert request.whole
-        assert stream is b.interims
+        assert stream is b.interims._stream
         assert priority is Priority.LIVE_PARTIAL
         assert b.texts() == ["one"]
 

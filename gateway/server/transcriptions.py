@@ -35,6 +35,9 @@ from gateway.server.spool import Spool
 from gateway.server.upload import Upload
 from gateway.transcript import TranscriptDone
 
+SHORT_BYTES = 32 * 1024
+"""A smaller file is decoded before its packets could be counted, however long it claims to be."""
+
 TOO_LONG = 1.01
 """By how much the packets' sum may be over the limit before it decides: encoders pad the last one."""
 
@@ -139,6 +142,8 @@ class Transcriptions:
         Decoding refuses them too, but takes minutes: an event stream's status cannot wait so long.
         """
         await upload.ended()
+        if spool.size < SHORT_BYTES:
+            return
         longest = self._service.limits.audio_seconds
         with suppress(GatewayError):  # a broken upload is told by those who read it
             seconds = await anyio.to_thread.run_sync(packets_seconds, spool.reader(), abandon_on_cancel=True)
