@@ -74,9 +74,10 @@ class Inbox:
         """A command; it takes its turn behind the audio before it.
 
         Raises:
-            OverloadedError: Too many wait.
+            OverloadedError: Too many wait; the last one of all is ours, and let in.
         """
-        if len(self._entries) >= MAX_ENTRIES:
+        is_last = isinstance(command, Commit) and command.is_last
+        if len(self._entries) >= MAX_ENTRIES and not is_last:
             raise OverloadedError(f"Commands came faster than they can be followed: {MAX_ENTRIES} wait.")
         self._entries.append(command)
         self._arrived.set()

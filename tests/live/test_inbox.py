@@ -101,3 +101,6 @@ async def test_commands_are_bounded() -> None:
 
     assert await inbox.take(1, 1) == Clear()
     inbox.put(Clear())
+    inbox.put(Commit(None, is_last=True))
+
+    assert len(inbox) == MAX_ENTRIES + 1
