@@ -26,10 +26,10 @@ from bench.models import MINIATURE, TINY, make_model
 from gateway.audio.chunking import ChunkingOptions, chunk_stream
 from gateway.audio.silero import SileroModel
 from gateway.audio.types import SAMPLE_RATE, Samples
-from gateway.engine.types import DecodeOptions, DecodeRequest, RowFailed
-from gateway.engine.whisper import WhisperEngine, WhisperSpec
-from gateway.engine.whisper_context import FITTED_FRAMES, AudioContext
-from gateway.engine.whisper_features import WINDOW_FRAMES
+from gateway.engine.api import DecodeOptions, DecodeRequest, RowFailed
+from gateway.engine.whisper.context import FITTED_FRAMES, AudioContext
+from gateway.engine.whisper.engine import WhisperEngine, WhisperSpec
+from gateway.engine.whisper.features import WINDOW_FRAMES
 
 SAMPLES = MINIATURE.parent / "samples"
 BATCH = 4

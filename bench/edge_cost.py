@@ -21,7 +21,7 @@ from gateway.audio.loudness import RunningGain
 from gateway.audio.silero import SileroModel
 from gateway.audio.types import Chunk, Samples
 from gateway.audio.vad import VadOptions
-from gateway.engine.whisper_features import mel_features
+from gateway.engine.whisper.features import mel_features
 
 CLIP_SECONDS = 3
 LONG_SECONDS = 60

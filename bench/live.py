@@ -13,7 +13,7 @@ from bench.report import Bench, Plot, Report, Target
 from bench.server import serve
 from bench.table import Table
 from bench.talk import phrases
-from gateway.engine.cuda import choose
+from gateway.engine.devices.cuda import choose
 
 OVERLOAD = 2.5
 MOST_OVERLOAD_LAG = 5.0

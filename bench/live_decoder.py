@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
-from gateway.engine.types import DecodeOptions, DecodeRequest, Engine, RowFailed
+from gateway.engine.api import DecodeOptions, DecodeRequest, Engine, RowFailed
 from gateway.transcript import Hypothesis
 
 LENGTHS = (1, 4)

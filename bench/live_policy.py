@@ -14,10 +14,10 @@ from bench.report import Bench, Report, Target
 from bench.table import Table
 from bench.talk import phrases
 from gateway.audio.types import SAMPLE_RATE
+from gateway.engine.api import EngineSpec
 from gateway.engine.sphinx import SphinxEngine, SphinxSpec
-from gateway.engine.types import EngineSpec
-from gateway.engine.whisper import WhisperSpec
-from gateway.live.options import PartialOptions
+from gateway.engine.whisper.engine import WhisperSpec
+from gateway.flow.options import PartialOptions
 from gateway.server.live_options import _DEFAULT_DELAY, _DELAYS, _SETTLED
 
 LEAST_KEPT = 0.95

@@ -1,7 +1,7 @@
 """Speech through a live session's rules without server or clock: the position in the audio is the time.
 
 The segmenter, the utterances, their stable text and the engine are the gateway's own; when a hypothesis is
-made, given up and told is as in `gateway.live.session` and `gateway.live.partials`. What a decode takes is
+made, given up and told is as in `gateway.flow.session` and `gateway.flow.partials`. What a decode takes is
 given, so the same costs give the same figures.
 """
 
@@ -20,12 +20,12 @@ from gateway.audio.turns import (
     UtteranceStarted,
 )
 from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
-from gateway.live.events import Completed, Delta, LiveEvent
-from gateway.live.options import PartialOptions, Recognition
-from gateway.live.partials import BREATH
-from gateway.live.session import LEAST_QUIET_SECONDS, LEAST_SECONDS
-from gateway.live.utterance import Utterance
+from gateway.flow.options import PartialOptions, Recognition
+from gateway.flow.partials import BREATH
+from gateway.flow.session import LEAST_QUIET_SECONDS, LEAST_SECONDS
+from gateway.flow.utterance import Utterance
 from gateway.transcript import Hypothesis
+from gateway.transcript.events import ItemCompleted, ItemDelta, LiveEvent
 
 _Kind = Literal["partial", "pause", "final"]
 
@@ -192,8 +192,8 @@ class Replay:
     def _tell(self, events: list[LiveEvent], now: float) -> None:
         for event in events:
             match event:
-                case Delta(item, text):
+                case ItemDelta(item, text):
                     self._items[int(item)].deltas.append((now, text))
-                case Completed(item, transcript):
+                case ItemCompleted(item, transcript):
                     self._items[int(item)].completed = now
                     self._items[int(item)].transcript = transcript.text

@@ -18,9 +18,9 @@ from gateway.audio.segmenter import Segmenter
 from gateway.audio.silero import SileroModel
 from gateway.audio.turns import TurnOptions
 from gateway.audio.types import SAMPLE_RATE
-from gateway.engine.placement import Machine, worker_environments
-from gateway.engine.types import DecodeOptions, EngineSpec, Model
-from gateway.live.options import PartialOptions, Recognition
+from gateway.engine.api import DecodeOptions, EngineSpec, Model
+from gateway.engine.devices.placement import Machine, worker_environments
+from gateway.flow.options import PartialOptions, Recognition
 
 SPEECH_SECONDS = 20
 """By which engines are timed."""

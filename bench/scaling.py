@@ -8,11 +8,11 @@ from statistics import median
 from bench.audio import speech
 from bench.report import Bench, Plot, Report
 from bench.table import Table, interleaved, spread
-from gateway.config import Settings
-from gateway.engine.cuda import choose
-from gateway.engine.types import DecodeOptions, DecodeRequest
-from gateway.engine.whisper import WhisperEngine, WhisperSpec
+from gateway.engine.api import DecodeOptions, DecodeRequest
+from gateway.engine.devices.cuda import choose
+from gateway.engine.whisper.engine import WhisperEngine, WhisperSpec
 from gateway.runtime import whisper_options
+from gateway.settings import Settings
 
 ROW_SECONDS = 28
 

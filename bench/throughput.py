@@ -17,10 +17,10 @@ from bench.server import RunningServer, serve
 from bench.table import Table, interleaved, ratios, spread
 from gateway.audio.chunking import ChunkingOptions, chunk_stream
 from gateway.audio.silero import SileroModel
-from gateway.config import Settings
-from gateway.engine.types import DecodeOptions, DecodeRequest
-from gateway.engine.whisper import WhisperEngine, WhisperSpec
+from gateway.engine.api import DecodeOptions, DecodeRequest
+from gateway.engine.whisper.engine import WhisperEngine, WhisperSpec
 from gateway.runtime import whisper_options
+from gateway.settings import Settings
 
 CLIENTS = (1, 4, 16)
 BEAM = 5

@@ -18,14 +18,13 @@ from sse_starlette.sse import AppStatus
 from starlette.applications import Starlette
 
 from gateway import __version__
-from gateway.config import Settings
+from gateway.engine.api import Model
+from gateway.engine.budget import Shelf
 from gateway.engine.catalog import Catalog
-from gateway.engine.hub import ModelUnavailableError
-from gateway.engine.served import ServedModel
-from gateway.engine.shelf import Shelf
-from gateway.engine.types import Model
-from gateway.live.load import LiveLoad
+from gateway.engine.lifecycle import ServedModel
+from gateway.flow.load import LiveLoad
 from gateway.metrics import Metrics
+from gateway.models.hub import ModelUnavailableError
 from gateway.protocol.names import ALIASES
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
@@ -41,6 +40,7 @@ from gateway.server.service import Limits, Service
 from gateway.server.transcriptions import Transcriptions
 from gateway.server.transcriptions_ws import TranscriptionsWs
 from gateway.server.websocket import Sessions
+from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
 

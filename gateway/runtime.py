@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 import anyio
 
 from gateway.audio.silero import SileroModel
-from gateway.config import ModelSettings, Settings
+from gateway.engine.api import EngineSpec, ModelDefaults
 from gateway.engine.batcher import Batcher, BatcherOptions
-from gateway.engine.cuda import DeviceUnavailableError, choose, compute_types
-from gateway.engine.hub import Hub
-from gateway.engine.models import Located, WhisperOptions, default_spec, locate, locate_default
-from gateway.engine.placement import Machine, parse_devices, worker_environments
+from gateway.engine.devices.cuda import DeviceUnavailableError, choose, compute_types
+from gateway.engine.devices.placement import Machine, parse_devices, worker_environments
+from gateway.engine.lifecycle import ModelPolicy
 from gateway.engine.replica import ReplicaOptions
-from gateway.engine.served import ModelPolicy
-from gateway.engine.types import EngineSpec, ModelDefaults
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
+from gateway.flow.recording import ROWS_AHEAD, Resources
 from gateway.metrics import Metrics
-from gateway.pipeline import ROWS_AHEAD, Resources
+from gateway.models.hub import Hub
+from gateway.models.locate import Located, WhisperOptions, default_spec, locate, locate_default
+from gateway.settings import ModelSettings, Settings
 
 logger = logging.getLogger(__name__)
 

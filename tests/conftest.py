@@ -1,11 +1,18 @@
 """What tests of all rooms share: the miniature Whisper, its recordings, and a running server."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
 from tests.support import MODEL, LiveServer, Sample, live_server, load_samples
+
+# Worker processes unpickle the tests' engines, so they must find this folder, as this process does.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH")])
+)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from gateway.engine.hub import WHISPER_REPOS
+from gateway.models.hub import WHISPER_REPOS
 from tests.support import MODEL
 
 BASE = WHISPER_REPOS["base"]

@@ -13,10 +13,10 @@ import httpx
 from openai import OpenAI
 
 from gateway.app import Gateway, Server
-from gateway.config import Settings
-from gateway.engine.served import ModelPolicy
-from gateway.engine.types import EngineSpec
+from gateway.engine.api import EngineSpec
+from gateway.engine.lifecycle import ModelPolicy
 from gateway.runtime import ModelPlan
+from gateway.settings import Settings
 
 TESTS = Path(__file__).parent
 MODEL = TESTS / "mini-whisper" / "model"

@@ -42,48 +42,38 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
     return Room(frozenset(rooms.split()), frozenset(third_party.split()), frozenset(deferred.split()))
 
 
-EVERY_ROOM = (
-    "errors metrics concurrency transcript audio engine diarization protocol cutting interim pipeline live "
-    "server config runtime app cli"
-)
+EVERY_ROOM = "errors aio metrics settings transcript audio engine models flow protocol server runtime app cli"
 
 TABLE = {
     "": room(),  # gateway/__init__.py
     "errors": room(),
+    "aio": room(third_party="anyio"),
     "metrics": room(third_party="prometheus_client"),
-    "concurrency": room(third_party="anyio"),
     "transcript": room("errors"),
-    "audio": room("errors", "numpy av onnxruntime"),
+    "audio": room("errors transcript", "numpy av onnxruntime"),
     "engine": room(
-        "errors metrics concurrency transcript audio.types",
+        "errors aio metrics transcript audio.types models",
         "numpy anyio",  # rows are samples; the batcher and the supervisor are tasks
-        # Backends, loaded in the worker process, and what fetches their models; httpx is for the upstream.
-        deferred="ctranslate2 faster_whisper tokenizers huggingface_hub pocketsphinx httpx ray",
+        # Backends, loaded in the worker process.
+        deferred="ctranslate2 faster_whisper tokenizers pocketsphinx",
     ),
-    "diarization": room("errors transcript audio.types", "numpy", deferred="onnxruntime"),
+    "models": room("errors engine", deferred="huggingface_hub"),
+    "flow": room("errors aio metrics transcript audio engine", "anyio"),
     "protocol": room(
         # pydantic_core holds pydantic's own error types; itsdangerous signs ephemeral keys.
         "errors transcript",
-        "pydantic pydantic_core itsdangerous",
+        "pydantic pydantic_core itsdangerous typing_extensions",
     ),
-    "cutting": room("metrics audio", "anyio"),
-    "interim": room("errors transcript audio.types engine.types", "anyio"),
-    "pipeline": room(
-        "errors metrics concurrency transcript audio engine diarization cutting interim", "anyio"
-    ),
-    "live": room("errors metrics concurrency transcript audio engine pipeline", "anyio"),
     "server": room(
-        # Of the rooms behind the main flow only what a request's options and a model's state are made of.
-        "protocol pipeline transcript errors metrics concurrency "
-        "live audio.blocks audio.chunking audio.length audio.pcm audio.turns audio.types audio.vad "
-        "engine.types engine.catalog engine.served",
+        # Of the rooms behind the flow only what a request's options and a model's state are made of.
+        "protocol flow transcript errors metrics aio "
+        "audio.blocks audio.chunking audio.length audio.pcm audio.turns audio.types audio.vad "
+        "engine.api engine.catalog engine.lifecycle",
         # python-multipart is driven directly: Starlette's form parser caps text parts.
         "starlette sse_starlette python_multipart prometheus_client anyio",
     ),
-    "config": room(
-        "errors transcript audio engine diarization protocol pipeline server", "pydantic pydantic_settings"
-    ),
-    "runtime": room("errors metrics audio engine pipeline config", "anyio"),
+    "settings": room("errors", "pydantic pydantic_settings"),
+    "runtime": room("errors metrics audio engine models flow settings", "anyio"),
     "app": room(EVERY_ROOM, "anyio starlette sse_starlette uvicorn"),
     "cli": room(EVERY_ROOM, "anyio pydantic rich typer"),
     "__main__": room("cli"),
@@ -233,8 +223,8 @@ def test_breach_is_found(module: str, source: str) -> None:
             "gateway.engine.batcher",
             "from gateway.audio.types import Samples\nfrom gateway.audio import types",
         ),
-        ("gateway.engine.whisper", "class A:\n    def f(self):\n        import ctranslate2.models"),
-        ("gateway.engine.whisper", "if TYPE_CHECKING:\n    from faster_whisper import WhisperModel"),
+        ("gateway.engine.whisper.engine", "class A:\n    def f(self):\n        import ctranslate2.models"),
+        ("gateway.engine.whisper.engine", "if TYPE_CHECKING:\n    from faster_whisper import WhisperModel"),
     ],
 )
 def test_allowed_import_passes(module: str, source: str) -> None:
@@ -245,7 +235,7 @@ def test_allowed_import_passes(module: str, source: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["gateway.protocol", "gateway.audio.types", "gateway.engine.types"])
+@pytest.mark.parametrize("module", ["gateway.protocol", "gateway.audio.types", "gateway.engine.api"])
 def test_types_are_light(module: str) -> None:
     """Importing the room's types in a fresh interpreter loads no codec, no model runtime and no torch."""
     if module not in MODULES:

@@ -6,11 +6,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gateway.config import ModelSettings, Settings
-from gateway.engine.cuda import DeviceUnavailableError
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.devices.cuda import DeviceUnavailableError
+from gateway.engine.whisper.engine import WhisperSpec
 from gateway.metrics import Metrics
 from gateway.runtime import find_specs, make_batcher, whisper_options
+from gateway.settings import ModelSettings, Settings
 from tests import cuda_stubs
 
 

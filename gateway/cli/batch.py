@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import anyio
 import anyio.to_thread
 
+from gateway.aio import open_task_group
 from gateway.cli.inputs import open_recording
 from gateway.cli.outputs import Output, Stdout
 from gateway.cli.rendering import Rendering, printable
 from gateway.cli.screen import Row, Screen
-from gateway.concurrency import open_task_group
-from gateway.config import Settings
+from gateway.engine.api import DecodeOptions, EngineSpec
 from gateway.engine.batcher import Batcher
-from gateway.engine.types import DecodeOptions, EngineSpec
 from gateway.errors import EngineFailedError, GatewayError
+from gateway.flow.recording import Resources, Transcription, open_transcription
 from gateway.metrics import Metrics
-from gateway.pipeline import Resources, Transcription, open_transcription
 from gateway.runtime import load_resources, make_batcher
 from gateway.server.options import chunking_options, decode_options
+from gateway.settings import Settings
 from gateway.transcript import SegmentDone, Transcript, TranscriptDone, TranscriptEvent
 
 ENDLESS = 7 * 24 * 3600.0

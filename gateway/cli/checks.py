@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TypeAlias
 
-from gateway.config import Settings
-from gateway.engine.cuda import Finding
+from gateway.engine.devices.cuda import Finding
+from gateway.settings import Settings
 
 SECONDS = 30.0
 """For all checks together. The slowest, a driver that has to wake up, has 20."""

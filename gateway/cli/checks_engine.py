@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.audio.silero import find_model
-from gateway.config import Settings
-from gateway.engine.cuda import DeviceUnavailableError, Finding, ask, findings, seems_present, usable
-from gateway.engine.hub import WHISPER_REPOS, Hub, ModelUnavailableError
-from gateway.engine.models import WhisperOptions, cached_default, fault
-from gateway.engine.placement import parse_devices
-from gateway.engine.store import CachedModel, StoreError, cached_models, repo_of
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.devices.cuda import DeviceUnavailableError, Finding, ask, findings, seems_present, usable
+from gateway.engine.devices.placement import parse_devices
+from gateway.engine.whisper.engine import WhisperSpec
+from gateway.models.hub import WHISPER_REPOS, Hub, ModelUnavailableError
+from gateway.models.locate import WhisperOptions, cached_default, fault
+from gateway.models.store import CachedModel, StoreError, cached_models, repo_of
+from gateway.settings import Settings
 
 SPHINX = "pocketsphinx"
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from gateway import __version__
 from gateway.cli.checks_engine import gigabytes, local_specs
-from gateway.config import Settings
-from gateway.engine.cuda import Finding
-from gateway.engine.hub import Hub
-from gateway.engine.placement import Machine
+from gateway.engine.devices.cuda import Finding
+from gateway.engine.devices.placement import Machine
+from gateway.models.hub import Hub
+from gateway.settings import Settings
 
 OLDEST = (3, 11)
 

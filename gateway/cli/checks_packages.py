@@ -5,8 +5,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from gateway.config import Settings
-from gateway.engine.cuda import Finding
+from gateway.engine.devices.cuda import Finding
+from gateway.settings import Settings
 
 CHILD_SECONDS = 20.0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from gateway.config import Settings
+    from gateway.settings import Settings
 
 
 def read_settings(flags: Mapping[str, Any]) -> "Settings":
@@ -21,7 +21,7 @@ def read_settings(flags: Mapping[str, Any]) -> "Settings":
     """
     from pydantic import ValidationError  # noqa: PLC0415 - see the package's docstring
 
-    from gateway.config import Settings  # noqa: PLC0415
+    from gateway.settings import Settings  # noqa: PLC0415
 
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
@@ -56,7 +56,7 @@ def _end(number: int, _: FrameType | None) -> None:
 
 def complete_model(incomplete: str) -> list[str]:
     """Names of models that begin like this, for the shell."""
-    from gateway.engine.hub import WHISPER_REPOS  # noqa: PLC0415 - see the package's docstring
+    from gateway.models.hub import WHISPER_REPOS  # noqa: PLC0415 - see the package's docstring
 
     names = dict.fromkeys(["pocketsphinx", *WHISPER_REPOS, *complete_cached(incomplete)])
     return [name for name in names if name.startswith(incomplete)]
@@ -64,7 +64,7 @@ def complete_model(incomplete: str) -> list[str]:
 
 def complete_cached(incomplete: str) -> list[str]:
     """Names of models in the cache that begin like this, for the shell."""
-    from gateway.engine.hub import Hub  # noqa: PLC0415
-    from gateway.engine.store import cached_models  # noqa: PLC0415
+    from gateway.models.hub import Hub  # noqa: PLC0415
+    from gateway.models.store import cached_models  # noqa: PLC0415
 
     return [model.name for model in cached_models(Hub()) if model.name.startswith(incomplete)]

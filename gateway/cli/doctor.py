@@ -11,7 +11,7 @@ from gateway.cli.common import fail
 
 if TYPE_CHECKING:
     from gateway.cli.checks import Result
-    from gateway.config import Settings
+    from gateway.settings import Settings
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
@@ -32,7 +32,7 @@ def doctor(
     flags = {"host": host, "port": port, "model": tuple(model) if model else None, "device": device}
     try:
         from gateway.cli.checks import Result, examine  # noqa: PLC0415 - see the package's docstring
-        from gateway.engine.cuda import Finding  # noqa: PLC0415
+        from gateway.engine.devices.cuda import Finding  # noqa: PLC0415
 
         settings, faults = _settings({name: value for name, value in flags.items() if value is not None})
     except ImportError as error:
@@ -52,7 +52,7 @@ def _settings(flags: dict[str, Any]) -> "tuple[Settings, list[str]]":
     """The settings and what is wrong with them, in which case they are the defaults."""
     from pydantic import ValidationError  # noqa: PLC0415 - see the package's docstring
 
-    from gateway.config import Settings  # noqa: PLC0415
+    from gateway.settings import Settings  # noqa: PLC0415
 
     try:
         return Settings(**flags), []

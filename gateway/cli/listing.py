@@ -8,11 +8,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gateway.config import Settings
-from gateway.engine.hub import Hub, ModelUnavailableError
-from gateway.engine.models import cached_default
-from gateway.engine.store import StoreError, cached_models, repo_of
+from gateway.models.hub import Hub, ModelUnavailableError
+from gateway.models.locate import cached_default
+from gateway.models.store import StoreError, cached_models, repo_of
 from gateway.runtime import whisper_options
+from gateway.settings import Settings
 
 SPHINX = "pocketsphinx"
 

@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.engine.types import Task
+from gateway.engine.api import Task
 from gateway.protocol.events import EventRenderer, encode
 from gateway.protocol.formats import render
 from gateway.protocol.request import TranscriptionRequest

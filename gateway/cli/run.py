@@ -8,20 +8,20 @@ from pathlib import Path
 
 import anyio
 
+from gateway.aio import open_task_group
 from gateway.cli.batch import Batch, Plan
 from gateway.cli.common import ending_at_once, fail
 from gateway.cli.inputs import STDIN
 from gateway.cli.outputs import SUFFIXES, Folder, PlanError, Stdout, StdoutError, plan_files
 from gateway.cli.rendering import Rendering
 from gateway.cli.screen import Screen, ScreenHandler
-from gateway.concurrency import open_task_group
-from gateway.config import Settings
-from gateway.engine.hub import ModelUnavailableError
+from gateway.engine.api import EngineSpec, Task
 from gateway.engine.replica import LoadFailedError
-from gateway.engine.types import EngineSpec, Task
 from gateway.errors import UnavailableError, UnsupportedValueError
+from gateway.models.hub import ModelUnavailableError
 from gateway.protocol.request import TranscriptionRequest
 from gateway.runtime import find_specs
+from gateway.settings import Settings
 
 SUBTITLES = {"srt", "vtt"}
 

@@ -13,6 +13,14 @@ from typing import cast
 
 import anyio
 
+from gateway.engine.api import (
+    Capabilities,
+    DecodeRequest,
+    EngineSpec,
+    Priority,
+    RowFailed,
+    SupersededError,
+)
 from gateway.engine.queue import BatchQueue, Row
 from gateway.engine.replica import (
     BatchFailedError,
@@ -22,14 +30,6 @@ from gateway.engine.replica import (
     WorkerError,
 )
 from gateway.engine.supervisor import Supervisor, WorkerState, WorkerStatus
-from gateway.engine.types import (
-    Capabilities,
-    DecodeRequest,
-    EngineSpec,
-    Priority,
-    RowFailed,
-    SupersededError,
-)
 from gateway.errors import EngineFailedError, UnavailableError
 from gateway.metrics import Metrics
 from gateway.transcript import Hypothesis

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from gateway.engine.types import DecodeOptions, DecodeRequest, Priority
+from gateway.engine.api import DecodeOptions, DecodeRequest, Priority
 from gateway.errors import OverloadedError
 
 NEWCOMERS_IN_A_ROW = 8

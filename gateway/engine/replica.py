@@ -16,7 +16,7 @@ from anyio.abc import ByteReceiveStream, ByteSendStream, Process, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from gateway.audio.types import SAMPLE_RATE
-from gateway.engine.types import Capabilities, DecodeRequest, EngineSpec, RowFailed
+from gateway.engine.api import Capabilities, DecodeRequest, EngineSpec, RowFailed
 from gateway.engine.worker import (
     COUNT,
     MAX_PART_BYTES,

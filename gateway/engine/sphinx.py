@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gateway.audio.types import SAMPLE_RATE, Samples
-from gateway.engine.types import Capabilities, DecodeOptions, DecodeRequest, RowFailed
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, RowFailed
 from gateway.transcript import Hypothesis, Segment, Token, Word
 
 _FRAMES_PER_SECOND = 100

@@ -8,8 +8,8 @@ from enum import StrEnum
 import anyio
 from anyio.abc import TaskGroup
 
+from gateway.engine.api import Capabilities, EngineSpec
 from gateway.engine.replica import LoadFailedError, Replica, ReplicaOptions, WorkerError
-from gateway.engine.types import Capabilities, EngineSpec
 from gateway.metrics import Metrics
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 if TYPE_CHECKING:
-    from gateway.engine.types import Capabilities, EngineSpec, RowFailed
+    from gateway.engine.api import Capabilities, EngineSpec, RowFailed
     from gateway.transcript import Hypothesis
 
 Parts: TypeAlias = Sequence[bytes | bytearray | memoryview]

@@ -8,8 +8,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.engine.api import Model
 from gateway.engine.catalog import Catalog
-from gateway.engine.types import Model
 from gateway.errors import ModelNotFoundError, PayloadTooLargeError, UploadTimeoutError
 from gateway.protocol.events import encode
 from gateway.protocol.realtime.client_secrets import (

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import anyio
 from sse_starlette import EventSourceResponse
 
-from gateway.concurrency import open_task_group
+from gateway.aio import open_task_group
 from gateway.errors import GatewayError, InvalidRequestError
-from gateway.pipeline import Transcription
+from gateway.flow.recording import Transcription
 from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode, error_body
 from gateway.server.upload import Upload
 from gateway.transcript import TranscriptDone, TranscriptEvent

@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.engine.served import ModelState, ModelStatus, ServedModel
+from gateway.engine.lifecycle import ModelState, ModelStatus, ServedModel
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode
 

@@ -7,11 +7,11 @@ from gateway.audio.pcm import Encoding
 from gateway.audio.turns import TurnMode, TurnOptions
 from gateway.audio.types import SAMPLE_RATE
 from gateway.audio.vad import VadOptions
+from gateway.engine.api import Model, Recognizer
 from gateway.engine.catalog import Catalog
-from gateway.engine.types import Model, Recognizer
 from gateway.errors import InvalidRequestError, ModelNotFoundError
-from gateway.live.options import LiveOptions, NoiseReduction, PartialOptions, Recognition
-from gateway.live.patience import MAX_SECONDS, Eagerness
+from gateway.flow.options import LiveOptions, NoiseReduction, PartialOptions, Recognition
+from gateway.flow.patience import MAX_SECONDS, Eagerness
 from gateway.protocol.realtime.config import SemanticVad, ServerVad, SessionConfig, Transcription
 from gateway.protocol.request import TranscriptionRequest
 from gateway.server.options import decode_options, with_defaults

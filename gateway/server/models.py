@@ -3,8 +3,8 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.engine.api import Model
 from gateway.engine.catalog import Catalog
-from gateway.engine.types import Model
 from gateway.protocol.events import encode
 from gateway.protocol.models import model_list, model_object
 

@@ -5,7 +5,7 @@ from typing import Literal
 from gateway.audio.blocks import BlockOptions
 from gateway.audio.chunking import ChunkingOptions
 from gateway.audio.vad import VadOptions
-from gateway.engine.types import Capabilities, DecodeOptions, ModelDefaults, Recognizer, Task
+from gateway.engine.api import Capabilities, DecodeOptions, ModelDefaults, Recognizer, Task
 from gateway.errors import UnsupportedValueError
 from gateway.protocol.request import ServerVad, TranscriptionRequest
 

@@ -14,22 +14,21 @@ import anyio.to_thread
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from gateway.concurrency import open_task_group
+from gateway.aio import open_task_group
 from gateway.errors import GatewayError, InvalidRequestError, OverloadedError, ShuttingDownError
-from gateway.live import events
-from gateway.live.events import LiveEvent
-from gateway.live.inbox import Clear, Commit, Configure
-from gateway.live.load import LiveLoad
-from gateway.live.options import LiveOptions
-from gateway.live.session import LiveSession
-from gateway.protocol.realtime import commands
-from gateway.protocol.realtime.commands import Command
+from gateway.flow.inbox import Clear, Commit, Configure
+from gateway.flow.load import LiveLoad
+from gateway.flow.options import LiveOptions
+from gateway.flow.session import LiveSession
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.protocol.realtime.session import RealtimeProtocol
 from gateway.server.admission import Admission
 from gateway.server.body import ClientGoneError
 from gateway.server.live_options import live_options
 from gateway.server.service import Service
+from gateway.transcript import commands, events
+from gateway.transcript.commands import Command
+from gateway.transcript.events import LiveEvent
 
 SESSION_CONFIG = "gateway.session_config"
 """Where in the scope an ephemeral key's settings stand."""
@@ -266,19 +265,19 @@ def _tell(protocol: RealtimeProtocol, event: LiveEvent) -> None:  # noqa: C901 -
             protocol.speech_started(item, _ms(seconds))
         case events.SpeechStopped(item, seconds):
             protocol.speech_stopped(item, _ms(seconds))
-        case events.Committed(item):
+        case events.BufferCommitted(item):
             protocol.committed(item)
-        case events.Cleared():
+        case events.BufferCleared():
             protocol.cleared()
-        case events.Configured(SessionConfig() as config):
+        case events.SessionUpdated(SessionConfig() as config):
             protocol.configured(config)
-        case events.IdleTimedOut(item, start, end):
+        case events.TimeoutTriggered(item, start, end):
             protocol.timeout_triggered(item, _ms(start), _ms(end))
-        case events.Delta(item, text, tokens, logprobs):
+        case events.ItemDelta(item, text, tokens, logprobs):
             protocol.delta(item, text, tokens, logprobs=logprobs)
-        case events.Completed(item, transcript, model, logprobs):
+        case events.ItemCompleted(item, transcript, model, logprobs):
             protocol.completed(item, transcript, model=model, logprobs=logprobs)
-        case events.Failed(item, error):
+        case events.ItemFailed(item, error):
             protocol.failed(item, error)
         case events.Refused(error, event_id):
             protocol.refused(error, event_id)

@@ -6,10 +6,10 @@ from typing import Literal
 import anyio
 
 from gateway.audio.chunking import ChunkingOptions
+from gateway.engine.api import Model
 from gateway.engine.catalog import Catalog
-from gateway.engine.types import Model
 from gateway.errors import ShuttingDownError
-from gateway.pipeline import Resources, Transcription
+from gateway.flow.recording import Resources, Transcription
 from gateway.protocol.names import is_openai
 from gateway.protocol.request import TranscriptionRequest
 from gateway.server.admission import Admission

@@ -11,9 +11,9 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from gateway.aio import open_task_group
 from gateway.audio.length import packets_seconds
-from gateway.concurrency import open_task_group
-from gateway.engine.types import Task
+from gateway.engine.api import Task
 from gateway.errors import (
     AudioTooLongError,
     EngineFailedError,
@@ -21,7 +21,7 @@ from gateway.errors import (
     InvalidAudioError,
     InvalidRequestError,
 )
-from gateway.pipeline import Transcription, open_transcription
+from gateway.flow.recording import Transcription, open_transcription
 from gateway.protocol.events import EventRenderer
 from gateway.protocol.formats import render
 from gateway.protocol.parse import parse_transcription, parse_translation

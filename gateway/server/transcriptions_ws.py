@@ -22,7 +22,7 @@ import anyio
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from gateway.concurrency import open_task_group
+from gateway.aio import open_task_group
 from gateway.errors import (
     AudioTooLongError,
     GatewayError,
@@ -31,7 +31,7 @@ from gateway.errors import (
     PayloadTooLargeError,
     UploadTimeoutError,
 )
-from gateway.pipeline import Transcription, open_transcription
+from gateway.flow.recording import Transcription, open_transcription
 from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode
 from gateway.protocol.websocket import StreamQuery, check_text, parse_query
 from gateway.server.body import ClientGoneError

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.audio.denoise import DEPTHS_DB, HOP, MAX_DELAY, Denoiser, Kind
 from gateway.audio.types import SAMPLE_RATE, Samples
-from gateway.engine.types import DecodeOptions, DecodeRequest, RowFailed
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.api import DecodeOptions, DecodeRequest, RowFailed
+from gateway.engine.whisper.engine import WhisperSpec
 from gateway.transcript import Hypothesis
 from tests.audio.sound import at_level, load
 from tests.support import Sample

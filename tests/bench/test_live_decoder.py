@@ -7,7 +7,7 @@ import pytest
 
 from bench.live_decoder import Cost, Decoder, measure
 from gateway.audio.types import SAMPLE_RATE, Chunk
-from gateway.engine.types import Capabilities, DecodeOptions, DecodeRequest, RowFailed
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, RowFailed
 from gateway.transcript import Hypothesis
 
 OPTIONS = DecodeOptions(language="en")

@@ -11,11 +11,11 @@ from bench.realtime_client import Item
 from gateway.audio.segmenter import Segmenter
 from gateway.audio.turns import TurnOptions
 from gateway.audio.types import SAMPLE_RATE
-from gateway.engine.types import Capabilities, DecodeOptions, DecodeRequest, RowFailed
-from gateway.live.options import PartialOptions, Recognition
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, RowFailed
+from gateway.flow.options import PartialOptions, Recognition
 from gateway.transcript import Hypothesis
 from gateway.transcript.stable import StabilityOptions
-from tests.live.speech import Engine, Script, ScriptedStream, words
+from tests.flow.speech import Engine, Script, ScriptedStream, words
 
 ONE: Script = [(0.0, 1.0), (1.0, 3.0), (0.0, 2.0)]
 PAUSED: Script = [(0.0, 1.0), (1.0, 1.0), (0.0, 0.35), (1.0, 1.0), (0.0, 2.0)]
@@ -33,7 +33,7 @@ class Listening:
         self.requests: list[DecodeRequest] = []
 
     def transcribe(self, batch: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
-        """As `gateway.engine.types.Engine`."""
+        """As `gateway.engine.api.Engine`."""
         self.requests += batch
         return [words(request) for request in batch]
 

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Iterator
 
 from gateway.cli.checks import Result, examine
-from gateway.config import Settings
-from gateway.engine.cuda import Finding
+from gateway.engine.devices.cuda import Finding
+from gateway.settings import Settings
 
 _FINE = Finding("ok", "fine")
 

@@ -14,7 +14,7 @@ from gateway.cli.checks_machine import (
     listener_of,
     read_memory,
 )
-from gateway.config import Settings
+from gateway.settings import Settings
 
 _MEMINFO = "MemTotal:       1000 kB\nMemFree:  10 kB\nMemAvailable:    600 kB\nHugePages_Total:       0\n"
 

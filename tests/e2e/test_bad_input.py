@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
 from tests.support import LiveServer, Sample, live_server
 
 

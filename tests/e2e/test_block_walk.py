@@ -18,11 +18,11 @@ from gateway.audio.blocks import BlockOptions
 from gateway.audio.decode import decode
 from gateway.audio.silero import SileroModel
 from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Priority
 from gateway.engine.batcher import Batcher
-from gateway.engine.types import Capabilities, DecodeOptions, DecodeRequest, Priority
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
+from gateway.flow.recording import Resources, open_transcription
 from gateway.metrics import Metrics
-from gateway.pipeline import Resources, open_transcription
 from gateway.transcript import Hypothesis, TextDelta, Transcript, TranscriptDone
 from tests.audio.sound import int16, wav
 from tests.support import MODEL, Sample, live_server

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
 from tests.support import LiveServer, Sample, live_server
 
 KILLS = 30

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.engine.scripted import ScriptedSpec
 from gateway.protocol.form import LIST_FIELDS
 from gateway.protocol.request import TranscriptionRequest
+from tests.scripted import ScriptedSpec
 from tests.support import SAMPLES, LiveServer, live_server
 
 pytestmark = pytest.mark.slow

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from gateway.engine.scripted import Act, ScriptedSpec
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
+from tests.scripted import Act, ScriptedSpec
 from tests.support import LiveServer, live_server
 
 

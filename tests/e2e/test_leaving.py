@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from openai import APIError, OpenAI
 
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
 from tests.support import MODEL, LiveServer, Sample, live_server
 
 

@@ -16,7 +16,7 @@ import pytest
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
 from tests.audio.sound import int16, load
 from tests.support import LiveServer, Sample, live_server
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
-from gateway.engine.scripted import Act, ScriptedSpec
+from tests.scripted import Act, ScriptedSpec
 from tests.support import LiveServer, Sample, live_server
 
 UPLOADS = "/v1/audio/transcriptions"

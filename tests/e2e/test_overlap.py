@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
 from tests.audio.sound import int16, load, wav
 from tests.support import LiveServer, Sample, live_server
 

@@ -14,8 +14,8 @@ from gateway.audio.segmenter import Segmenter
 from gateway.audio.silero import SileroModel
 from gateway.audio.turns import ChunkReady, SegmenterEvent, TurnMode, TurnOptions, UtteranceEnded
 from gateway.audio.types import SAMPLE_RATE
-from gateway.engine.types import DecodeOptions, DecodeRequest
-from gateway.engine.whisper import WhisperEngine, WhisperSpec
+from gateway.engine.api import DecodeOptions, DecodeRequest
+from gateway.engine.whisper.engine import WhisperEngine, WhisperSpec
 from gateway.transcript import Hypothesis
 from tests.audio.sound import int16, load
 from tests.e2e.speaker import (

@@ -9,10 +9,10 @@ import pytest
 from openai import AuthenticationError, OpenAI
 from websockets.sync.client import connect
 
-from gateway.engine.scripted import ScriptedSpec
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.config import SessionConfig
 from tests.e2e.speaker import speaker
+from tests.scripted import ScriptedSpec
 from tests.support import LiveServer, live_server
 
 SECRETS = "/v1/realtime/client_secrets"

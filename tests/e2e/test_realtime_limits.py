@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
 from tests.e2e.speaker import COMPLETED, STARTED, Speaker, speaker, speech
 from tests.support import LiveServer, Sample, live_server
 
@@ -25,8 +25,8 @@ MODEL = "gpt-4o-transcribe"
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is refused because these tests speak faster than people do."""
-    monkeypatch.setattr("gateway.live.load.ADMIT_UNTIL", 60.0)
-    monkeypatch.setattr("gateway.live.load.ADMIT_UNTIL_BUSY", 60.0)
+    monkeypatch.setattr("gateway.flow.load.ADMIT_UNTIL", 60.0)
+    monkeypatch.setattr("gateway.flow.load.ADMIT_UNTIL_BUSY", 60.0)
 
 
 def metric(server: LiveServer, name: str) -> float:

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.connection import Connection
 
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
 from tests.audio.sound import ENCODINGS, encode, int16, load
 from tests.support import MODEL, LiveServer, Sample, live_server
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gateway.audio.types import SAMPLE_RATE, Samples
-from gateway.engine.whisper import WhisperEngine, WhisperSpec
+from gateway.engine.whisper.engine import WhisperEngine, WhisperSpec
 from tests.support import Sample
 
 

@@ -21,13 +21,13 @@ import pytest
 from anyio.abc import SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from gateway.engine.api import DecodeOptions, DecodeRequest, Priority, Recognizer, SupersededError
 from gateway.engine.batcher import LONELY_DEATHS, Batcher, BatcherOptions
 from gateway.engine.replica import LoadFailedError, ReplicaOptions
-from gateway.engine.scripted import CAPABILITIES, Act, ScriptedSpec, act
 from gateway.engine.supervisor import WorkerState
-from gateway.engine.types import DecodeOptions, DecodeRequest, Priority, Recognizer, SupersededError
 from gateway.errors import EngineFailedError, OverloadedError, UnavailableError
 from gateway.metrics import Metrics
+from tests.scripted import CAPABILITIES, Act, ScriptedSpec, act
 
 pytestmark = pytest.mark.slow
 
@@ -514,8 +514,8 @@ async def test_the_end_in_mid_batch_answers_everybody_and_leaves_no_process(tmp_
 PARENT = """
 import anyio
 from gateway.engine.batcher import Batcher
-from gateway.engine.scripted import Act, ScriptedSpec, act
-from gateway.engine.types import DecodeOptions, DecodeRequest
+from tests.scripted import Act, ScriptedSpec, act
+from gateway.engine.api import DecodeOptions, DecodeRequest
 from gateway.metrics import Metrics
 
 async def main():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.engine.api import DecodeOptions, DecodeRequest, Priority
 from gateway.engine.queue import (
     MAX_RETRY_SECONDS,
     NEWCOMERS_IN_A_ROW,
@@ -16,7 +17,6 @@ from gateway.engine.queue import (
     BatchQueue,
     Row,
 )
-from gateway.engine.types import DecodeOptions, DecodeRequest, Priority
 from gateway.errors import OverloadedError
 
 LATE = 1e9

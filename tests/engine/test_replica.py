@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from gateway.engine.api import DecodeOptions, DecodeRequest, RowFailed
 from gateway.engine.replica import (
     BatchFailedError,
     LoadFailedError,
@@ -18,9 +19,8 @@ from gateway.engine.replica import (
     WorkerDiedError,
     WorkerHungError,
 )
-from gateway.engine.scripted import CAPABILITIES, Act, ScriptedSpec, act
-from gateway.engine.types import DecodeOptions, DecodeRequest, RowFailed
 from gateway.transcript import Hypothesis
+from tests.scripted import CAPABILITIES, Act, ScriptedSpec, act
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, RowFailed
 from gateway.engine.sphinx import SphinxEngine, SphinxSpec, _last_pause, _phrases, _segment, _timed
-from gateway.engine.types import Capabilities, DecodeOptions, DecodeRequest, RowFailed
 from gateway.transcript import Hypothesis, Word
 
 _JFK = Path(__file__).parents[1] / "samples" / "jfk.flac"

@@ -9,9 +9,9 @@ import anyio
 import pytest
 
 from gateway.engine.replica import Replica, ReplicaOptions, WorkerDiedError
-from gateway.engine.scripted import CAPABILITIES, Act, ScriptedSpec
 from gateway.engine.supervisor import MAX_PAUSE_SECONDS, Supervisor, WorkerState
 from gateway.metrics import Metrics
+from tests.scripted import CAPABILITIES, Act, ScriptedSpec
 
 
 def supervisor_of(

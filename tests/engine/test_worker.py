@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.engine.scripted import Act, ScriptedSpec, act
-from gateway.engine.types import DecodeOptions, DecodeRequest
+from gateway.engine.api import DecodeOptions, DecodeRequest
 from gateway.engine.worker import (
     CPUS_VARIABLE,
     MAX_PARTS,
@@ -30,6 +29,7 @@ from gateway.engine.worker import (
     unpack,
 )
 from gateway.transcript import Hypothesis
+from tests.scripted import Act, ScriptedSpec, act
 
 
 def row(number: int, what: Act = Act.SAY) -> DecodeRequest:

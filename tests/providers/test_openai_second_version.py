@@ -4,7 +4,7 @@ import pytest
 from openai import BadRequestError
 from openai.types.audio import Transcription
 
-from gateway.engine.whisper import WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
 from tests.support import LiveServer, Sample, live_server
 
 MODELS = ["gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15"]

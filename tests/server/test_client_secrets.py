@@ -15,8 +15,8 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import Message
 
+from gateway.engine.api import Model, ModelDefaults, Recognizer
 from gateway.engine.catalog import Catalog
-from gateway.engine.types import Model, ModelDefaults, Recognizer
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.server.client_secrets import MAX_BODY_BYTES, ClientSecrets

@@ -7,11 +7,11 @@ import pytest
 from starlette.routing import Route
 
 from gateway.app import Gateway
-from gateway.config import Settings
-from gateway.engine.scripted import ScriptedSpec
-from gateway.engine.served import ModelPolicy
+from gateway.engine.lifecycle import ModelPolicy
 from gateway.runtime import ModelPlan
 from gateway.server.docs import Docs
+from gateway.settings import Settings
+from tests.scripted import ScriptedSpec
 
 PLAN = ModelPlan("scripted", ScriptedSpec, ModelPolicy())
 DOCS = Docs(version="1", secured=False)

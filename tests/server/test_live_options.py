@@ -10,8 +10,7 @@ import pytest
 
 from gateway.audio.turns import TurnMode
 from gateway.audio.vad import VadOptions
-from gateway.engine.catalog import Catalog
-from gateway.engine.types import (
+from gateway.engine.api import (
     Capabilities,
     DecodeOptions,
     DecodeRequest,
@@ -20,8 +19,9 @@ from gateway.engine.types import (
     Priority,
     Recognizer,
 )
+from gateway.engine.catalog import Catalog
 from gateway.errors import GatewayError, UnavailableError
-from gateway.live.options import LiveOptions, NoiseReduction, PartialOptions
+from gateway.flow.options import LiveOptions, NoiseReduction, PartialOptions
 from gateway.protocol.realtime.config import LOGPROBS, SessionConfig
 from gateway.server.live_options import live_options
 from gateway.transcript import Hypothesis

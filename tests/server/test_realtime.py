@@ -13,8 +13,8 @@ from prometheus_client import generate_latest
 from starlette.types import Message
 
 from gateway.audio.silero import SileroModel
+from gateway.engine.api import Capabilities, DecodeRequest, Model, ModelDefaults, Priority, Recognizer
 from gateway.engine.catalog import Catalog
-from gateway.engine.types import Capabilities, DecodeRequest, Model, ModelDefaults, Priority, Recognizer
 from gateway.errors import (
     EngineFailedError,
     GatewayError,
@@ -24,9 +24,9 @@ from gateway.errors import (
     ShuttingDownError,
     UnavailableError,
 )
-from gateway.live.load import LiveLoad
+from gateway.flow.load import LiveLoad
+from gateway.flow.recording import Resources
 from gateway.metrics import Metrics
-from gateway.pipeline import Resources
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.admission import Admission
 from gateway.server.body import ClientGoneError

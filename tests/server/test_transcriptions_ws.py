@@ -9,11 +9,11 @@ import pytest
 from starlette.types import Message
 
 from gateway.audio.silero import SileroModel
+from gateway.engine.api import Capabilities, DecodeRequest, Model, ModelDefaults, Priority, Recognizer
 from gateway.engine.catalog import Catalog
-from gateway.engine.types import Capabilities, DecodeRequest, Model, ModelDefaults, Priority, Recognizer
 from gateway.errors import ModelNotFoundError, OverloadedError, UploadTimeoutError
+from gateway.flow.recording import Resources
 from gateway.metrics import Metrics
-from gateway.pipeline import Resources
 from gateway.server.admission import Admission
 from gateway.server.body import ClientGoneError
 from gateway.server.service import Limits, Service

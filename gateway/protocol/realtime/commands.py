@@ -2,11 +2,11 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gateway.errors import InvalidRequestError
 from gateway.protocol.realtime.objects import read_object
+from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
 
 MAX_APPEND_BYTES = 15 * 1024 * 1024
 """Of one append's audio, as decoded from base64."""
@@ -39,38 +39,6 @@ _OF_CONVERSATIONS = frozenset({
 _MAX_BASE64 = (MAX_APPEND_BYTES + 2) // 3 * 4
 _SLICE_CHARACTERS = 256 * 1024
 _SHOWN_CHARACTERS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """More audio, in the session's format; a sample may be split between two."""
-
-    audio: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """The audio so far is one turn."""
-
-    event_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Clear:
-    """The audio since the last turn never was."""
-
-    event_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Configure:
-    """New settings, unchecked: `SessionConfig.updated` reads ``session``."""
-
-    session: Mapping[str, Any]
-    event_id: str | None
-
-
-Command = Append | Commit | Clear | Configure
 
 
 class ClientEventError(InvalidRequestError):
@@ -119,7 +87,7 @@ def _command(event: Mapping[str, Any], event_id: str | None) -> Command:
         case "input_audio_buffer.commit":
             return Commit(event_id)
         case "input_audio_buffer.clear":
-            return Clear(event_id)
+            return Clear()
         case "session.update":
             return Configure(_session(event.get("session")), event_id)
         case None:

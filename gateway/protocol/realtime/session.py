@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 from gateway.errors import GatewayError
 from gateway.protocol.realtime import events
-from gateway.protocol.realtime.commands import ClientEventError, Command, parse_command
+from gateway.protocol.realtime.commands import ClientEventError, parse_command
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.transcript import Token, Transcript
+from gateway.transcript.commands import Command
 
 
 class RealtimeProtocol:

@@ -12,13 +12,10 @@ from gateway.protocol.realtime.commands import (
     MAX_APPEND_BYTES,
     MAX_FRAME_BYTES,
     MAX_OTHER_CHARACTERS,
-    Append,
-    Clear,
     ClientEventError,
-    Commit,
-    Configure,
     parse_command,
 )
+from gateway.transcript.commands import Append, Clear, Commit, Configure
 
 AUDIO = bytes(range(256)) * 3
 
@@ -51,8 +48,8 @@ def test_text_and_binary_frames(encode: Any) -> None:
     ("event", "command"),
     [
         ({"type": "input_audio_buffer.commit"}, Commit(None)),
-        ({"type": "input_audio_buffer.clear", "event_id": "c1"}, Clear("c1")),
-        ({"type": "input_audio_buffer.clear", "event_id": None, "surprise": 1}, Clear(None)),
+        ({"type": "input_audio_buffer.clear", "event_id": "c1"}, Clear()),
+        ({"type": "input_audio_buffer.clear", "event_id": None, "surprise": 1}, Clear()),
         (
             {"type": "session.update", "session": {"type": "transcription"}, "event_id": "u"},
             Configure({"type": "transcription"}, "u"),

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import EngineFailedError, InvalidRequestError
-from gateway.protocol.realtime.commands import Append, Clear, Commit, Configure
 from gateway.protocol.realtime.config import LOGPROBS, SessionConfig
 from gateway.protocol.realtime.session import RealtimeProtocol
+from gateway.transcript.commands import Append, Clear, Commit, Configure
 from tests.protocol.realtime.wire import TOKENS, TRANSCRIPT, check_frame
 
 CONFIG = SessionConfig.default("whisper-1")
@@ -145,7 +145,7 @@ def test_mistakes_are_answered(frame: str | bytes, client_event_id: str | None) 
     assert event["type"] == "error"
     assert event["error"]["type"] == "invalid_request_error"
     assert event["error"]["event_id"] == client_event_id
-    assert protocol.receive('{"type": "input_audio_buffer.clear"}') == Clear(None)
+    assert protocol.receive('{"type": "input_audio_buffer.clear"}') == Clear()
 
 
 def obey(protocol: RealtimeProtocol, frame: str | bytes, item_id: str) -> None:

@@ -1,0 +1,1 @@
+"""GPUs and cores: what is there, and which worker gets which."""

@@ -1,0 +1,126 @@
+"""Which device, which cores and how many threads each worker gets, as the environment it is started with."""
+
+import math
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from gateway.engine.devices.cuda import DEVICE_ORDER, DeviceUnavailableError
+from gateway.engine.worker import CPUS_VARIABLE
+
+Environment = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What this process may use of it.
+
+    Attributes:
+        cores: Numbers of the cores it may run on.
+        quota: Cores' worth of time that its container gets, None without a limit.
+        visible_gpus: CUDA_VISIBLE_DEVICES, None where it is not set.
+        orders_gpus: CUDA_DEVICE_ORDER is set.
+    """
+
+    cores: tuple[int, ...]
+    quota: float | None = None
+    visible_gpus: str | None = None
+    orders_gpus: bool = False
+
+    @classmethod
+    def here(cls) -> Self:
+        """The one this process runs on."""
+        # Neither macOS nor Windows can pin a process.
+        cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+        return cls(
+            cores=tuple(sorted(cores)),
+            quota=read_quota(Path("/sys/fs/cgroup")),
+            visible_gpus=os.environ.get("CUDA_VISIBLE_DEVICES"),
+            orders_gpus="CUDA_DEVICE_ORDER" in os.environ,
+        )
+
+    @property
+    def core_count(self) -> int:
+        """Cores that are worth a thread."""
+        return max(1, min(len(self.cores), math.ceil(self.quota or len(self.cores))))
+
+    def threads(self, wanted: int, workers: int) -> int:
+        """Threads for each of all ``workers``; 0 wanted shares the cores."""
+        return wanted or max(1, self.core_count // workers)
+
+
+def parse_devices(devices: Sequence[str]) -> tuple[int | None, ...]:
+    """``("cuda:0", "cuda:1")`` as (0, 1), and ``("cpu", "cpu")`` as (None, None).
+
+    Raises:
+        DeviceUnavailableError: There is no such device, or kinds are mixed.
+    """
+    parsed: list[int | None] = []
+    for device in devices:
+        kind, _, index = device.partition(":")
+        if device == "cpu":
+            parsed.append(None)
+        elif kind == "cuda" and index.isdecimal():
+            parsed.append(int(index))
+        else:
+            raise DeviceUnavailableError(
+                f"GATEWAY_DEVICES: '{device}' is no device. Devices are called cpu, cuda:0, cuda:1 and so on"
+            )
+    # A model's workers share its batches, so one number format and one batch size must suit them all.
+    if None in parsed and any(index is not None for index in parsed):
+        raise DeviceUnavailableError(
+            "GATEWAY_DEVICES mixes cpu and cuda, but one server runs on one kind: name only one of them, "
+            "or start a second server for the other"
+        )
+    return tuple(parsed)
+
+
+def worker_environments(
+    devices: Sequence[int | None], machine: Machine, *, threads: int
+) -> tuple[Environment, ...]:
+    """One environment for each worker of a model.
+
+    A GPU's worker sees that GPU alone, as its first: so none takes memory on another's by mistake. Several
+    workers on CPUs are kept on cores of their own, where these suffice: OpenMP's threads wait for each other,
+    and would wait for one that another worker's threads keep from its core.
+
+    Args:
+        devices: Of each worker: index of a visible GPU, or None for the CPU.
+    """
+    count = len(devices)
+    environments = []
+    for number, device in enumerate(devices):
+        environment = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"}
+        if device is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = _gpu_name(device, machine)
+            if not machine.orders_gpus:
+                environment |= DEVICE_ORDER
+        elif count > 1 and threads * count <= machine.core_count == len(machine.cores):
+            share = machine.cores[number * machine.core_count // count :][: machine.core_count // count]
+            environment[CPUS_VARIABLE] = ",".join(map(str, share))
+        environments.append(environment)
+    return tuple(environments)
+
+
+def read_quota(cgroup: Path) -> float | None:
+    """Cores' worth of time that a container gets (`docker run --cpus`): control groups, version 2 or 1."""
+    with suppress(OSError, ValueError):
+        quota, period = (cgroup / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    with suppress(OSError, ValueError):
+        micros = int((cgroup / "cpu/cpu.cfs_quota_us").read_text())
+        return None if micros < 0 else micros / int((cgroup / "cpu/cpu.cfs_period_us").read_text())
+    return None
+
+
+def _gpu_name(index: int, machine: Machine) -> str:
+    """What CUDA_VISIBLE_DEVICES calls the GPU: where it is set already, by that name (they may be UUIDs)."""
+    if machine.visible_gpus is None:
+        return str(index)
+    names = [name.strip() for name in machine.visible_gpus.split(",")]
+    if index >= len(names):
+        raise DeviceUnavailableError(f"cuda:{index} is not among CUDA_VISIBLE_DEVICES={machine.visible_gpus}")
+    return names[index]

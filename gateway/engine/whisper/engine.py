@@ -1,0 +1,243 @@
+"""The faster-whisper engine: a batch of chunks of any connections in, one hypothesis per chunk out.
+
+Uses faster-whisper one level down (features, tokenizer, CTranslate2's `encode`, `generate`, `align`): its own
+`transcribe()` takes one recording at a time, and its batched pipeline has no temperature fallback.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from gateway.audio.types import SAMPLE_RATE
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, RowFailed
+from gateway.engine.devices.cuda import explained
+from gateway.engine.devices.cuda_libraries import preload
+from gateway.engine.whisper.context import AudioContext, context_frames
+from gateway.engine.whisper.decoder import POSITIONS, Decoder
+from gateway.engine.whisper.features import WINDOW_FRAMES, BadSamplesError, Encoded, mel_features
+from gateway.engine.whisper.language import detect_languages
+from gateway.engine.whisper.row import Row
+from gateway.engine.whisper.vocabulary import Vocabulary
+from gateway.engine.whisper.window import WindowDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from faster_whisper import WhisperModel
+
+    from gateway.transcript import Hypothesis
+
+LIBRARY_BYTES = 200_000_000
+"""What a worker takes without a model: Python, CTranslate2, FFmpeg; measured."""
+
+MAX_WINDOWS = 12
+"""Windows decoded for one chunk at most. Speech of 30 s needs one or two, rarely four."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhisperSpec:
+    """A converted Whisper model in a local folder.
+
+    Attributes:
+        path: CTranslate2's folder, with ``tokenizer.json``. Nothing is ever downloaded.
+        compute_type: None takes int8 on a CPU and float16 on a GPU.
+        cpu_threads: 0 leaves the number to CTranslate2.
+        beam_size: Where the options name none.
+        prompt_lengths: Pads prompts to these lengths, so that rows with different prompts share a decode.
+            Off by default: they share the encoder anyway, and padding cost the miniature model words.
+        audio_context: ``fit`` has the encoder read little more than a row's own audio; what then looks bad
+            is decoded again in full. No published model was trained for it.
+    """
+
+    name: str
+    path: Path
+    device: Literal["cpu", "cuda"] = "cpu"
+    device_index: int = 0
+    compute_type: str | None = None
+    cpu_threads: int = 0
+    max_batch: int = 8
+    beam_size: int = 5
+    prompt_lengths: tuple[int, ...] = ()
+    audio_context: AudioContext = "full"
+
+    @property
+    def memory_bytes(self) -> int:
+        """The weights as they lie on disk, half as much again for activations, and the libraries."""
+        return int((self.path / "model.bin").stat().st_size * 1.5) + LIBRARY_BYTES
+
+    def batch_key(self, options: DecodeOptions) -> Hashable:
+        """Rows share a call when they are searched alike; language, task and prompt may differ."""
+        seed = options.seed if options.temperature > 0 else None
+        return options.beam_size or self.beam_size, options.temperature, seed
+
+    def load(self) -> WhisperEngine:
+        """Loads the model and decodes a second of silence with it.
+
+        Raises:
+            FileNotFoundError: The folder lacks a file that would otherwise be downloaded.
+            RuntimeError: CTranslate2 cannot load the model, or lacks the device.
+        """
+        if self.device == "cuda":
+            preload()
+        from faster_whisper import WhisperModel  # noqa: PLC0415 - a heavy import, workers only
+
+        folder = Path(self.path)
+        for file in ("model.bin", "config.json", "tokenizer.json"):
+            if not (folder / file).is_file():
+                raise FileNotFoundError(f"Model {self.name}: no {file} in {folder}")
+        with explained():
+            model = WhisperModel(
+                str(folder),
+                device=self.device,
+                device_index=self.device_index,
+                compute_type=self.compute_type or ("float16" if self.device == "cuda" else "int8"),
+                cpu_threads=self.cpu_threads,
+                local_files_only=True,
+            )
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            engine = WhisperEngine(self, model, aligns=bool(config.get("alignment_heads")))
+            silence = DecodeRequest(np.zeros(SAMPLE_RATE, np.float32), DecodeOptions())
+            # The first decode is where a missing cuBLAS or a full GPU shows; it must not wait for a client's.
+            for result in engine.transcribe([silence]):
+                if isinstance(result, RowFailed):
+                    raise RuntimeError(result.reason)  # noqa: TRY004 - it is no type that is wrong
+        return engine
+
+
+class WhisperEngine:
+    """A loaded Whisper model. Called from one thread at a time."""
+
+    def __init__(
+        self, spec: WhisperSpec, model: WhisperModel, *, aligns: bool, max_tokens: int = POSITIONS // 2
+    ) -> None:
+        """Takes a loaded model.
+
+        Args:
+            aligns: The model's config names its alignment heads.
+            max_tokens: The most tokens of one window.
+        """
+        self._spec = spec
+        self._model = model.model
+        self._extractor = model.feature_extractor
+        self._aligns = aligns
+        self._multilingual: bool = model.model.is_multilingual
+        self._vocabulary = Vocabulary(model.hf_tokenizer, multilingual=self._multilingual)
+        self._windows = WindowDecoder(
+            model.model,
+            self._vocabulary,
+            Decoder(model.model, self._vocabulary, max_tokens=max_tokens),
+            aligns=aligns,
+            beam_size=spec.beam_size,
+            prompt_lengths=spec.prompt_lengths,
+        )
+
+    @property
+    def name(self) -> str:
+        """The model's name, as users know it."""
+        return self._spec.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the model's own files say."""
+        return Capabilities(
+            languages=self._vocabulary.languages,
+            detects_language=self._multilingual,
+            translate=self._multilingual,
+            prompt=True,
+            keywords=True,
+            temperature=True,
+            words=self._aligns,
+            logprobs=True,
+            prefix=True,
+        )
+
+    def transcribe(self, batch: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
+        """Decodes the rows of one batch.
+
+        Raises:
+            RuntimeError: The GPU is broken; this process must be replaced.
+        """
+        # Kernels differ with the batch size in the last digits, which can change what a seed draws.
+        alone = [[at] for at, request in enumerate(batch) if _is_seeded(request.options)]
+        shared = [at for at, request in enumerate(batch) if not _is_seeded(request.options)]
+        results: dict[int, Hypothesis | RowFailed] = {}
+        for group in [shared, *alone]:
+            results |= dict(zip(group, self._decode_or_fail([batch[at] for at in group]), strict=True))
+        return [results[at] for at in range(len(batch))]
+
+    def _decode_or_fail(self, requests: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
+        try:
+            return self._decode(requests)
+        except Exception as error:  # one row's fault, whatever it is, must not take its mates along
+            if "CUDA" in str(error) and "out of memory" not in str(error):
+                raise  # after such an error every later call fails too
+            if len(requests) == 1:
+                return [RowFailed(f"{type(error).__name__}: {error}")]
+            return [self._decode_or_fail([request])[0] for request in requests]
+
+    def _decode(self, requests: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
+        prepared = [self._prepare(request) for request in requests]
+        pending = [row for row in prepared if isinstance(row, Row)]
+        for number in range(1, MAX_WINDOWS + 1):
+            if not pending:
+                break
+            self._decode_windows(pending, last=number == MAX_WINDOWS)
+            pending = [row for row in pending if row.unfinished]
+        return [row.hypothesis() if isinstance(row, Row) else row for row in prepared]
+
+    def _decode_windows(self, rows: Sequence[Row], *, last: bool) -> None:
+        """The present window of each row: those that can be shortened by length, then all others in full."""
+        by_frames: defaultdict[int, list[Row]] = defaultdict(list)
+        for row in rows:
+            by_frames[context_frames(row.window.shape[1], self._spec.audio_context)].append(row)
+        in_full = by_frames.pop(WINDOW_FRAMES, [])
+        for frames, members in sorted(by_frames.items()):
+            in_full += self._decode_encoded(members, frames, last=last)
+        if in_full:
+            self._decode_encoded(in_full, WINDOW_FRAMES, last=last)
+
+    def _decode_encoded(self, rows: Sequence[Row], frames: int, *, last: bool) -> list[Row]:
+        """Returns the rows to be decoded in full, as they were."""
+        encoded = Encoded(self._model, [row.window for row in rows], frames)
+        self._detect_languages(encoded, rows)
+        doubtful = self._windows.decode(encoded, rows, last=last)
+        for row in doubtful:
+            row.forget_language()
+        return doubtful
+
+    def _prepare(self, request: DecodeRequest) -> Row | RowFailed:
+        options, known = request.options, self._vocabulary.languages
+        candidates = {options.language} if options.language else set(options.languages) or known
+        if unknown := candidates - known:
+            return RowFailed(f"Languages unknown to the model: {', '.join(sorted(map(str, unknown)))}")
+        if options.task == "translate" and not self._multilingual:
+            return RowFailed("An English-only model cannot translate")
+        if options.words and not self._aligns:
+            return RowFailed("The model names no alignment heads")
+        if not all(map(self._vocabulary.is_text, request.prefix_tokens)):
+            return RowFailed("The prefix holds tokens that are no text")
+        if len(request.prefix_tokens) > POSITIONS // 4:
+            return RowFailed(f"{len(request.prefix_tokens)} prefix tokens leave no room")
+        try:
+            features = mel_features(self._extractor, request.samples)
+        except BadSamplesError as error:
+            return RowFailed(f"Bad samples: {error}")
+        language = next(iter(candidates)) if len(candidates) == 1 else None
+        return Row(request, features, language)
+
+    def _detect_languages(self, encoded: Encoded, rows: Sequence[Row]) -> None:
+        unknown = [at for at, row in enumerate(rows) if row.language is None]
+        candidates = [rows[at].options.languages for at in unknown]
+        answers = detect_languages(self._model, encoded, unknown, candidates)
+        for at, (language, probability) in zip(unknown, answers, strict=True):
+            rows[at].detected(language, probability)
+
+
+def _is_seeded(options: DecodeOptions) -> bool:
+    return options.temperature > 0 and options.seed is not None

@@ -1,0 +1,234 @@
+"""One window of each row: prompts, tokens, segments, then words and log-probabilities where asked for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from gateway.engine.whisper.alignment import Alignment, Written, align
+from gateway.engine.whisper.context import MIN_LANGUAGE_PROBABILITY, is_doubtful
+from gateway.engine.whisper.decoded import Decode, Decoded
+from gateway.engine.whisper.decoder import FLOOR_LOGPROB
+from gateway.engine.whisper.prompt import Prompt, build_prompt
+from gateway.engine.whisper.row import FRAMES_PER_SECOND
+from gateway.engine.whisper.segments import Piece, Split, split_window
+from gateway.engine.whisper.words import before_last_word, words_of
+from gateway.transcript import Segment, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gateway.engine.whisper.decoder import Decoder
+    from gateway.engine.whisper.features import Encoded
+    from gateway.engine.whisper.row import Row
+    from gateway.engine.whisper.vocabulary import Vocabulary
+
+
+@dataclass(slots=True)
+class _Window:
+    """What the present window of a row gave. ``logprobs`` has one value per text token, or is empty.
+
+    Attributes:
+        at: The row's place in the encoded batch.
+    """
+
+    at: int
+    row: Row
+    prompt: Prompt
+    decoded: Decoded
+    split: Split
+    alignment: Alignment | None = None
+    logprobs: Sequence[float] = ()
+
+    @property
+    def text(self) -> tuple[int, ...]:
+        return tuple(token for piece in self.split.pieces for token in piece.tokens)
+
+
+class WindowDecoder:
+    """Decodes the present window of each row of a batch, and moves the rows on."""
+
+    def __init__(
+        self,
+        model: Any,
+        vocabulary: Vocabulary,
+        decoder: Decoder,
+        *,
+        aligns: bool,
+        beam_size: int,
+        prompt_lengths: Sequence[int],
+    ) -> None:
+        """Takes the loaded model's parts.
+
+        Args:
+            model: A `ctranslate2.models.Whisper`.
+            aligns: The model's config names its alignment heads.
+            beam_size: Where the options name none.
+            prompt_lengths: To which prompts are padded, ascending; none pads nothing.
+        """
+        self._model = model
+        self._vocabulary = vocabulary
+        self._decoder = decoder
+        self._aligns = aligns
+        self._beam_size = beam_size
+        self._prompt_lengths = prompt_lengths
+
+    def decode(self, encoded: Encoded, rows: Sequence[Row], *, last: bool) -> list[Row]:
+        """Adds segments to the rows and moves their ``seek``.
+
+        Args:
+            encoded: The rows' present windows.
+            last: No further window will be decoded: keep unfinished text.
+
+        Returns:
+            Rows left as they were, to be decoded in full: their context was shortened, and it shows.
+        """
+        prompts = [self._prompt(row, row.request.prefix_tokens if row.seek == 0 else ()) for row in rows]
+        decoded = self._decoder.decode(
+            encoded,
+            [
+                Decode(
+                    prompt=prompt,
+                    beam_size=row.options.beam_size or self._beam_size,
+                    temperature=row.options.temperature,
+                    seed=row.seed,
+                )
+                for row, prompt in zip(rows, prompts, strict=True)
+            ],
+            fall_back=not encoded.shortened,
+        )
+        windows, doubtful = [], []
+        for at, (row, prompt, one) in enumerate(zip(rows, prompts, decoded, strict=True)):
+            if encoded.shortened and self._is_doubtful(row, prompt, one):
+                doubtful.append(row)
+            else:
+                split = self._split(row, one, last=last or not prompt.timestamps)
+                windows.append(_Window(at, row, prompt, one, split))
+        self._align(encoded, windows)
+        self._force(encoded, windows)
+        for window in windows:
+            window.row.prompt_tokens = window.prompt.text_tokens
+            window.row.segments.extend(self._segments(window))
+            window.row.seek += window.split.advance
+        return doubtful
+
+    def _is_doubtful(self, row: Row, prompt: Prompt, decoded: Decoded) -> bool:
+        guessed = row.language_probability < MIN_LANGUAGE_PROBABILITY and row.seek == 0
+        return guessed or is_doubtful(
+            decoded,
+            frames=row.window.shape[1],
+            timestamp_begin=self._vocabulary.timestamp_begin,
+            timestamps=prompt.timestamps,
+        )
+
+    def _prompt(self, row: Row, prefix: Sequence[int]) -> Prompt:
+        return build_prompt(
+            self._vocabulary,
+            row.options,
+            language=row.spoken,
+            prefix=prefix,
+            lengths=self._prompt_lengths,
+        )
+
+    def _split(self, row: Row, decoded: Decoded, *, last: bool) -> Split:
+        frames = row.window.shape[1]
+        if decoded.silent and not row.request.prefix_tokens:
+            return Split((), frames)
+        return split_window(
+            decoded.tokens,
+            eot=self._vocabulary.eot,
+            timestamp_begin=self._vocabulary.timestamp_begin,
+            frames=frames,
+            cut=decoded.cut,
+            last=last,
+        )
+
+    def _align(self, encoded: Encoded, windows: Sequence[_Window]) -> None:
+        """Aligns for words and log-probabilities, and where nothing else tells how far a text reaches."""
+        if not self._aligns:
+            return
+        written = [
+            Written(
+                window.at,
+                window.text,
+                window.row.window.shape[1],
+                window.row.spoken,
+                window.row.options.task,
+            )
+            for window in windows
+            if window.text and (window.row.options.words or window.row.options.logprobs or window.split.open)
+        ]
+        by_row = {window.at: window for window in windows}
+        for at, alignment in align(self._model, self._vocabulary, encoded, written).items():
+            window = by_row[at]
+            window.alignment = alignment
+            if window.split.open:
+                window.split = self._closed(window, alignment)
+            if window.row.options.logprobs:
+                window.logprobs = [
+                    max(math.log(p), FLOOR_LOGPROB) if p > 0 else FLOOR_LOGPROB
+                    for p in alignment.probabilities[: len(window.text)]
+                ]
+
+    def _closed(self, window: _Window, alignment: Alignment) -> Split:
+        """Ends an open text before its last word, from where the next window goes on."""
+        (piece,) = window.split.pieces
+        tokenizer = self._vocabulary.tokenizer(window.row.spoken, window.row.options.task)
+        kept = before_last_word(piece.tokens, alignment, tokenizer)
+        if kept is None:
+            return replace(window.split, open=False)
+        tokens, seconds = kept
+        end = round(seconds * FRAMES_PER_SECOND)
+        return Split((Piece(min(piece.start, end), end, tokens),), advance=end)
+
+    def _force(self, encoded: Encoded, windows: Sequence[_Window]) -> None:
+        """Log-probabilities for models that cannot align: their text is forced upon them once more."""
+        if self._aligns:
+            return
+        wanted = [window for window in windows if window.row.options.logprobs and window.text]
+        forced = self._decoder.forced_logprobs(
+            encoded,
+            [window.at for window in wanted],
+            [self._prompt(window.row, window.text) for window in wanted],
+        )
+        for window, logprobs in zip(wanted, forced, strict=True):
+            window.logprobs = logprobs
+
+    def _segments(self, window: _Window) -> Iterable[Segment]:
+        row, decoded = window.row, window.decoded
+        offset = 0
+        for piece in window.split.pieces:
+            behind = offset + len(piece.tokens)
+            asked = window.logprobs[offset:behind]
+            logprobs: Sequence[float | None] = asked or [None] * len(piece.tokens)
+            tokens = self._vocabulary.tokens(piece.tokens, logprobs)
+            text = b"".join(token.raw for token in tokens).decode()
+            if text.strip():
+                yield Segment(
+                    start=row.at(piece.start / FRAMES_PER_SECOND),
+                    end=row.at(piece.end / FRAMES_PER_SECOND),
+                    text=text,
+                    tokens=tokens,
+                    words=self._words(window, piece, offset),
+                    avg_logprob=decoded.avg_logprob,
+                    compression_ratio=decoded.compression_ratio,
+                    no_speech_prob=decoded.no_speech_prob,
+                    temperature=decoded.temperature,
+                )
+            offset = behind
+
+    def _words(self, window: _Window, piece: Piece, offset: int) -> tuple[Word, ...]:
+        row = window.row
+        if not row.options.words or window.alignment is None:
+            return ()
+        words = words_of(
+            piece.tokens,
+            window.alignment,
+            offset=offset,
+            start=piece.start / FRAMES_PER_SECOND,
+            end=piece.end / FRAMES_PER_SECOND,
+            tokenizer=self._vocabulary.tokenizer(row.spoken, row.options.task),
+            vocabulary=self._vocabulary,
+        )
+        return tuple(replace(word, start=row.at(word.start), end=row.at(word.end)) for word in words)

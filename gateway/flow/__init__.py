@@ -1,0 +1,1 @@
+"""The flow of a recording and of a microphone: bytes in, transcript events out."""

@@ -1,1 +1,0 @@
-"""Live captions: a microphone's samples in, utterances and their growing text out."""

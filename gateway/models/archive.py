@@ -1,0 +1,210 @@
+"""Models as archives, for places without a network: written with checksums, read with distrust.
+
+Of what is read only the model's own files are taken, into an empty folder.
+"""
+
+import fnmatch
+import hashlib
+import io
+import lzma
+import os
+import re
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, cast
+
+from gateway.models.entries import Entry, folder_entries, tar_entries, zip_entries
+from gateway.models.hub import MODEL_FILES, Hub
+from gateway.models.store import StoreError, install, sha256
+
+SUMS = "SHA256SUMS"
+
+MAX_WEIGHTS_BYTES = 16 << 30
+"""Whisper's largest has 6 GB in float32."""
+
+MAX_TEXT_BYTES = 64 << 20
+"""Of each other file; the largest tokenizer has 4 MB."""
+
+MAX_ENTRIES = 10_000
+
+_CHUNK = 1 << 18
+_ROOT = re.compile(r"models--([\w.-]+?)--([\w.-]+)")
+_SUM = re.compile(r"([0-9a-fA-F]{64}) [ *](?:\./)?(.+)")
+_UNREADABLE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
+    *(RuntimeError, NotImplementedError, ValueError, OverflowError),  # zipfile's, of what it cannot do
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was read.
+
+    Attributes:
+        repo: The model's name, where the archive or folder carries it.
+        verified: By which checksum; None by none.
+    """
+
+    repo: str | None
+    verified: str | None
+
+
+def import_archive(
+    source: Path, hub: Hub, *, repo: str | None = None, expected: str | None = None
+) -> tuple[str, str | None]:
+    """Puts the model of an archive or a folder into the cache.
+
+    Args:
+        repo: Its name there; None takes the one it carries.
+        expected: See `read`.
+
+    Returns:
+        Its name, and by which checksum it was verified.
+
+    Raises:
+        StoreError: It is unsafe, broken, no Whisper model, or has no name. The cache is as it was.
+        OSError: The disk says no.
+    """
+    # Unpacked on the cache's own disk, so that no file is copied twice.
+    hub.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=hub.cache) as outer:
+        folder = Path(outer) / "model"
+        folder.mkdir()
+        taken = read(source, folder, expected=expected)
+        if repo is None and taken.repo is None:
+            raise StoreError(f"{source} does not say which model it is: name it with --name")
+        repo = repo or cast("str", taken.repo)
+        install(folder, repo, hub)
+    return repo, taken.verified
+
+
+def read(source: Path, folder: Path, *, expected: str | None = None) -> Taken:
+    """Takes a model out of an archive (tar, also compressed, or zip) or a folder, whose links are followed.
+
+    Args:
+        folder: Empty; afterwards it holds the model's files and nothing else.
+        expected: SHA-256 that the archive must have, in hexadecimal.
+
+    Raises:
+        StoreError: It is unsafe, broken, too large, or not what its checksums say.
+    """
+    if source.is_dir():
+        if expected is not None:
+            raise StoreError(f"{source} is a folder: a checksum is of an archive")
+        return _take(folder_entries(source), folder, source.resolve().parts)
+    try:
+        with source.open("rb") as file:
+            if expected is not None:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+                if found != expected.lower():
+                    raise StoreError(f"{source} has the SHA-256 {found}, not {expected.lower()}")
+                file.seek(0)
+            entries = zip_entries if zipfile.is_zipfile(file) else tar_entries
+            file.seek(0)
+            taken = _take(entries(file), folder)
+    except _UNREADABLE as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise StoreError(f"{source} cannot be read: {reason or type(error).__name__}") from error
+    return taken if expected is None else Taken(taken.repo, "--sha256")
+
+
+def write(folder: Path, repo: str, archive: Path) -> None:
+    """Packs a model and its checksums; the archive is there as a whole or not at all.
+
+    Args:
+        archive: Compressed where its name ends in ``.tar.gz`` or ``.tgz``; weights hardly get smaller by it.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    root = f"models--{repo.replace('/', '--')}"
+    paths = [path for path in sorted(folder.iterdir()) if _is_wanted(path.name) and path.name != SUMS]
+    sums = "".join(f"{sha256(path)}  {path.name}\n" for path in paths).encode()
+    temporary = archive.with_name(f".{archive.name}.{os.getpid()}.part")
+    try:
+        compressed = archive.name.endswith((".tar.gz", ".tgz"))
+        with tarfile.open(temporary, "w:gz" if compressed else "w", dereference=True) as tar:
+            entry = tarfile.TarInfo(f"{root}/{SUMS}")
+            entry.size, entry.mode = len(sums), 0o644
+            tar.addfile(entry, io.BytesIO(sums))
+            for path in paths:
+                tar.add(path, f"{root}/{path.name}", recursive=False, filter=_anonymous)
+        temporary.replace(archive)
+    except OSError as error:
+        raise StoreError(f"{archive} cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The same model gives the same archive, whoever packs it and when."""
+    entry.uid = entry.gid = entry.mtime = 0
+    entry.uname = entry.gname = ""
+    entry.mode = 0o644
+    return entry
+
+
+def _take(entries: Iterable[Entry], folder: Path, parts: tuple[str, ...] = ()) -> Taken:
+    home: PurePosixPath | None = None
+    for number, entry in enumerate(entries):
+        if number >= MAX_ENTRIES:
+            raise StoreError(f"more than {MAX_ENTRIES} files: that is no model")
+        name = entry.path.name
+        if not _is_wanted(name):
+            continue
+        if home is not None and entry.path.parent != home:
+            raise StoreError(f"model files in two folders, {home} and {entry.path.parent}")
+        home = entry.path.parent
+        if (folder / name).exists():
+            raise StoreError(f"{name} is there twice")
+        with entry.open() as file:
+            _copy(file, folder / name)
+    verified = _verify(folder)
+    names = [_ROOT.fullmatch(part) for part in (*parts, *(home.parts if home else ()))]
+    repo = next((f"{match[1]}/{match[2]}" for match in names if match), None)
+    return Taken(repo, SUMS if verified else None)
+
+
+def _is_wanted(name: str) -> bool:
+    return name == SUMS or any(fnmatch.fnmatchcase(name, pattern) for pattern in MODEL_FILES)
+
+
+def _copy(file: IO[bytes], target: Path) -> None:
+    """Counts what really comes: sizes in headers may lie."""
+    limit = MAX_WEIGHTS_BYTES if target.name == "model.bin" else MAX_TEXT_BYTES
+    with target.open("xb") as out:
+        while data := file.read(_CHUNK):
+            limit -= len(data)
+            if limit < 0:
+                raise StoreError(f"{target.name} is too large")
+            out.write(data)
+
+
+def _verify(folder: Path) -> bool:
+    """Holds the files against their checksums, and takes those away; False where there are none.
+
+    Raises:
+        StoreError: A file differs, or is missing here or there.
+    """
+    sums = folder / SUMS
+    if not sums.exists():
+        return False
+    expected = {}
+    for line in sums.read_text(errors="replace").splitlines():
+        if not (match := _SUM.fullmatch(line)):
+            raise StoreError(f"{SUMS} is no list of SHA-256 checksums")
+        if _is_wanted(match[2]):
+            expected[match[2]] = match[1].lower()
+    sums.unlink()
+    found = {path.name: sha256(path) for path in folder.iterdir()}
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found or name not in expected:
+            raise StoreError(f"{name} is {'missing' if name not in found else f'not listed in {SUMS}'}")
+        if found[name] != expected[name]:
+            raise StoreError(f"{name} is not what {SUMS} says: it has the SHA-256 {found[name]}")
+    return True

@@ -1,0 +1,128 @@
+"""Devices in words become workers' environments: one GPU each, or cores of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.engine.devices.cuda import DeviceUnavailableError
+from gateway.engine.devices.placement import Machine, parse_devices, read_quota, worker_environments
+from gateway.engine.worker import CPUS_VARIABLE
+
+_EIGHT = Machine(tuple(range(8)))
+
+
+@pytest.mark.parametrize(
+    ("devices", "parsed"),
+    [
+        ([], ()),
+        (["cpu", "cpu"], (None, None)),
+        (["cuda:1", "cuda:0", "cuda:1"], (1, 0, 1)),
+    ],
+)
+def test_devices(devices: list[str], parsed: tuple[int | None, ...]) -> None:
+    """Order and repetition are kept."""
+    assert parse_devices(devices) == parsed
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:", "cuda:-1", "cuda:x", "cpu:0", "gpu:0", "tpu"])
+def test_no_device(device: str) -> None:
+    """What is no device is named, with those there are."""
+    with pytest.raises(DeviceUnavailableError, match=f"'{device}' is no device.*cuda:0"):
+        parse_devices(["cuda:0", device])
+
+
+def test_mixed_devices() -> None:
+    """One kind only."""
+    with pytest.raises(DeviceUnavailableError, match="mixes cpu and cuda"):
+        parse_devices(["cuda:0", "cpu"])
+
+
+@pytest.mark.parametrize(
+    ("machine", "wanted", "workers", "threads"),
+    [
+        (_EIGHT, 0, 1, 8),
+        (_EIGHT, 0, 3, 2),
+        (_EIGHT, 0, 20, 1),
+        (_EIGHT, 5, 3, 5),
+        (Machine(tuple(range(64)), quota=2.5), 0, 1, 3),
+        (Machine((0, 1), quota=16.0), 0, 1, 2),
+    ],
+)
+def test_threads(machine: Machine, wanted: int, workers: int, threads: int) -> None:
+    """The cores are shared, a container's time counts as cores, and what the operator says is done."""
+    assert machine.threads(wanted, workers) == threads
+
+
+def test_cpu_workers_get_cores_of_their_own() -> None:
+    """All cores are given, none twice, in neighbours."""
+    machine = Machine((0, 2, 4, 6, 8, 10, 12))
+    environments = worker_environments([None] * 3, machine, threads=machine.threads(0, 3))
+
+    assert [environment[CPUS_VARIABLE] for environment in environments] == ["0,2", "4,6", "8,10"]
+    assert {environment["OMP_NUM_THREADS"] for environment in environments} == {"2"}
+
+
+@pytest.mark.parametrize(
+    ("workers", "machine", "threads"),
+    [
+        (1, _EIGHT, 8),
+        (2, _EIGHT, 5),
+        (2, Machine(tuple(range(8)), quota=4.0), 2),
+        (3, Machine((0, 1)), 1),
+    ],
+)
+def test_not_pinned(workers: int, machine: Machine, threads: int) -> None:
+    """One worker alone, more threads than cores, or cores that others use as well: the system decides."""
+    environments = worker_environments([None] * workers, machine, threads=threads)
+
+    assert [CPUS_VARIABLE in environment for environment in environments] == [False] * workers
+
+
+def test_gpu_workers_see_one_gpu() -> None:
+    """Numbered as nvidia-smi does."""
+    environments = worker_environments([1, 0], _EIGHT, threads=4)
+
+    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in environments] == ["1", "0"]
+    assert {environment["CUDA_DEVICE_ORDER"] for environment in environments} == {"PCI_BUS_ID"}
+    assert all(CPUS_VARIABLE not in environment for environment in environments)
+
+
+def test_gpus_keep_the_names_they_have() -> None:
+    """An index counts among the visible ones; the operator's order of all is left."""
+    machine = Machine((0,), visible_gpus="GPU-aa, 3", orders_gpus=True)
+    environments = worker_environments([1, 0], machine, threads=1)
+
+    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in environments] == ["3", "GPU-aa"]
+    assert all("CUDA_DEVICE_ORDER" not in environment for environment in environments)
+    with pytest.raises(DeviceUnavailableError, match="cuda:2 is not among CUDA_VISIBLE_DEVICES=GPU-aa, 3"):
+        worker_environments([2], machine, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "250000 100000\n"}, 2.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "150000", "cpu/cpu.cfs_period_us": "100000"}, 1.5),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({"cpu.max": "nonsense"}, None),
+        ({}, None),
+    ],
+)
+def test_quota(tmp_path: Path, files: dict[str, str], quota: float | None) -> None:
+    """Both versions of control groups; whatever else is there is no limit."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    assert read_quota(tmp_path) == quota
+
+
+def test_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine at hand has a core, and its environment is read."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    machine = Machine.here()
+
+    assert machine.core_count >= 1
+    assert (machine.visible_gpus, machine.orders_gpus) == ("5", False)

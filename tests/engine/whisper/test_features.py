@@ -1,0 +1,73 @@
+"""Features equal faster-whisper's, bad samples are named, and rows of an encoded batch can be picked."""
+
+import numpy as np
+import pytest
+
+from gateway.audio.types import MAX_CHUNK_SAMPLES, Samples
+from gateway.engine.whisper.context import FITTED_FRAMES
+from gateway.engine.whisper.engine import WhisperEngine
+from gateway.engine.whisper.features import WINDOW_FRAMES, BadSamplesError, Encoded, mel_features
+
+
+def test_ten_milliseconds_per_frame(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
+    """As faster-whisper's `transcribe()` makes them, which drops the last frame too."""
+    samples = speech["en_hello"]
+    features = mel_features(engine._extractor, samples)
+
+    np.testing.assert_array_equal(features, engine._extractor(samples)[:, :-1])
+    assert features.shape == (80, len(samples) // 160)
+    assert mel_features(engine._extractor, np.zeros(MAX_CHUNK_SAMPLES, np.float32)).shape == (80, 3000)
+
+
+def test_shorter_than_a_fourier_window(engine: WhisperEngine) -> None:
+    """Padded with silence."""
+    assert mel_features(engine._extractor, np.zeros(1, np.float32)).shape[1] >= 1
+
+
+def test_other_float_types_are_converted(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
+    """Precision is no fault."""
+    samples = speech["en_hello"]
+
+    np.testing.assert_array_equal(
+        mel_features(engine._extractor, samples.astype(np.float64)),
+        mel_features(engine._extractor, samples),
+    )
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros(0, np.float32),
+        np.zeros((2, 400), np.float32),
+        np.zeros(MAX_CHUNK_SAMPLES + 1, np.float32),
+        np.zeros(400, np.int16),
+        np.full(400, np.nan, np.float32),
+        np.full(400, -np.inf, np.float32),
+        np.full(400, 1e20, np.float32),
+    ],
+)
+def test_bad_samples(engine: WhisperEngine, samples: Samples) -> None:
+    """They are found before they can spoil a batch."""
+    with pytest.raises(BadSamplesError):
+        mel_features(engine._extractor, samples)
+
+
+def test_picked_rows_are_those_rows(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
+    """In any order and number; all of them in order need no copy."""
+    windows = [mel_features(engine._extractor, speech[name]) for name in ("en_hello", "de_zahlen")]
+    encoded = Encoded(engine._model, windows)
+    whole = np.array(encoded.pick([0, 1]))
+
+    assert whole.shape[0] == 2
+    np.testing.assert_array_equal(np.array(encoded.pick([1, 0, 1])), whole[[1, 0, 1]])
+
+
+@pytest.mark.parametrize("frames", [*FITTED_FRAMES, WINDOW_FRAMES])
+def test_the_encoder_reads_as_much_as_it_is_told(
+    engine: WhisperEngine, speech: dict[str, Samples], frames: int
+) -> None:
+    """CTranslate2 takes less than the whole window, and gives a step for each two frames."""
+    encoded = Encoded(engine._model, [mel_features(engine._extractor, speech["en_hello"])], frames)
+
+    assert np.array(encoded.pick([0])).shape[:2] == (1, frames // 2)
+    assert encoded.shortened == (frames < 3000)

@@ -1,0 +1,103 @@
+"""A row's progress through its windows."""
+
+import numpy as np
+import pytest
+
+from gateway.engine.api import DecodeOptions, DecodeRequest
+from gateway.engine.whisper.row import Row
+from gateway.transcript import Hypothesis
+
+
+def row(
+    seconds: float = 1.0,
+    language: str | None = "en",
+    options: DecodeOptions | None = None,
+    *,
+    whole: bool = True,
+) -> Row:
+    """A row of silence."""
+    samples = np.zeros(round(seconds * 16000), np.float32)
+    request = DecodeRequest(samples, options or DecodeOptions(), whole=whole)
+    return Row(request, np.zeros((80, round(seconds * 100)), np.float32), language)
+
+
+def test_windows_follow_the_seek() -> None:
+    """Until what is left holds no word."""
+    moving = row()
+    moving.seek = 70
+    left = moving.window.shape[1]
+    unfinished = moving.unfinished
+    moving.seek = 81
+
+    assert left == 30
+    assert unfinished
+    assert not moving.unfinished
+
+
+def test_a_row_that_need_not_be_whole_says_where_the_next_begins() -> None:
+    """Behind its first window, but not without progress. Short rests too are the next row's."""
+    moving = row(whole=False)
+    told = []
+    for seek in (0, 2, 20, 95, 100):
+        moving.seek = seek
+        told.append((moving.unfinished, moving.hypothesis().consumed))
+
+    assert told == [(True, 0.0), (True, 0.02), (False, 0.2), (False, 0.95), (False, None)]
+
+
+def test_a_whole_row_leaves_nothing() -> None:
+    """Whatever its windows told."""
+    moving = row()
+    moving.seek = 95
+
+    assert moving.hypothesis().consumed is None
+
+
+def test_times_count_from_the_chunk_and_stay_in_it() -> None:
+    """Whatever window they were found in."""
+    moving = row()
+    moving.seek = 50
+
+    assert moving.at(0.25) == pytest.approx(0.75)
+    assert moving.at(9.0) == 1.0
+
+
+def test_seeds_differ_between_windows() -> None:
+    """Or each window would draw the same numbers. None where nothing is drawn or nothing need repeat."""
+    sampled = row(options=DecodeOptions(temperature=1.0, seed=-1))
+    first = sampled.seed
+    sampled.seek = 10
+
+    assert first == (2**64 - 1, 0)
+    assert sampled.seed == (2**64 - 1, 10)
+    assert row(options=DecodeOptions(seed=1)).seed is None
+    assert row(options=DecodeOptions(temperature=1.0)).seed is None
+
+
+def test_a_language_guessed_from_nothing_is_not_told() -> None:
+    """A given one is."""
+    guessed, given = row(language=None), row(language="de")
+    guessed.detected("ja", 0.4)
+
+    assert guessed.hypothesis() == Hypothesis((), None, 0.0)
+    assert given.hypothesis() == Hypothesis((), "de", 1.0)
+
+
+def test_a_guess_can_be_taken_back() -> None:
+    """In the window that gave it. What was given, or settled by an earlier window, stays."""
+    guessed, given, settled = row(language=None), row(language="de"), row(language=None)
+    for one in (guessed, settled):
+        one.detected("ja", 0.4)
+    settled.seek = 10
+    for one in (guessed, given, settled):
+        one.forget_language()
+
+    assert [one.language for one in (guessed, given, settled)] == [None, "de", "ja"]
+    assert guessed.language_probability == 1.0
+    assert not guessed.was_detected
+
+
+def test_the_language_must_be_known_before_decoding() -> None:
+    """Forgetting to detect it is an error, not a default."""
+    with pytest.raises(RuntimeError, match="detected"):
+        _ = row(language=None).spoken

@@ -1,0 +1,106 @@
+"""What waits for the hearing: in order, in pieces worth a thread, never more than is allowed."""
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from gateway.errors import OverloadedError
+from gateway.flow.inbox import MAX_ENTRIES, Clear, Command, Commit, Configure, Inbox
+
+
+async def take_all(inbox: Inbox, least: int, most: int) -> list[bytes | Command]:
+    """What can be had at once."""
+    taken: list[bytes | Command] = []
+    with anyio.move_on_after(0):
+        while True:
+            taken.append(await inbox.take(least, most))
+    return taken
+
+
+async def test_order_is_kept() -> None:
+    """Audio and commands come out as they went in; pieces are joined, but not across a command."""
+    inbox = Inbox(100)
+    configure = Configure({"a": 1}, "e")
+    for entry in (b"12", b"345", Commit(None), b"6", configure, Clear(), b"789"):
+        if isinstance(entry, bytes):
+            inbox.append(entry)
+        else:
+            inbox.put(entry)
+
+    assert await take_all(inbox, 1, 100) == [b"12345", Commit(None), b"6", configure, Clear(), b"789"]
+    assert len(inbox) == 0
+
+
+async def test_pieces_have_a_size() -> None:
+    """At least so much, unless a command waits behind; at most so much."""
+    inbox = Inbox(1000)
+    inbox.append(b"x" * 25)
+
+    assert await take_all(inbox, 10, 10) == [b"x" * 10] * 2
+    inbox.put(Clear())
+    assert await take_all(inbox, 10, 10) == [b"x" * 5, Clear()]
+
+
+@pytest.mark.parametrize("empty", [b"", b"x"])
+async def test_nothing_is_stuck(empty: bytes) -> None:
+    """Not even behind an append of nothing."""
+    inbox = Inbox(1000)
+    inbox.append(empty)
+    inbox.put(Commit("a"))
+
+    assert (await take_all(inbox, 10, 10))[-1] == Commit("a")
+    assert len(inbox) == 0
+
+
+async def test_take_waits() -> None:
+    """Until there is enough, or a command."""
+    inbox = Inbox(1000)
+    taken: list[bytes | Command] = []
+
+    async def take() -> None:
+        while True:
+            taken.append(await inbox.take(4, 100))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take)
+        for data, known in ((b"12", 0), (b"3", 0), (b"45", 1), (b"6", 1)):
+            inbox.append(data)
+            await anyio.wait_all_tasks_blocked()
+
+            assert len(taken) == known
+        inbox.put(Clear())
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    assert taken == [b"12345", b"6", Clear()]
+
+
+async def test_too_much_is_refused() -> None:
+    """The limit itself is allowed; what is refused is not kept, what is taken or forgotten makes room."""
+    changes: list[int] = []
+    inbox = Inbox(10, changes.append)
+    inbox.append(b"x" * 10)
+    with pytest.raises(OverloadedError):
+        inbox.append(b"y")
+    assert await inbox.take(1, 4) == b"xxxx"
+    inbox.append(b"yyyy")
+    inbox.close()
+    await checkpoint()
+
+    assert changes == [10, -4, 4, -10]
+    assert len(inbox) == 0
+    inbox.append(b"z" * 10)
+
+
+async def test_commands_are_bounded() -> None:
+    """Thousands of them cost the server memory, and their sender nothing."""
+    inbox = Inbox(1)
+    for _ in range(MAX_ENTRIES):
+        inbox.put(Clear())
+    with pytest.raises(OverloadedError):
+        inbox.put(Clear())
+
+    assert await inbox.take(1, 1) == Clear()
+    inbox.put(Clear())
+    inbox.put(Commit(None, is_last=True))
+
+    assert len(inbox) == MAX_ENTRIES + 1

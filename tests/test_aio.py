@@ -1,0 +1,116 @@
+"""Task groups, change notifications, and calls that nobody waits for."""
+
+import subprocess
+import sys
+
+import anyio
+import pytest
+
+from gateway.aio import Changed, open_task_group, run_abandonable
+
+LEAVES = """
+import threading
+import anyio
+from gateway.aio import run_abandonable
+
+async def main():
+    begun = threading.Event()
+    def fetch():
+        begun.set()
+        threading.Event().wait()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_abandonable, fetch)
+        while not begun.is_set():
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    print("left")
+
+anyio.run(main)
+"""
+
+
+async def _fail(error: Exception) -> None:
+    raise error
+
+
+async def test_one_failure_is_itself() -> None:
+    """Also through groups in groups."""
+    with pytest.raises(KeyError):
+        async with open_task_group() as outer, open_task_group() as inner:
+            inner.start_soon(_fail, KeyError("a"))
+            del outer
+
+
+async def test_a_failing_body_is_itself() -> None:
+    """What the body raises comes out as it is."""
+    with pytest.raises(KeyError):
+        async with open_task_group():
+            raise KeyError("a")
+
+
+async def test_several_failures_stay_a_group() -> None:
+    """None of them is hidden."""
+    with pytest.raises(ExceptionGroup) as caught:
+        async with open_task_group() as tasks:
+            tasks.start_soon(_fail, KeyError("a"))
+            tasks.start_soon(_fail, ValueError("b"))
+
+    assert len(caught.value.exceptions) == 2
+
+
+async def test_everyone_who_waits_is_woken() -> None:
+    """Two waiters see one notification, and a third that comes later does not."""
+    changed = Changed()
+    woken = []
+
+    async def wait(name: str) -> None:
+        await changed.wait()
+        woken.append(name)
+
+    async with open_task_group() as tasks:
+        tasks.start_soon(wait, "a")
+        tasks.start_soon(wait, "b")
+        await anyio.wait_all_tasks_blocked()
+        changed.notify()
+        tasks.start_soon(wait, "c")
+        await anyio.wait_all_tasks_blocked()
+        assert sorted(woken) == ["a", "b"]
+        changed.notify()
+
+    assert sorted(woken) == ["a", "b", "c"]
+
+
+async def test_until_looks_again_after_each_notification() -> None:
+    """It returns at once where the condition holds, else after the notification that makes it hold."""
+    changed = Changed()
+    numbers: list[int] = []
+
+    async with open_task_group() as tasks:
+        tasks.start_soon(changed.until, lambda: len(numbers) == 2)
+        for number in range(2):
+            await anyio.wait_all_tasks_blocked()
+            numbers.append(number)
+            changed.notify()
+
+    await changed.until(lambda: numbers)
+
+
+def _raise() -> None:
+    raise KeyError("a")
+
+
+async def test_the_outcome_comes_back() -> None:
+    """What the call returns, and what it raises."""
+    with pytest.raises(KeyError):
+        await run_abandonable(_raise)
+
+    assert await run_abandonable(lambda: 7) == 7
+
+
+def test_the_process_ends_without_it() -> None:
+    """A call that never returns holds up nothing once it was cancelled."""
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVES], capture_output=True, text=True, timeout=20, check=True
+    )
+
+    assert done.stdout == "left\n"

@@ -1,0 +1,76 @@
+"""Settings come from flags and environment, are checked, frozen, and all stand in the README."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.settings import Settings
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def settings_table() -> str:
+    """The README's table of all settings."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = " ".join(field.default) if isinstance(field.default, tuple) else field.default
+        rows.append(f"| `GATEWAY_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def test_readme_lists_every_setting() -> None:
+    """The table in the README is this one, to the letter."""
+    assert settings_table() in README.read_text()
+
+
+def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every field is a variable; lists are separated by commas."""
+    monkeypatch.setenv("GATEWAY_PORT", "9000")
+    monkeypatch.setenv("GATEWAY_MODEL", "small, ./folder,")
+    monkeypatch.setenv("GATEWAY_API_KEYS", "a,b")
+    settings = Settings()
+
+    assert (settings.port, settings.model, settings.api_keys) == (9000, ("small", "./folder"), ("a", "b"))
+
+
+def test_flags_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is given on the command line beats the environment."""
+    monkeypatch.setenv("GATEWAY_PORT", "9000")
+
+    assert Settings(port=9001).port == 9001
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "70000"), ("DEVICE", "tpu"), ("WORKERS", "0"), ("MAX_UPLOAD_BYTES", "none")]
+)
+def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A wrong value stops the start instead of serving something else."""
+    monkeypatch.setenv(f"GATEWAY_{name}", value)
+    with pytest.raises(ValidationError, match=name.lower()):
+        Settings()
+
+
+def test_settings_are_frozen() -> None:
+    """Nobody changes them behind anybody's back."""
+    with pytest.raises(ValidationError):
+        setattr(Settings(), "port", 1)  # noqa: B010 - mypy knows that it is frozen
+
+
+def test_a_file_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
+    """A misspelt setting must not be taken for one that is obeyed."""
+    file = tmp_path / "gateway.toml"
+    file.write_text("prot = 9000\n")
+    with pytest.raises(ValidationError, match="prot"):
+        Settings(config=file)
+
+
+def test_flags_before_environment_before_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The nearer one wins; the file may be named in the environment."""
+    file = tmp_path / "gateway.toml"
+    file.write_text('port = 1\nworkers = 2\nlog_level = "error"\n')
+    monkeypatch.setenv("GATEWAY_CONFIG", str(file))
+    monkeypatch.setenv("GATEWAY_WORKERS", "3")
+    settings = Settings(log_level="debug")
+
+    assert (settings.port, settings.workers, settings.log_level) == (1, 3, "debug")
