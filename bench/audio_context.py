@@ -23,7 +23,7 @@ import numpy as np
 from faster_whisper import WhisperModel
 
 from bench.models import MINIATURE, TINY, make_model
-from gateway.audio.chunking import ChunkingOptions, chunk_stream
+from gateway.audio.chunking import ChunkingOptions, decode_as, make_cutter
 from gateway.audio.silero import SileroModel
 from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.engine.api import DecodeOptions, DecodeRequest, RowFailed
@@ -92,12 +92,13 @@ class Recording:
 
 def recordings() -> Iterator[Recording]:
     """The miniature's."""
-    silero = SileroModel.load()
+    silero, options = SileroModel.load(), ChunkingOptions()
     for row in json.loads((SAMPLES / "samples.json").read_text()):
         with (SAMPLES / row["file"]).open("rb") as file:
-            batches = list(chunk_stream(file, silero, ChunkingOptions()))
-        chunks = [chunk.samples for batch in batches for chunk in batch.chunks]
-        yield Recording(row["file"], words(row["text"]), chunks)
+            blocks = list(decode_as(file, options))
+        cutter = make_cutter(silero, options)
+        chunks = [chunk for block in blocks for chunk in cutter.feed(block)] + cutter.flush()
+        yield Recording(row["file"], words(row["text"]), [chunk.samples for chunk in chunks])
 
 
 def words(text: str) -> list[str]:

@@ -84,6 +84,19 @@ _LABELS = {
 }
 
 
+class _Heard:
+    """A front end that has heard the recording before, block by block."""
+
+    def __init__(self, probabilities: list[Any]) -> None:
+        self._left = iter(probabilities)
+
+    def feed(self, _: Samples) -> Any:
+        return next(self._left)
+
+    def flush(self) -> Any:
+        return np.concatenate(list(self._left))
+
+
 class _Stages:
     """Each stage on what the one before it gave."""
 
@@ -119,13 +132,8 @@ class _Stages:
         return [*(stream.feed(block) for block in self._loud), stream.flush()]
 
     def cutting(self) -> list[Chunk]:
-        chunker = Chunker(VadOptions())
-        chunks: list[Chunk] = []
-        nothing = np.zeros(0, np.float32)
-        blocks = [*self._blocks, *[nothing] * (len(self._speech) - len(self._blocks))]
-        for samples, probabilities in zip(blocks, self._speech, strict=True):
-            chunks += chunker.feed(samples, probabilities)
-        return chunks + chunker.flush()
+        chunker = Chunker(_Heard(self._speech), VadOptions())
+        return [chunk for block in self._blocks for chunk in chunker.feed(block)] + chunker.flush()
 
     def features(self) -> list[Any]:
         return [mel_features(self._extractor, chunk.samples) for chunk in self._chunks]

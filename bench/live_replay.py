@@ -99,7 +99,7 @@ class Replay:
     def _take(self, event: SegmenterEvent) -> None:
         utterance = self._current
         match event:
-            case UtteranceStarted(_, start):
+            case UtteranceStarted(start):
                 self._current = Utterance(str(len(self._items)), start, self._recognition)
                 self._utterances.append(self._current)
                 self._items.append(Item(audio_start=start / SAMPLE_RATE))
@@ -110,7 +110,7 @@ class Replay:
                 self._put_off()
             case ChunkReady(chunk) if utterance is not None:
                 self._complete(utterance, chunk)
-            case UtteranceEnded(_, _, end) if utterance is not None:
+            case UtteranceEnded(end) if utterance is not None:
                 utterance.close(end)
                 item = self._items[int(utterance.item)]
                 item.audio_end, item.released = end / SAMPLE_RATE, len(item.deltas)

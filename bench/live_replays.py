@@ -14,6 +14,7 @@ from bench.live_decoder import Costs, Decoder, measure
 from bench.live_replay import Replay
 from bench.live_turns import Turn
 from bench.realtime_client import Session
+from gateway.audio.frontend import FrontEnd
 from gateway.audio.segmenter import Segmenter
 from gateway.audio.silero import SileroModel
 from gateway.audio.turns import TurnOptions
@@ -73,7 +74,7 @@ def _replay(
     for turn in turns:
         decoder = Decoder(engine)
         for name, variant in options.items():
-            segmenter = Segmenter(vad.stream(), TurnOptions())
+            segmenter = Segmenter(FrontEnd(vad), TurnOptions())
             items = Replay(segmenter, decoder, costs, recognition, variant).run(turn.samples)
             session = Session(turn.said, len(turn.samples) / SAMPLE_RATE, created=True, items=items)
             sessions[name].append(session)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,7 +16,7 @@ from bench import client
 from bench.report import Bench, Plot, Report, Target
 from bench.server import RunningServer, serve
 from bench.table import Table, interleaved, ratios, spread
-from gateway.audio.chunking import ChunkingOptions, chunk_stream
+from gateway.audio.chunking import ChunkingOptions, decode_as, make_cutter
 from gateway.audio.silero import SileroModel
 from gateway.engine.api import DecodeOptions, DecodeRequest
 from gateway.engine.whisper.engine import WhisperEngine, WhisperSpec
@@ -128,9 +129,11 @@ class _Direct:
         rows: list[DecodeRequest] = []
         options = DecodeOptions(language="en")
         for path in files:
+            cutter = make_cutter(self._vad, ChunkingOptions())
             with path.open("rb") as file:
-                for batch in chunk_stream(file, self._vad, ChunkingOptions()):
-                    rows += (DecodeRequest(chunk.samples, options) for chunk in batch.chunks)
+                for block in chain(decode_as(file, ChunkingOptions()), [None]):
+                    chunks = cutter.flush() if block is None else cutter.feed(block)
+                    rows += (DecodeRequest(chunk.samples, options) for chunk in chunks)
                     while len(rows) >= BATCH:
                         self._engine.transcribe(rows[:BATCH])
                         del rows[:BATCH]

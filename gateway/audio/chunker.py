@@ -1,27 +1,24 @@
-"""Where the stream is cut for the engine: a pure function of samples, probabilities and options."""
+"""Where a recording is cut for the engine: a pure function of its samples and the options."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.audio.buffer import SampleBuffer
-from gateway.audio.dip import DipFinder
+from gateway.audio.buffer import DipFinder, SampleBuffer
+from gateway.audio.frontend import Detector
 from gateway.audio.loudness import normalise
 from gateway.audio.silero import FRAME
-from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Offset, Onset, Samples
-from gateway.audio.vad import ONSET_PATIENCE, Vad, VadOptions, VadState
+from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Samples
+from gateway.audio.vad import ONSET_PATIENCE, Offset, Onset, Vad, VadOptions, VadState
 
 GOALS_SECONDS = (5.0, 28.0)
 """Length aimed at for the first and all later chunks: first words early, then full windows. Whisper pads each
 to 30 s, so steps between the two cost a whole window: a minute took four instead of three."""
 
 OFFSET_PADDING = SAMPLE_RATE // 5
-"""Kept behind speech: final fricatives are quieter than the threshold."""
+"""Kept after speech: final fricatives are quieter than the threshold."""
 
 MAX_PAUSE = SAMPLE_RATE * 3 // 2
 """A longer pause ends the chunk, however short it is."""
-
-MAX_PREFIX = 5 * SAMPLE_RATE
-"""Padding beyond this would fill the chunk."""
 
 _CLOSE_FROM = 0.75
 """A chunk ends at the first pause once it has this share of its goal."""
@@ -48,34 +45,34 @@ class Chunker:
     Speech without a pause is cut at its deepest dip, and the next chunk begins with the very next sample.
     """
 
-    def __init__(self, options: VadOptions) -> None:
-        self._prefix = min(options.prefix_samples, MAX_PREFIX)
+    waiting = False
+    """Its chunks do not depend on the engine."""
+
+    def __init__(self, detector: Detector, options: VadOptions) -> None:
+        self._detector = detector
+        self._prefix = options.prefix_samples
         self._vad = Vad(options)
         self._buffer = SampleBuffer()
         self._dips = DipFinder(_HISTORY_FRAMES)
         self._open: _Open | None = None
         self._given = 0
         """What lies before has been given out, and is never given again."""
-        self._index = 0
-        self._utterance = 0
+        self._is_first = True
+        """No chunk was given yet."""
 
-    def feed(self, samples: Samples, probabilities: Iterable[float]) -> list[Chunk]:
-        """Takes the next samples and the next frames' probabilities; what is given depends on no slicing.
-
-        Args:
-            samples: Shape (n,), as recorded, without the running gain the detector heard.
-            probabilities: Of frames whose samples have been fed, now or earlier.
-        """
+    def feed(self, samples: Samples) -> list[Chunk]:
+        """Takes the next samples, shape (n,), as recorded; gives the chunks that end in them."""
         self._buffer.append(samples)
-        chunks = [chunk for p in probabilities if (chunk := self._step(float(p))) is not None]
+        chunks = self._take(self._detector.feed(samples))
         # An onset is told at most ONSET_PATIENCE frames late.
         oldest_onset = self._vad.position - (ONSET_PATIENCE + 1) * FRAME
         self._buffer.drop(self._open.start if self._open else max(oldest_onset - self._prefix, self._given))
         return chunks
 
     def flush(self) -> list[Chunk]:
-        """Ends the stream: gives the chunk that is open."""
-        return [] if self._open is None else [self._close(self._open)]
+        """Ends the recording: gives the chunk that is open, too."""
+        chunks = self._take(self._detector.flush())
+        return chunks if self._open is None else [*chunks, self._close(self._open)]
 
     def peek(self) -> Chunk | None:
         """The chunk that is open, up to the newest sample or its limit; None while none is. Changes nothing.
@@ -86,15 +83,26 @@ class Chunker:
             return None
         start = self._open.start
         samples = normalise(self._buffer.read(start, min(self._buffer.end, start + self._limit)))
-        return Chunk(self._index, self._utterance, start, samples, ends_utterance=False)
+        return Chunk(start, samples, ends_utterance=False)
+
+    def advance(self, consumed: float | None) -> list[Chunk]:
+        """Never called: this cutter is never `waiting`.
+
+        Raises:
+            RuntimeError: Always.
+        """
+        raise RuntimeError(f"nobody waits for {consumed} s")
 
     @property
     def _goal(self) -> int:
-        return int(GOALS_SECONDS[min(self._index, len(GOALS_SECONDS) - 1)] * SAMPLE_RATE)
+        return int(GOALS_SECONDS[0 if self._is_first else 1] * SAMPLE_RATE)
 
     @property
     def _limit(self) -> int:
         return min(2 * self._goal, MAX_CHUNK_SAMPLES)
+
+    def _take(self, probabilities: Iterable[float]) -> list[Chunk]:
+        return [chunk for p in probabilities if (chunk := self._step(float(p))) is not None]
 
     def _step(self, probability: float) -> Chunk | None:
         self._dips.append(probability)
@@ -125,7 +133,7 @@ class Chunker:
         return self._close(chunk) if self._vad.silence >= OFFSET_PADDING else None
 
     def _close(self, chunk: _Open) -> Chunk:
-        """The chunk with some padding behind its speech, which ends here at the latest."""
+        """The chunk with some padding after its speech, which ends here at the latest."""
         offset = self._vad.stop()
         speech_end = chunk.speech_end if offset is None else offset.sample
         heard = min(self._vad.position, self._buffer.end)
@@ -142,9 +150,6 @@ class Chunker:
         return self._give(chunk.start, end, ends_utterance=False)
 
     def _give(self, start: int, end: int, *, ends_utterance: bool) -> Chunk:
-        samples = normalise(self._buffer.read(start, end))
-        chunk = Chunk(self._index, self._utterance, start, samples, ends_utterance)
         self._given = end
-        self._index += 1
-        self._utterance += ends_utterance
-        return chunk
+        self._is_first = False
+        return Chunk(start, normalise(self._buffer.read(start, end)), ends_utterance)

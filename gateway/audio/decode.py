@@ -1,21 +1,21 @@
-"""Any container in, blocks of 16 kHz mono float32 out: FFmpeg through PyAV, in bounded memory.
+"""A recording in, blocks of 16 kHz mono float32 out, or its length: FFmpeg through PyAV, in bounded memory.
 
 What a stranger uploads may be hostile, so nothing in it is believed: not the name, not the duration, not the
 rate; and it may never make FFmpeg open a second file or address.
 """
 
+import math
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from typing import cast
 
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from gateway.audio.source import ByteSource, GuardedSource
+from gateway.audio.pcm import PCM16_BYTES, PcmDecoder, ToMono
+from gateway.audio.source import ByteReader, GuardedSource
 from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.errors import AudioTooLongError, InvalidAudioError
 
@@ -43,20 +43,20 @@ _LARGE_PROBE = {"probesize": "5000000", "analyzeduration": "5000000"}
 _PASSES = ((False, 0), *((True, stream) for stream in range(8)))
 """Whether to seek, and which audio stream to decode."""
 
+STEPS_PER_SECOND = 4
+"""A live source is passed on this often: a step costs a change of threads, waiting costs latency."""
+
+_LONGEST_PACKET = 60.0
+"""Seconds. No codec's packets last so long; what says more is mistaken."""
+
 _MAX_DEMUX_ERRORS = 16
 """In a row."""
-
-_RATES = range(1_000, 768_001)
-"""A rate outside is a broken header; at 1 Hz a few kilobytes would swell to hours."""
 
 _FRAME = SAMPLE_RATE // 10
 """Samples that leave the resampler at a time: containers have frames of 20 ms, and each costs some Python."""
 
-_MAX_AMPLITUDE = 32_768.0
-"""Float files scaled like 16-bit integers exist (the loudness gain brings them down); beyond is garbage."""
 
-
-def decode(source: ByteSource, *, max_seconds: float) -> Generator[Samples, None, None]:
+def decode(source: ByteReader, *, max_seconds: float) -> Generator[Samples, None, None]:
     """Decodes the first audio stream that gives samples.
 
     The source is read front to back, so decoding keeps up with one that is still growing. Only what cannot be
@@ -88,15 +88,101 @@ def decode(source: ByteSource, *, max_seconds: float) -> Generator[Samples, None
                 blocks += 1
                 pending = [joined[size:].copy()]
                 pending_samples -= size
-    if total < MIN_SAMPLES:
-        raise InvalidAudioError(
-            "Audio file is too short. Minimum audio length is 0.1 seconds.", code="audio_too_short"
-        )
+    _refuse_short(total)
     if pending_samples:
         yield np.concatenate(pending)
 
 
-def _decode_first_audio(inner: ByteSource) -> Generator[Samples, None, None]:
+def decode_pcm16(source: ByteReader, *, rate: int, max_seconds: float) -> Generator[Samples, None, None]:
+    """Takes the source for little-endian signed 16-bit mono samples.
+
+    Args:
+        source: Read front to back, from where it stands; its exceptions pass through unchanged. A last byte
+            that is half a sample is dropped.
+        rate: Samples per second of the source.
+        max_seconds: Longest recording.
+
+    Yields:
+        Consecutive blocks of shape (n,) at 16 kHz: a quarter of a second or more as it comes, at most 5 s.
+
+    Raises:
+        InvalidAudioError: Shorter than 0.1 s or longer than ``max_seconds``.
+    """
+    decoder = PcmDecoder("pcm16", rate)
+    least, most = rate // STEPS_PER_SECOND * PCM16_BYTES, rate * BLOCK // SAMPLE_RATE * PCM16_BYTES
+    total = 0
+    for pcm in _blocks(source, least=least, most=most):
+        total += len(pcm)
+        if total // PCM16_BYTES > max_seconds * rate:
+            raise AudioTooLongError(max_seconds)
+        if len(ready := decoder.feed(pcm)):
+            yield ready
+    _refuse_short(total // PCM16_BYTES * SAMPLE_RATE / rate)
+    if len(rest := decoder.flush()):
+        yield rest
+
+
+def _blocks(source: ByteReader, *, least: int, most: int) -> Generator[bytes, None, None]:
+    """The source in blocks of ``least`` to ``most`` bytes, the last one shorter."""
+    pending = bytearray()
+    while data := source.read(most - len(pending)):
+        pending += data
+        if len(pending) >= least:
+            yield bytes(pending)
+            pending.clear()
+    if pending:
+        yield bytes(pending)
+
+
+def _refuse_short(samples: float) -> None:
+    """Raises InvalidAudioError where a recording of so many samples is shorter than 0.1 s."""
+    if samples < MIN_SAMPLES:
+        raise InvalidAudioError(
+            "Audio file is too short. Minimum audio length is 0.1 seconds.", code="audio_too_short"
+        )
+
+
+def announced_seconds(source: ByteReader) -> float | None:
+    """What the container's header says; it may lie, or say nothing. The source stands afterwards as it stood.
+
+    Args:
+        source: Must be seekable.
+    """
+    start = source.tell()
+    try:
+        with _container(source) as container:
+            seconds = (container.duration or 0) / av.time_base
+    except (av.FFmpegError, OSError, ValueError):
+        return None
+    finally:
+        source.seek(start)
+    return seconds if math.isfinite(seconds) and seconds > 0 else None
+
+
+def packets_seconds(source: ByteReader) -> float | None:
+    """What the first audio stream's packets last together, without decoding them: 0.2 s for hours of Opus.
+
+    Each packet's length comes from its own beginning, so it is no promise of a header; but a container that
+    says nothing about packets gives None, and decoding has the last word all the same.
+
+    Args:
+        source: Must be seekable. It is read to its end, and left there.
+    """
+    try:
+        with _container(source) as container:
+            stream = container.streams.audio[0]
+            base = float(stream.time_base or 0)
+            longest = _LONGEST_PACKET / base if base else 0
+            # FFmpeg's Vorbis demuxer gives the last packet a negative length, which arrives unsigned.
+            durations = (packet.duration or 0 for packet in container.demux(stream))
+            ticks = sum(duration for duration in durations if 0 < duration <= longest)
+    except (av.FFmpegError, OSError, ValueError, IndexError):
+        return None
+    seconds = ticks * base
+    return seconds if math.isfinite(seconds) and seconds > 0 else None
+
+
+def _decode_first_audio(inner: ByteReader) -> Generator[Samples, None, None]:
     """Reads front to back first, then again with seeking for each audio stream, until one is heard."""
     start = inner.tell() if inner.seekable() else None
     for seekable, candidate in _PASSES:
@@ -123,13 +209,7 @@ def _decode_first_audio(inner: ByteSource) -> Generator[Samples, None, None]:
 def _open(source: GuardedSource, probe: dict[str, str]) -> Iterator[InputContainer | None]:
     """Opens the container; None where it is none of ours."""
     try:
-        container = av.open(
-            source,
-            mode="r",
-            container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "none", **probe},
-            metadata_errors="replace",  # tags in Latin-1 are common, and not what we read
-            io_open=refuse_opening,
-        )
+        container = _container(source, probe)
     except (av.FFmpegError, PermissionError):
         source.raise_error()
         yield None
@@ -139,6 +219,17 @@ def _open(source: GuardedSource, probe: dict[str, str]) -> Iterator[InputContain
         yield container
     finally:
         container.close()
+
+
+def _container(source: object, probe: dict[str, str] | None = None) -> InputContainer:
+    """Opens one of `DEMUXERS`' containers, and never anything that it refers to."""
+    return av.open(
+        source,
+        mode="r",
+        container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "none", **(probe or {})},
+        metadata_errors="replace",  # tags in Latin-1 are common, and not what we read
+        io_open=refuse_opening,
+    )
 
 
 def refuse_opening(url: str, flags: int, options: dict[str, str]) -> object:  # noqa: ARG001  FFmpeg's signature
@@ -188,94 +279,10 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
                     continue
                 yield from frames
         except av.FFmpegError:
-            # The demuxer stumbled; asked again it goes on behind the damage.
+            # The demuxer stumbled; asked again it goes on after the damage.
             errors += 1
         except IndexError:
             # PyAV stumbles at the end of a file whose streams grew in number on the way.
             return
         else:
             return
-
-
-class ToMono:
-    """Frames of any kind to 16 kHz mono; the resampler is built anew whenever a frame's parameters change.
-
-    Args:
-        least: Samples to gather before any are given; 0 gives what is there.
-    """
-
-    def __init__(self, least: int = 0) -> None:
-        self._least = least
-        self._resampler: AudioResampler | None = None
-        self._parameters: tuple[int, str, str] | None = None
-        self._average = False
-
-    def feed(self, frame: AudioFrame) -> list[Samples]:
-        """Gives what is ready of the frame and its predecessors."""
-        if frame.sample_rate not in _RATES or not frame.samples:
-            return []
-        out: list[Samples] = []
-        parameters = (frame.sample_rate, frame.format.name, frame.layout.name)
-        if parameters != self._parameters:
-            out += self.flush()
-            self._parameters = parameters
-            self._average = False
-        frame.pts = None  # positions are counted, so a jump in the stamps is not taken for a new stream
-        try:
-            if not self._average:
-                return out + self._resample(frame)
-        except av.FFmpegError:
-            # FFmpeg mixes only layouts it has a name for, and never more than 63 channels.
-            self._resampler = None
-            self._average = True
-        try:
-            return out + self._resample(_average(frame))
-        except av.FFmpegError:
-            return out
-
-    def flush(self) -> list[Samples]:
-        """Gives what the resampler's filter still holds."""
-        if self._resampler is None:
-            return []
-        out = self._resample(None)
-        self._resampler = None
-        return out
-
-    def _resample(self, frame: AudioFrame | None) -> list[Samples]:
-        if self._resampler is None:
-            self._resampler = AudioResampler("flt", "mono", SAMPLE_RATE, frame_size=self._least)
-        ready = cast("list[AudioFrame | None]", self._resampler.resample(frame))
-        # One that passes frames through unchanged answers the flush with the None it was given.
-        return [_sane(part) for part in ready if part is not None]
-
-
-def _sane(frame: AudioFrame) -> Samples:
-    """The frame's samples without NaN and infinity, which would stay in a recurrent model for good."""
-    samples = frame.to_ndarray().reshape(-1).astype(np.float32)
-    np.clip(samples, -_MAX_AMPLITUDE, _MAX_AMPLITUDE, out=samples)
-    # One NaN makes the sum one; looking for each took a tenth of the server's time.
-    return np.nan_to_num(samples, nan=0.0, copy=False) if np.isnan(samples.sum()) else samples
-
-
-def _average(frame: AudioFrame) -> AudioFrame:
-    """The mean of all channels, as a mono frame of the same rate.
-
-    Raises:
-        av.FFmpegError: More than 64 channels in planes.
-    """
-    if frame.format.is_planar:
-        # Not through its planes: PyAV 18.1 looks for a null behind their pointers, but behind eight or more
-        # FFmpeg puts none, so it reads on until it crashes.
-        packed = AudioResampler(frame.format.packed, frame.layout, frame.sample_rate)
-        [frame] = packed.resample(frame)
-    channels = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
-    with np.errstate(invalid="ignore", over="ignore"):  # garbage in float files; `_sane` removes it
-        mean = channels.mean(axis=1, dtype=np.float64)
-        np.clip(mean, -(2.0**63), 2.0**63, out=mean)
-    if channels.dtype == np.uint8:
-        mean = (mean - 128) / 128
-    elif channels.dtype.kind == "i":
-        mean /= 2.0 ** (8 * channels.dtype.itemsize - 1)
-    mono = AudioFrame.from_ndarray(mean[None].astype(np.float32), format="flt", layout="mono")
-    mono.sample_rate = frame.sample_rate
-    return mono

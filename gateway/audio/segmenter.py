@@ -3,15 +3,11 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gateway.audio.buffer import SampleBuffer
-from gateway.audio.chunker import MAX_PREFIX, OFFSET_PADDING
-from gateway.audio.dip import DipFinder
-from gateway.audio.loudness import RunningGain, normalise
+from gateway.audio.buffer import DipFinder, SampleBuffer
+from gateway.audio.chunker import OFFSET_PADDING
+from gateway.audio.frontend import Detector
+from gateway.audio.loudness import normalise
 from gateway.audio.silero import FRAME
 from gateway.audio.turns import (
     ChunkReady,
@@ -23,11 +19,11 @@ from gateway.audio.turns import (
     UtterancePaused,
     UtteranceStarted,
 )
-from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Offset, Onset, Samples
-from gateway.audio.vad import ONSET_PATIENCE, Vad, VadOptions, VadState
+from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Samples
+from gateway.audio.vad import MAX_PREFIX, ONSET_PATIENCE, Offset, Onset, Vad, VadOptions, VadState
 
 PAUSE = 8 * FRAME
-"""256 ms of silence: more than within a word, and enough for `OFFSET_PADDING` behind the speech."""
+"""256 ms of silence: more than within a word, and enough for `OFFSET_PADDING` after the speech."""
 
 ENOUGH = MAX_CHUNK_SAMPLES * 7 // 10
 """A chunk of 21 s ends at its next pause; without one it is cut in the 9 s that are left."""
@@ -39,19 +35,10 @@ _DIP_FRAMES = (MAX_CHUNK_SAMPLES - ENOUGH + PAUSE) // FRAME + 4
 """Those in which a full chunk is cut, which waits for what may become a pause."""
 
 
-class Detector(Protocol):
-    """What tells speech: a `SileroStream`; tests bring scripts."""
-
-    def feed(self, samples: Samples) -> NDArray[np.float32]:
-        """The probability of speech for each frame that is complete."""
-
-
 @dataclass(slots=True)
 class _Utterance:
-    """One that goes on. ``speech_end`` is where its last speech stopped."""
+    """The utterance that goes on. ``speech_end`` is where its last speech stopped."""
 
-    number: int
-    start: int
     speech_end: int
     paused: bool = False
     """The pause was told."""
@@ -60,13 +47,12 @@ class _Utterance:
 class Segmenter:
     """Samples of one live stream in, its utterances and their chunks out; equal however it is sliced.
 
-    In `TurnMode.SEMANTIC_VAD` each pause makes it `waiting`: what is fed is kept until `judge` says how
-    long a silence may be, so that this too depends on the samples alone.
+    In `TurnMode.SEMANTIC_VAD` each pause makes it `waiting`: what is fed is kept until `advance` says how
+    long a silence may be, so that this too depends on the samples alone. The end of a stream is a `commit`.
     """
 
     def __init__(self, detector: Detector, options: TurnOptions) -> None:
         self._options = options
-        self._gain = RunningGain()
         self._detector = detector
         self._vad = Vad(_vad_options(options))
         self._dips = DipFinder(_DIP_FRAMES)
@@ -83,9 +69,8 @@ class Segmenter:
         """Somebody spoke at the last commit, and was not silent since: what is said begins right there."""
         self._doubt = 0
         """The end of the last frame that may be speech, though too short for the detector."""
-        self._utterances = 0
-        self._chunks = 0
         self.waiting = False
+        """A pause was told, and `advance` has not said how long it may be."""
 
     @property
     def position(self) -> int:
@@ -111,10 +96,10 @@ class Segmenter:
     def feed(self, samples: Samples) -> list[SegmenterEvent]:
         """Takes the next samples, shape (n,), as recorded."""
         self._buffer.append(samples)
-        self._pending.extend(self._detector.feed(self._gain.feed(samples)).tolist())
+        self._pending.extend(self._detector.feed(samples).tolist())
         return self._run()
 
-    def judge(self, patience: int) -> list[SegmenterEvent]:
+    def advance(self, patience: int) -> list[SegmenterEvent]:
         """Ends the waiting: an utterance that has paused ends after so many samples of silence."""
         self._patience = patience
         self.waiting = False
@@ -127,9 +112,9 @@ class Segmenter:
         if self._utterance is None:
             events.append(self._begin(self._committed, heard=False))
         start = self._chunk_start
-        behind = max(self._given, self._committed, end - KEPT)
-        if start is None and self._doubt > behind:
-            start = behind
+        oldest = max(self._given, self._committed, end - KEPT)
+        if start is None and self._doubt > oldest:
+            start = oldest
         if start is not None:
             if end - start > MAX_CHUNK_SAMPLES:
                 events.append(self._close(start, self._dip(start), ends=False))
@@ -244,7 +229,7 @@ class Segmenter:
         )
 
     def _padded(self, start: int, speech_end: int) -> int:
-        """The end of a chunk, some padding behind its speech."""
+        """The end of a chunk, some padding after its speech."""
         return min(speech_end + OFFSET_PADDING, self._vad.position, start + MAX_CHUNK_SAMPLES)
 
     def _dip(self, start: int) -> int:
@@ -253,30 +238,25 @@ class Segmenter:
 
     @property
     def _prefix(self) -> int:
-        return min(self._options.vad.prefix_samples, MAX_PREFIX)
+        return self._options.vad.prefix_samples
 
     def _begin(self, start: int, *, heard: bool = True) -> UtteranceStarted:
-        self._utterance = _Utterance(self._utterances, start, speech_end=start)
-        self._utterances += 1
-        return UtteranceStarted(self._utterance.number, start, heard)
+        self._utterance = _Utterance(speech_end=start)
+        return UtteranceStarted(start, heard)
 
     def _chunk(self, start: int, end: int, *, ends: bool) -> Chunk:
-        samples = normalise(self._buffer.read(start, end))
-        return Chunk(self._chunks, self._utterances - 1, start, samples, ends)
+        return Chunk(start, normalise(self._buffer.read(start, end)), ends)
 
     def _close(self, start: int, end: int, *, ends: bool) -> ChunkReady:
         chunk = self._chunk(start, end, ends=ends)
-        self._chunks += 1
         self._given = end
-        # Unbroken speech goes on at the cut; behind a pause the next onset begins a chunk.
+        # Unbroken speech goes on at the cut; after a pause the next onset begins a chunk.
         self._chunk_start = None if ends else end
         return ChunkReady(chunk)
 
     def _end(self, end: int) -> UtteranceEnded:
-        utterance = self._utterance
-        assert utterance is not None  # noqa: S101 - an end follows a beginning
         self._forget(end)
-        return UtteranceEnded(utterance.number, utterance.start, end)
+        return UtteranceEnded(end)
 
     def _forget(self, before: int) -> None:
         """What is said from here on is a new utterance."""

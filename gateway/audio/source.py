@@ -1,10 +1,10 @@
-"""What FFmpeg reads from: a guard around the caller's file, as PyAV neither bounds reads nor keeps errors."""
+"""What a recording's bytes come from, and a guard around it: PyAV neither bounds reads nor keeps errors."""
 
 import io
 from typing import Protocol
 
 
-class ByteSource(Protocol):
+class ByteReader(Protocol):
     """A binary file, or as much of one as decoding needs. It may still be growing: then `read` waits."""
 
     def read(self, size: int, /) -> bytes | None:
@@ -14,10 +14,41 @@ class ByteSource(Protocol):
         """Whether `seek` and `tell` work."""
 
     def seek(self, offset: int, whence: int = ..., /) -> int:
-        """As files do."""
+        """Moves the position, as files do."""
 
     def tell(self) -> int:
-        """As files do."""
+        """The position, as files tell it."""
+
+
+class ByteSource(ByteReader, Protocol):
+    """A recording's bytes as they come; one thread reads, anybody asks and stops."""
+
+    @property
+    def unread(self) -> int:
+        """Bytes that came and were not read yet."""
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will come than has come."""
+
+    def stop(self) -> None:
+        """Ends the reading: a `read` that waits, and each from now on, raises a GatewayError."""
+
+
+class FileSource:
+    """A plain file as a `ByteSource`: all of it is there and no `read` waits, so there is nothing to stop."""
+
+    unread = 0
+    ended = True
+
+    def __init__(self, file: ByteReader) -> None:
+        self.read = file.read
+        self.seekable = file.seekable
+        self.seek = file.seek
+        self.tell = file.tell
+
+    def stop(self) -> None:
+        """Does nothing: a file's reads end by themselves."""
 
 
 class GuardedSource:
@@ -32,7 +63,7 @@ class GuardedSource:
         seekable: Let FFmpeg seek. It seeks to the end soon, which in a growing file means to wait for it.
     """
 
-    def __init__(self, inner: ByteSource, *, seekable: bool) -> None:
+    def __init__(self, inner: ByteReader, *, seekable: bool) -> None:
         self._inner = inner
         self._start = inner.tell() if seekable else None
         self._surplus = b""

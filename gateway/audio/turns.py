@@ -21,7 +21,7 @@ class TurnOptions:
 
     Attributes:
         vad: `silence_duration_ms` ends an utterance in `TurnMode.SERVER_VAD` only.
-        patience: Samples of silence that end an utterance in `TurnMode.SEMANTIC_VAD` where nobody judges.
+        patience: Samples of silence that end an utterance in `TurnMode.SEMANTIC_VAD` without `advance`.
         max_pause: Samples of silence that end a chunk, though not the utterance.
         idle: Samples without speech after which `IdleTimeout` is told; None never.
     """
@@ -35,13 +35,12 @@ class TurnOptions:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceStarted:
-    """Speech began, or went on behind a commit; ``start`` counts the prefix padding in.
+    """Speech began, or went on after a commit; ``start`` counts the prefix padding in.
 
     Attributes:
         heard: False where nobody was, and a commit made an utterance of what there is.
     """
 
-    utterance: int
     start: int
     heard: bool = True
 
@@ -55,17 +54,15 @@ class UtterancePaused:
 
 @dataclass(frozen=True, slots=True)
 class ChunkReady:
-    """A piece of the utterance is complete; its times and samples are final."""
+    """A chunk of the utterance is complete; its times and samples are final."""
 
     chunk: Chunk
 
 
 @dataclass(frozen=True, slots=True)
 class UtteranceEnded:
-    """No more chunks of it come. ``end`` counts the silence in that was waited for."""
+    """No more chunks of the utterance come. ``end`` counts the silence in that was waited for."""
 
-    utterance: int
-    start: int
     end: int
 
 

@@ -1,11 +1,10 @@
 """Where speech begins and ends: four states over the probabilities of frames, apart from the model."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from gateway.audio.silero import FRAME
-from gateway.audio.types import SAMPLE_RATE, Offset, Onset
+from gateway.audio.types import SAMPLE_RATE
 
 HYSTERESIS = 0.15
 """Speech ends this much below the threshold at which it begins: Silero's own ``neg_threshold``."""
@@ -15,6 +14,23 @@ ONSET_FRAMES = 3
 
 ONSET_PATIENCE = 8
 """The frames after the first in which the others must come: a soft start wavers, like Silero's own."""
+
+MAX_PREFIX = 5 * SAMPLE_RATE
+"""More padding before an onset would fill the chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """Speech began at ``sample`` (padding not included)."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """Speech ended at ``sample`` (the first sample of the silence)."""
+
+    sample: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +54,8 @@ class VadOptions:
 
     @property
     def prefix_samples(self) -> int:
-        """`prefix_padding_ms` in samples."""
-        return self.prefix_padding_ms * SAMPLE_RATE // 1000
+        """`prefix_padding_ms` in samples, at most `MAX_PREFIX`."""
+        return min(self.prefix_padding_ms * SAMPLE_RATE // 1000, MAX_PREFIX)
 
     @property
     def silence_samples(self) -> int:
@@ -48,7 +64,7 @@ class VadOptions:
 
 
 class VadState(Enum):
-    """What the detector believes."""
+    """Whether somebody speaks: certainly, or about to begin or to stop."""
 
     QUIET = auto()
     STARTING = auto()
@@ -87,15 +103,6 @@ class Vad:
     def silence(self) -> int:
         """Samples since speech seems to have stopped; 0 unless STOPPING."""
         return (self._frames - self._mark) * FRAME if self.state is VadState.STOPPING else 0
-
-    def feed(self, probabilities: Iterable[float]) -> list[Onset | Offset]:
-        """Takes the next frames' probabilities."""
-        return [event for p in probabilities if (event := self.step(float(p))) is not None]
-
-    def flush(self) -> list[Onset | Offset]:
-        """Ends speech that goes on."""
-        event = self.stop()
-        return [] if event is None else [event]
 
     def stop(self) -> Offset | None:
         """Ends speech here, or where its silence began; the next speech is a new onset."""

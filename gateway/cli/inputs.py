@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from gateway.audio.length import announced_seconds
-from gateway.audio.source import ByteSource
+from gateway.audio.decode import announced_seconds
+from gateway.audio.source import ByteReader
 from gateway.errors import GatewayError
 
 STDIN = "-"
@@ -25,7 +25,7 @@ class Recording:
         announced: Seconds of audio by the container's header, a hint for people only.
     """
 
-    source: ByteSource
+    source: ByteReader
     close: Callable[[], None]
     release: Callable[[], None] | None = None
     announced: float | None = None
@@ -97,7 +97,7 @@ class WaitingSource:
         """Never."""
         return False
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:  # noqa: ARG002  a ByteSource's signature
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:  # noqa: ARG002  a ByteReader's signature
         """Never.
 
         Raises:

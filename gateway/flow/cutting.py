@@ -1,16 +1,17 @@
 """A recording's chunks for the main flow: the audio room, stepped in a thread."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
 import anyio.to_thread
 
-from gateway.audio.blocks import BlockOptions, BlockWalk, block_stream
-from gateway.audio.chunking import ChunkBatch, ChunkingOptions, chunk_stream
+from gateway.audio.chunking import ChunkingOptions, decode_as, make_cutter
 from gateway.audio.silero import SileroModel
-from gateway.audio.source import ByteSource
-from gateway.audio.types import Chunk
+from gateway.audio.source import ByteReader
+from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.metrics import Metrics
 
 LIVE_SECONDS = 0.5
@@ -39,20 +40,29 @@ class Listener(Protocol):
         """Gets the open chunk, so far."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one decoded block gave, or one answer of the engine; ``open`` is the chunk that is gathered."""
+
+    chunks: list[Chunk]
+    seconds: float
+    open: Chunk | None = None
+
+
 class Cutter:
-    """Cuts one recording: at its pauses, or by Whisper's walk where the options are `BlockOptions`.
+    """Cuts one recording, as the options say.
 
     Args:
         arrival: Of a source that may be live; without it no chunk is heard before it is cut.
 
     Attributes:
-        walk: Whisper's walk; tell it how far the engine got in a chunk before asking for the next one.
+        consumed: While it is `waiting`, say here how far the engine got before asking for the next chunk.
         seconds: Length of the recording so far, as decoded.
     """
 
     def __init__(
         self,
-        source: ByteSource,
+        source: ByteReader,
         options: ChunkingOptions,
         vad: SileroModel,
         arrival: Arrival | None = None,
@@ -60,9 +70,14 @@ class Cutter:
         self._source = source
         self._arrival = arrival
         self._options = options
-        self._vad = vad
-        self.walk = BlockWalk(options.vad) if isinstance(options, BlockOptions) else None
+        self._cutter = make_cutter(vad, options)
+        self.consumed: float | None = None
         self.seconds = 0.0
+
+    @property
+    def waiting(self) -> bool:
+        """The next chunk depends on how far the engine got in the last one."""
+        return self._cutter.waiting
 
     @property
     def is_live(self) -> bool:
@@ -80,44 +95,45 @@ class Cutter:
         Raises:
             InvalidAudioError: The recording cannot be decoded, is cut off, too short or too long.
         """
-        blocks = self._open(listener)
+        steps = self._steps(listener)
         try:
-            while batch := await anyio.to_thread.run_sync(_next, blocks, limiter=limiter):
-                metrics.audio_seconds.inc(batch.decoded_seconds - self.seconds)
-                self.seconds = batch.decoded_seconds
-                for chunk in batch.chunks:
+            while step := await anyio.to_thread.run_sync(next, steps, None, limiter=limiter):
+                metrics.audio_seconds.inc(step.seconds - self.seconds)
+                self.seconds = step.seconds
+                for chunk in step.chunks:
                     yield chunk
-                if batch.open is not None and listener is not None:
-                    listener.hear(batch.open)
+                if step.open is not None and listener is not None:
+                    listener.hear(step.open)
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(_close, blocks, limiter=limiter)
+                await anyio.to_thread.run_sync(steps.close, limiter=limiter)
 
-    def _open(self, listener: Listener | None) -> Iterator[ChunkBatch]:
-        if self.walk is not None:
-            return block_stream(self._source, self._vad, self._options, self.walk)
-        if self._arrival is None or listener is None:
-            return chunk_stream(self._source, self._vad, self._options)
-        arrival = self._arrival
-        return chunk_stream(
-            self._source,
-            self._vad,
-            self._options,
-            lambda seconds: not arrival.ended and listener.is_due(seconds) and self._is_live(seconds),
+    def _steps(self, listener: Listener | None) -> Generator[_Step, None, None]:
+        decoded = 0
+        with closing(decode_as(self._source, self._options)) as blocks:
+            for block in blocks:
+                decoded += len(block)
+                seconds = decoded / SAMPLE_RATE
+                chunks = self._cutter.feed(block)
+                is_due = not chunks and listener is not None and self._is_due(listener, seconds)
+                yield _Step(chunks, seconds, self._cutter.peek() if is_due else None)
+                yield from self._answers(seconds)
+        yield _Step(self._cutter.flush(), decoded / SAMPLE_RATE)
+        yield from self._answers(decoded / SAMPLE_RATE)
+
+    def _answers(self, seconds: float) -> Generator[_Step, None, None]:
+        while self._cutter.waiting:
+            yield _Step(self._cutter.advance(self.consumed), seconds)
+
+    def _is_due(self, listener: Listener, seconds: float) -> bool:
+        return (
+            self._arrival is not None
+            and not self._arrival.ended
+            and listener.is_due(seconds)
+            and self._is_live(seconds)
         )
 
     def _is_live(self, seconds: float) -> bool:
         return (
             self._arrival is not None and self._arrival.unread * seconds <= LIVE_SECONDS * self._source.tell()
         )
-
-
-def _next(blocks: Iterator[ChunkBatch]) -> ChunkBatch | None:
-    return next(blocks, None)
-
-
-def _close(blocks: Iterator[ChunkBatch]) -> None:
-    """Closes the container, in the thread that may still be needed to do it."""
-    close = getattr(blocks, "close", None)
-    if close is not None:
-        close()

@@ -1,6 +1,7 @@
 """The audio half of a live session: bytes in, utterances and chunks out. It computes: call it in a thread."""
 
 from gateway.audio.denoise import Denoiser
+from gateway.audio.frontend import FrontEnd
 from gateway.audio.pcm import PcmDecoder
 from gateway.audio.segmenter import Segmenter
 from gateway.audio.silero import SileroModel
@@ -15,10 +16,8 @@ class Hearing:
     def __init__(self, vad: SileroModel, options: LiveOptions) -> None:
         self._options = options
         self._decoder = PcmDecoder(options.encoding, options.rate)
-        self._half = b""
-        """Of a sample: the decoder would drop it at a commit."""
         self._denoiser = _denoiser(options)
-        self._segmenter = Segmenter(vad.stream(), options.turns)
+        self._segmenter = Segmenter(FrontEnd(vad), options.turns)
 
     @property
     def position(self) -> int:
@@ -42,14 +41,11 @@ class Hearing:
 
     def feed(self, data: bytes) -> list[SegmenterEvent]:
         """Takes audio in the session's encoding, cut anywhere."""
-        data = self._half + data
-        whole = len(data) - len(data) % self._options.sample_bytes
-        self._half = data[whole:]
-        return self._hear(self._decoder.feed(data[:whole]))
+        return self._hear(self._decoder.feed(data))
 
     def judge(self, patience: int) -> list[SegmenterEvent]:
         """Says how many samples of silence end the utterance that has paused."""
-        return self._segmenter.judge(patience)
+        return self._segmenter.advance(patience)
 
     def settle(self) -> list[SegmenterEvent]:
         """Takes in what the resampler and the noise reduction hold, before a commit, a clear or a change."""
@@ -79,7 +75,6 @@ class Hearing:
             events = self.settle()
         if is_other_sound:
             self._decoder = PcmDecoder(options.encoding, options.rate)
-            self._half = b""
         if old.noise_reduction != options.noise_reduction:
             self._denoiser = _denoiser(options)
         self._segmenter.configure(options.turns)

@@ -21,7 +21,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from gateway.aio import open_task_group
 from gateway.audio.chunking import ChunkingOptions
 from gateway.audio.silero import SileroModel
-from gateway.audio.source import ByteSource
+from gateway.audio.source import ByteReader
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.engine.api import DecodeOptions, DecodeRequest, Priority, Recognizer
 from gateway.errors import EngineFailedError, GatewayError
@@ -95,7 +95,7 @@ class Transcription:
 
 @asynccontextmanager
 async def open_transcription(
-    source: ByteSource,
+    source: ByteReader,
     recognizer: Recognizer,
     resources: Resources,
     *,
@@ -110,7 +110,7 @@ async def open_transcription(
 
     Args:
         source: The container's bytes; ``read`` is called from a thread.
-        chunking: `BlockOptions` for Whisper's walk: then each chunk waits for the one before it.
+        chunking: With ``windows="block"``, Whisper's walk, each chunk waits for the one before it.
         release: For a source that is still arriving, so that its ``read`` may wait. It gets a thread of its
             own. Whatever ends the work then calls this, and it must make a waiting ``read`` raise a
             `GatewayError`.
@@ -159,7 +159,7 @@ class _Job:
 
     def __init__(
         self,
-        source: ByteSource,
+        source: ByteReader,
         recognizer: Recognizer,
         resources: Resources,
         chunking: ChunkingOptions,
@@ -235,12 +235,12 @@ class _Job:
             previous = _Row(chunk)
             await rows.send(previous)
             tasks.start_soon(self._decode, previous, self._request(chunk), priority)
-            if self._cutter.walk is not None:
-                self._cutter.walk.advance((await previous.hypothesis()).consumed)
+            if self._cutter.waiting:
+                self._cutter.consumed = (await previous.hypothesis()).consumed
 
     def _request(self, chunk: Chunk) -> DecodeRequest:
         # Whisper's walk decodes what a window leaves unfinished together with what follows, if anything does.
-        whole = self._cutter.walk is None or chunk.ends_utterance
+        whole = not self._cutter.waiting or chunk.ends_utterance
         return DecodeRequest(chunk.samples, self._decoding, whole=whole)
 
     def _decide_language(self, hypothesis: Hypothesis) -> bool:

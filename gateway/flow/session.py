@@ -264,13 +264,13 @@ class LiveSession:
 
     def _take(self, event: SegmenterEvent) -> None:
         match event:
-            case UtteranceStarted(_, start, heard):
+            case UtteranceStarted(start, heard):
                 self._begin(start, heard=heard)
             case UtterancePaused(chunk):
                 self._consider_pause(chunk)
             case ChunkReady(chunk):
                 self._finish_chunk(chunk)
-            case UtteranceEnded(_, _, end):
+            case UtteranceEnded(end):
                 self._finish_utterance(end)
             case IdleTimeout(start, end):
                 item = self._begin(start, heard=False).item

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-from gateway.audio.blocks import BlockOptions
 from gateway.audio.chunking import ChunkingOptions
 from gateway.audio.vad import VadOptions
 from gateway.engine.api import Capabilities, DecodeOptions, ModelDefaults, Recognizer, Task
@@ -19,7 +18,7 @@ def chunking_options(
         vad = VadOptions(strategy.threshold, strategy.prefix_padding_ms, strategy.silence_duration_ms)
         return ChunkingOptions(vad=vad, max_seconds=max_seconds)
     if strategy is None and default == "block":
-        return BlockOptions(max_seconds=max_seconds)
+        return ChunkingOptions(max_seconds=max_seconds, windows="block")
     return ChunkingOptions(max_seconds=max_seconds)
 
 

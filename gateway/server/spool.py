@@ -116,6 +116,11 @@ class Spool:
             self._wait(lambda: False, reader)
             return self._readable
 
+    @property
+    def ended(self) -> bool:
+        """Nothing more will come."""
+        return self._complete or self._error is not None
+
     def wake(self) -> None:
         """Has waiting readers look again."""
         with self._changed:
@@ -160,6 +165,16 @@ class SpoolReader(io.RawIOBase):
         self._spool = spool
         self._position = 0
         self.is_stopped = False
+
+    @property
+    def unread(self) -> int:
+        """Bytes that came and that this reader has not read yet."""
+        return self._spool.size - self._position
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will come."""
+        return self._spool.ended
 
     def stop(self) -> None:
         """Ends this reader: a thread that waits in it gets a GatewayError. Others read on."""

@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -14,9 +14,12 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from numpy.typing import NDArray
 
 from gateway.audio.decode import decode
+from gateway.audio.silero import FRAME
 from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.audio.vad import Offset, Onset, Vad
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -176,3 +179,40 @@ def at_level(samples: Samples, dbfs: float) -> Samples:
     """The samples with this root mean square."""
     rms = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2)))
     return samples * np.float32(10 ** (dbfs / 20) / rms)
+
+
+class ScriptedFrontEnd:
+    """A `Detector` that says what the script says, however it is fed; silence after it.
+
+    Args:
+        probabilities: One for each frame.
+        hop: Samples are heard in whole hops of so many, as by the gain before Silero.
+        late: Frames that are heard so much later.
+    """
+
+    def __init__(self, probabilities: Iterable[float], *, hop: int = 1, late: int = 0) -> None:
+        self._script = np.array(list(probabilities), dtype=np.float32)
+        self._hop = hop
+        self._late = late
+        self._samples = 0
+        self._told = 0
+
+    def feed(self, samples: Samples) -> NDArray[np.float32]:
+        """One for each frame that is complete."""
+        self._samples += len(samples)
+        return self._tell(self._samples // self._hop * self._hop // FRAME - self._late)
+
+    def flush(self) -> NDArray[np.float32]:
+        """Those of what was fed, the last frame padded."""
+        return self._tell(-(-self._samples // FRAME))
+
+    def _tell(self, frames: int) -> NDArray[np.float32]:
+        told, self._told = self._told, max(self._told, frames)
+        known = self._script[told : self._told]
+        return np.pad(known, (0, self._told - told - len(known)))
+
+
+def edges(vad: Vad, probabilities: Iterable[float]) -> list[Onset | Offset]:
+    """What a detector says of these frames, and at the end of the stream."""
+    events = [vad.step(float(p)) for p in probabilities] + [vad.stop()]
+    return [event for event in events if event is not None]

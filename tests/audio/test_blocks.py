@@ -1,19 +1,18 @@
 """Whisper's walk: every sample with speech lies in a window, each window begins where the engine stopped."""
 
-import io
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.audio.blocks import MIN_SPEECH, BlockOptions, BlockWalk, block_stream
+from gateway.audio.blocks import MIN_SPEECH, BlockWalk
+from gateway.audio.chunking import ChunkingOptions, decode_as
+from gateway.audio.frontend import FrontEnd
 from gateway.audio.loudness import normalise
 from gateway.audio.silero import FRAME, SileroModel
 from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Samples
 from gateway.audio.vad import VadOptions
-from gateway.errors import InvalidAudioError
-from tests.audio.sound import Growing, cuts, int16, wav
+from tests.audio.sound import Growing, ScriptedFrontEnd, cuts, int16, wav
 
 DEFAULT = VadOptions()
 KEPT = DEFAULT.prefix_samples
@@ -34,35 +33,39 @@ def noise(count: int) -> Samples:
 
 
 def walk_over(
-    script: Script, told: list[float | None] | None = None, *, size: int | None = None, cut_off: int = 0
+    script: Script,
+    told: list[float | None] | None = None,
+    *,
+    size: int | None = None,
+    cut_off: int = 0,
+    at_last: bool = False,
 ) -> list[Chunk]:
     """All windows of a scripted stream, fed in pieces of ``size`` samples.
 
     Args:
         told: How far the engine gets in each window, at most to its end; None and no value mean to its end.
         cut_off: Samples that the last frame lacks.
+        at_last: The engine's first answer comes when the recording is over.
     """
     heard = probabilities(script)
     stream = noise(len(heard) * FRAME - cut_off)
-    walk = BlockWalk(DEFAULT)
+    walk = BlockWalk(ScriptedFrontEnd(heard), DEFAULT)
     answers = iter(told or [])
-    windows = []
+    windows: list[Chunk] = []
 
-    def draw() -> None:
-        while (window := walk.next_window()) is not None:
-            windows.append(window)
+    def take(given: list[Chunk]) -> None:
+        assert len(given) <= 1
+        windows.extend(given)
+        while walk.waiting and not at_last:
             seconds = next(answers, None)
-            walk.advance(None if seconds is None else min(seconds, len(window.samples) / SAMPLE_RATE))
+            length = len(windows[-1].samples) / SAMPLE_RATE
+            windows.extend(walk.advance(None if seconds is None else min(seconds, length)))
 
-    fed = frames = 0
     for piece in cuts(stream, size or len(stream)):
-        fed += len(piece)
-        walk.feed(piece, heard[frames : fed // FRAME])
-        frames = fed // FRAME
-        draw()
-    walk.feed(stream[:0], heard[frames:])
-    walk.flush()
-    draw()
+        take(walk.feed(piece))
+    last = walk.flush()
+    at_last = False
+    take(last)
     return windows
 
 
@@ -78,9 +81,7 @@ def test_windows_follow_the_timestamps() -> None:
     assert [w.start for w in windows] == [0, 392_000, 392_000 + 479_680]
     assert [len(w.samples) for w in windows[:2]] == [MAX_CHUNK_SAMPLES] * 2
     assert windows[2].end == len(probabilities([(1, 70)])) * FRAME
-    assert [w.index for w in windows] == [0, 1, 2]
     assert [w.ends_utterance for w in windows] == [False, False, True]
-    assert {w.utterance for w in windows} == {0}
 
 
 def test_a_window_is_the_recording_at_one_gain() -> None:
@@ -140,6 +141,15 @@ def test_slicing_changes_nothing(size: int, told: list[float | None]) -> None:
     assert all(np.array_equal(a.samples, b.samples) for a, b in zip(sliced, whole, strict=True))
 
 
+@pytest.mark.parametrize("size", [1_777, 80_000])
+def test_what_is_fed_while_it_waits_is_kept(size: int) -> None:
+    """However late the engine answers, the same windows, and none before the answer."""
+    script = [(0.0, 3.0), (1.0, 26.9), (0.3, 0.5), (1.0, 12.0), (0.0, 33.0), (1.0, 4.0), (0.0, 0.7)]
+    told: list[float | None] = [13.37, 29.5, 22.22]
+
+    assert spans(walk_over(script, told, size=size, at_last=True)) == spans(walk_over(script, told))
+
+
 def test_one_sample_at_a_time() -> None:
     """Even then."""
     script = [(0.0, 1.0), (1.0, 1.5), (0.0, 0.5)]
@@ -159,6 +169,7 @@ def test_no_speech_is_lost(script: Script, told: list[float | None], size: int) 
     windows = walk_over(script, told, size=size)
 
     assert spans(windows) == spans(walk_over(script, told))
+    assert spans(windows) == spans(walk_over(script, told, size=size, at_last=True))
     covered = np.zeros(stream + 1, dtype=bool)
     for window in windows:
         covered[window.start : window.end] = True
@@ -172,28 +183,27 @@ def test_no_speech_is_lost(script: Script, told: list[float | None], size: int) 
 
 
 def test_the_engine_must_answer_once_and_sensibly() -> None:
-    """A second window, an answer without a window and no progress are errors, or the walk would not end."""
-    walk = BlockWalk(DEFAULT)
+    """An answer without a window and no progress are errors, or the walk would not end."""
+    heard = probabilities([(1, 40)])
+    walk = BlockWalk(ScriptedFrontEnd(heard), DEFAULT)
     with pytest.raises(RuntimeError):
         walk.advance(1.0)
-    heard = probabilities([(1, 40)])
-    walk.feed(noise(len(heard) * FRAME), heard)
 
-    assert walk.next_window() is not None
+    assert len(walk.feed(noise(len(heard) * FRAME))) == 1
     for wrong in (0.0, -1.0, 30.1):
         with pytest.raises(ValueError, match=r"30\.0 s"):
             walk.advance(wrong)
-    with pytest.raises(RuntimeError):
-        walk.next_window()
+    assert walk.waiting
 
 
 def test_no_window_before_it_is_full_and_judged() -> None:
     """A window needs 30 s and the little that an onset is told late; never more."""
     heard = probabilities([(1, 40)])
-    walk = BlockWalk(DEFAULT)
-    fed = 0
-    while walk.next_window() is None:
-        walk.feed(noise(FRAME), heard[fed : fed + 1])
+    walk = BlockWalk(ScriptedFrontEnd(heard), DEFAULT)
+    fed = 1
+    while not walk.feed(noise(FRAME)):
+        assert not walk.waiting
+        assert walk.peek() is None
         fed += 1
 
     assert 30 < fed * FRAME / SAMPLE_RATE < 30.4
@@ -212,39 +222,26 @@ def test_the_end_comes_in_any_place(seconds: float) -> None:
 
 @pytest.mark.slow
 def test_a_recording_in_steps(model: SileroModel, long: Samples) -> None:
-    """A growing file: each step decodes one block or gives one window, and holds no more than it must."""
+    """A growing file: the walk holds no more than it must, and skips the silence."""
     silence = np.zeros(65 * SAMPLE_RATE, dtype=np.float32)
     recording = np.concatenate((long, silence, long[: 20 * SAMPLE_RATE]))
-    walk = BlockWalk(DEFAULT)
-    steps, held = [0.0], []
+    walk = BlockWalk(FrontEnd(model), DEFAULT)
+    held = []
     windows: list[Chunk] = []
-    for step in block_stream(Growing(wav(int16(recording))), model, BlockOptions(), walk):
-        steps.append(step.decoded_seconds)
-        held.append(walk._buffer.end - walk._buffer.start)
-        windows += step.chunks
-        if step.chunks:
-            walk.advance(25.0 if len(step.chunks[0].samples) == MAX_CHUNK_SAMPLES else None)
 
-    assert np.diff(steps).max() <= 5.0
-    assert steps[-1] == pytest.approx(len(recording) / SAMPLE_RATE)
+    def take(given: list[Chunk]) -> None:
+        while given:
+            windows.extend(given)
+            given = walk.advance(25.0 if len(given[0].samples) == MAX_CHUNK_SAMPLES else None)
+
+    for block in decode_as(Growing(wav(int16(recording))), ChunkingOptions()):
+        take(walk.feed(block))
+        held.append(walk._buffer.end - walk._buffer.start)
+    take(walk.flush())
+
     assert max(held) <= 36 * SAMPLE_RATE
     # Speech ends at 71 s and begins again at 141.4 s.
     assert spans(windows)[:3] == [(0, 30), (25, 55), (50, 80)]
     assert len(windows) == 4
     assert windows[3].start / SAMPLE_RATE == pytest.approx(141.1, abs=0.15)
     assert windows[-1].end == len(recording)
-
-
-def test_a_broken_recording(model: SileroModel) -> None:
-    """What cannot be decoded, and what is too long, is an error from the first or a later step."""
-    with pytest.raises(InvalidAudioError):
-        list(block_stream(io.BytesIO(b"no audio"), model, BlockOptions(), BlockWalk(DEFAULT)))
-    steps = block_stream(
-        io.BytesIO(wav(np.zeros(90_000, dtype=np.int16))),
-        model,
-        BlockOptions(max_seconds=3),
-        BlockWalk(DEFAULT),
-    )
-    assert [next(steps).decoded_seconds, next(steps).decoded_seconds] == [1.0, 2.0]
-    with pytest.raises(InvalidAudioError, match="Maximum audio length is 3 seconds"):
-        list(steps)

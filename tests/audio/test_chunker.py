@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.audio.chunker import MAX_PAUSE, MAX_PREFIX, OFFSET_PADDING, Chunker
+from gateway.audio.chunker import MAX_PAUSE, OFFSET_PADDING, Chunker
 from gateway.audio.loudness import normalise
 from gateway.audio.silero import FRAME
-from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Offset, Onset, Samples
-from gateway.audio.vad import Vad, VadOptions
+from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Samples
+from gateway.audio.vad import MAX_PREFIX, Offset, Onset, Vad, VadOptions
+from tests.audio.sound import ScriptedFrontEnd, cuts, edges
 
 DEFAULT = VadOptions()
 PREFIX = DEFAULT.prefix_samples
@@ -36,9 +37,9 @@ def noise(count: int) -> Samples:
 def cut(script: Script, options: VadOptions = DEFAULT, samples: Samples | None = None) -> list[Chunk]:
     """The chunks of a scripted stream, fed whole."""
     heard = probabilities(script)
-    chunker = Chunker(options)
+    chunker = Chunker(ScriptedFrontEnd(heard), options)
     stream = noise(len(heard) * FRAME) if samples is None else samples
-    return chunker.feed(stream, heard) + chunker.flush()
+    return chunker.feed(stream) + chunker.flush()
 
 
 def seconds(chunks: list[Chunk]) -> list[tuple[float, float]]:
@@ -53,7 +54,7 @@ def test_one_utterance() -> None:
 
     onset, offset = frames(2) * FRAME, (frames(2) + frames(1)) * FRAME
     assert (chunk.start, chunk.end) == (onset - PREFIX, offset + OFFSET_PADDING)
-    assert (chunk.index, chunk.utterance, chunk.ends_utterance) == (0, 0, True)
+    assert chunk.ends_utterance
     assert np.array_equal(chunk.samples, normalise(stream[chunk.start : chunk.end]))
 
 
@@ -61,21 +62,20 @@ def test_a_peek_shows_the_chunk_so_far() -> None:
     """From the chunk's start to the newest sample, at most its limit; nothing before speech and behind it."""
     heard = probabilities([(0, 1), (1, 9.5), (0, 4)])
     stream = noise(len(heard) * FRAME)
-    chunker = Chunker(DEFAULT)
+    chunker = Chunker(ScriptedFrontEnd(heard, late=3), DEFAULT)
     peeks, chunks = [], []
-    for frame, probability in enumerate(heard):
-        end = min((frame + 4) * FRAME, len(stream))
-        fed = stream[0 if frame == 0 else (frame + 3) * FRAME : end]
-        chunks += chunker.feed(fed, [probability])
+    for start in range(0, len(stream), FRAME):
+        end = start + FRAME
+        chunks += chunker.feed(stream[start:end])
         peek = chunker.peek()
         if peek is not None:
             assert peek.end == min(end, peek.start + 10 * SAMPLE_RATE)
             assert np.array_equal(peek.samples, normalise(stream[peek.start : peek.end]))
-            peeks.append((peek.index, peek.utterance, peek.start, peek.ends_utterance))
+            peeks.append((peek.start, peek.ends_utterance))
         else:
             assert bool(chunks) == bool(peeks)
 
-    assert set(peeks) == {(0, 0, chunks[0].start, False)}
+    assert set(peeks) == {(chunks[0].start, False)}
     assert len(chunks) == 1
     assert chunker.peek() is None
 
@@ -85,13 +85,12 @@ def test_peeking_changes_nothing(script: Script) -> None:
     """The plan is the same, and a peek is of the chunk that comes next."""
     heard = probabilities(script)
     stream = noise(len(heard) * FRAME)
-    chunker = Chunker(DEFAULT)
+    chunker = Chunker(ScriptedFrontEnd(heard), DEFAULT)
     chunks: list[Chunk] = []
     peeked: Chunk | None = None
-    for frame in range(0, len(heard), 8):
-        new = chunker.feed(stream[frame * FRAME : (frame + 8) * FRAME], heard[frame : frame + 8])
+    for piece in cuts(stream, 8 * FRAME):
+        new = chunker.feed(piece)
         if new and peeked is not None:
-            assert (peeked.index, peeked.utterance) == (new[0].index, new[0].utterance)
             assert peeked.start == new[0].start
         chunks += new
         peeked = chunker.peek()
@@ -109,8 +108,7 @@ def test_padding_ends_at_the_stream() -> None:
     """There is nothing before the first sample nor behind the last; a padded frame has no samples."""
     heard = probabilities([(0, 0.1), (1, 1)])
     stream = noise(len(heard) * FRAME - 100)
-    chunker = Chunker(DEFAULT)
-    [chunk] = chunker.feed(stream, heard) + chunker.flush()
+    [chunk] = cut([(0, 0.1), (1, 1)], samples=stream)
 
     assert (chunk.start, chunk.end) == (0, len(stream))
 
@@ -120,9 +118,9 @@ def test_short_pauses_stay_inside_and_long_ones_end_the_chunk() -> None:
     pause = MAX_PAUSE / SAMPLE_RATE
     chunks = cut([(1, 0.5), (0, pause - 0.2), (1, 0.5), (0, pause + 0.3), (1, 1), (0, 2)])
 
-    edges = [edge for chunk in seconds(chunks) for edge in chunk]
-    assert edges == pytest.approx([0.0, pause + 1, 2 * pause + 0.8, 2 * pause + 2.3], abs=0.11)
-    assert [(c.index, c.utterance, c.ends_utterance) for c in chunks] == [(0, 0, True), (1, 1, True)]
+    bounds = [bound for chunk in seconds(chunks) for bound in chunk]
+    assert bounds == pytest.approx([0.0, pause + 1, 2 * pause + 0.8, 2 * pause + 2.3], abs=0.11)
+    assert [chunk.ends_utterance for chunk in chunks] == [True, True]
 
 
 def test_padding_never_overlaps_the_chunk_before() -> None:
@@ -140,7 +138,6 @@ def test_chunks_grow() -> None:
     lengths = [len(chunk.samples) / SAMPLE_RATE for chunk in chunks[:5]]
     assert lengths == pytest.approx([4, 21.5, 21.5, 21.5, 21.5], abs=1.0)
     assert all(chunk.ends_utterance for chunk in chunks)
-    assert [chunk.utterance for chunk in chunks] == list(range(len(chunks)))
 
 
 def test_unbroken_speech_is_cut_without_a_gap() -> None:
@@ -152,7 +149,6 @@ def test_unbroken_speech_is_cut_without_a_gap() -> None:
     assert all(
         len(c.samples) <= limit * SAMPLE_RATE for c, limit in zip(chunks, (10, 30, 30, 30, 30), strict=False)
     )
-    assert {chunk.utterance for chunk in chunks} == {0}
     assert [chunk.ends_utterance for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert (chunks[0].start, ends[-1]) == (
         frames(1) * FRAME - PREFIX,
@@ -191,7 +187,7 @@ def test_a_breath_at_the_limit_is_where_the_cut_falls() -> None:
     first, second = cut([(1, 9.9), (0, 0.15), (1, 5), (0, 2)])
 
     assert first.end / SAMPLE_RATE == pytest.approx(9.95, abs=0.06)
-    assert (first.ends_utterance, second.start, second.utterance) == (False, first.end, 0)
+    assert (first.ends_utterance, second.start) == (False, first.end)
 
 
 def test_a_long_silence_duration_does_not_overfill() -> None:
@@ -224,7 +220,17 @@ def test_flush_within_a_pause() -> None:
     [chunk] = cut([(1, 1), (0, 0.6)])
 
     assert (chunk.end, chunk.ends_utterance) == (frames(1) * FRAME + OFFSET_PADDING, True)
-    assert Chunker(DEFAULT).flush() == []
+    assert Chunker(ScriptedFrontEnd([]), DEFAULT).flush() == []
+
+
+def test_it_waits_for_no_engine() -> None:
+    """What an engine makes of a chunk changes nothing, so nobody is to say."""
+    chunker = Chunker(ScriptedFrontEnd([1.0] * 2_000), DEFAULT)
+
+    assert chunker.feed(noise(2_000 * FRAME))
+    assert not chunker.waiting
+    with pytest.raises(RuntimeError):
+        chunker.advance(None)
 
 
 @settings(max_examples=60, deadline=None)
@@ -249,16 +255,14 @@ def test_any_script(script: Script, options: VadOptions, size: int, late: int) -
 
     chunks = cut(script, options, stream)
 
-    assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
     covered = np.zeros(len(stream), dtype=int)
     for chunk in chunks:
         assert 0 < len(chunk.samples) <= MAX_CHUNK_SAMPLES
         assert np.array_equal(chunk.samples, normalise(stream[chunk.start : chunk.end]))
         covered[chunk.start : chunk.end] += 1
     assert covered.max(initial=0) <= 1
-    detector = Vad(options)
-    edges = detector.feed(heard) + detector.flush()
-    for onset, offset in zip(edges[::2], edges[1::2], strict=True):
+    found = edges(Vad(options), heard)
+    for onset, offset in zip(found[::2], found[1::2], strict=True):
         assert isinstance(onset, Onset)
         assert isinstance(offset, Offset)
         # A pause the detector itself had to bridge may have been used to end a full chunk.
@@ -267,21 +271,17 @@ def test_any_script(script: Script, options: VadOptions, size: int, late: int) -
     assert _sliced(stream, heard, options, size, late) == [_plan(chunk) for chunk in chunks]
 
 
-def _plan(chunk: Chunk) -> tuple[int, int, int, int, bool]:
-    return (chunk.index, chunk.utterance, chunk.start, chunk.end, chunk.ends_utterance)
+def _plan(chunk: Chunk) -> tuple[int, int, bool]:
+    return (chunk.start, chunk.end, chunk.ends_utterance)
 
 
 def _sliced(
     stream: Samples, heard: list[float], options: VadOptions, size: int, late: int
-) -> list[tuple[int, int, int, int, bool]]:
+) -> list[tuple[int, int, bool]]:
     """The plan of the same stream in slices, with probabilities ``late`` frames behind the samples."""
-    chunker = Chunker(options)
+    chunker = Chunker(ScriptedFrontEnd(heard, late=late), options)
     chunks: list[Chunk] = []
-    told = 0
-    for start in range(0, len(stream), size):
-        ready = max(told, min(start + size, len(stream)) // FRAME - late)
-        chunks += chunker.feed(stream[start : start + size], heard[told:ready])
-        told = ready
+    for piece in cuts(stream, size):
+        chunks += chunker.feed(piece)
         assert chunker._buffer.end - chunker._buffer.start <= MAX_CHUNK_SAMPLES + MAX_PREFIX + size
-    chunks += chunker.feed(stream[:0], heard[told:])
     return [_plan(chunk) for chunk in chunks + chunker.flush()]

@@ -7,29 +7,30 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from gateway.audio.chunker import MAX_PAUSE
-from gateway.audio.chunking import ChunkingOptions, ChunkPipeline, chunk_stream
+from gateway.audio.blocks import BlockWalk
+from gateway.audio.chunker import MAX_PAUSE, Chunker
+from gateway.audio.chunking import ChunkingOptions, decode_as, make_cutter
 from gateway.audio.loudness import TARGET_LUFS, measure
 from gateway.audio.silero import FRAME, SileroModel
-from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Onset, Samples
-from gateway.audio.vad import Vad, VadOptions
+from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Samples
+from gateway.audio.vad import Onset, Vad, VadOptions
 from gateway.errors import InvalidAudioError
-from tests.audio.sound import ENCODINGS, at_level, cuts, decode_all, encode, int16, load, wav
+from tests.audio.sound import ENCODINGS, at_level, cuts, decode_all, edges, encode, int16, load, wav
 from tests.support import Sample, load_samples
 
-Plan = list[tuple[int, int, int, int, bool]]
+Plan = list[tuple[int, int, bool]]
 
 
 def cut(model: SileroModel, samples: Samples, size: int | None = None) -> list[Chunk]:
     """The chunks of a stream, fed in pieces."""
-    pipeline = ChunkPipeline(model, VadOptions())
-    pieces = [pipeline.feed(piece) for piece in cuts(samples, size or len(samples))]
-    return [chunk for piece in pieces for chunk in piece] + pipeline.flush()
+    cutter = make_cutter(model, ChunkingOptions())
+    pieces = [cutter.feed(piece) for piece in cuts(samples, size or len(samples))]
+    return [chunk for piece in pieces for chunk in piece] + cutter.flush()
 
 
 def plan(chunks: list[Chunk]) -> Plan:
     """All of the chunks but their samples."""
-    return [(c.index, c.utterance, c.start, c.end, c.ends_utterance) for c in chunks]
+    return [(c.start, c.end, c.ends_utterance) for c in chunks]
 
 
 def words(sample: Sample) -> list[tuple[int, int]]:
@@ -75,12 +76,11 @@ def test_onsets_and_offsets_are_near_the_truth(
     model: SileroModel, long: Samples, samples: dict[str, Sample]
 ) -> None:
     """The detector finds each of sixteen utterances, its edges within 0.15 s."""
-    vad = Vad(VadOptions())
-    edges = vad.feed(model.stream().feed(long)) + vad.flush()
+    heard = edges(Vad(VadOptions()), model.stream().feed(long))
 
-    found = [edge.sample / SAMPLE_RATE for edge in edges]
+    found = [edge.sample / SAMPLE_RATE for edge in heard]
     truth = [time for u in samples["en_long"].utterances for time in (u["start"], u["end"])]
-    assert isinstance(edges[0], Onset)
+    assert isinstance(heard[0], Onset)
     assert found == pytest.approx(truth, abs=0.15)
 
 
@@ -130,7 +130,6 @@ def test_speech_without_pauses(model: SileroModel, long: Samples, samples: dict[
     assert [c.start for c in chunks[1:]] == [c.end for c in chunks[:-1]]
     assert all(len(c.samples) <= MAX_CHUNK_SAMPLES for c in chunks)
     assert sum(len(c.samples) for c in chunks) == len(speech)
-    assert {c.utterance for c in chunks if not c.ends_utterance} == {0}
 
 
 @pytest.mark.parametrize("level", [-70, -50, -30, -10])
@@ -161,41 +160,31 @@ def test_silence_is_no_speech(model: SileroModel) -> None:
 
 @pytest.mark.parametrize("name", ["wav", "webm", "m4a"])
 def test_a_recording_in_steps(name: str, model: SileroModel, long: Samples) -> None:
-    """Each step decodes one block; the chunks are those of the samples and come as soon as their audio."""
+    """Each block holds at most 5 s; the chunks are those of the samples and come as soon as their audio."""
     file = encode(long, ENCODINGS[name])
+    cutter, options = make_cutter(model, ChunkingOptions()), ChunkingOptions()
+    chunks, decoded = [], 0
+    for block in decode_as(io.BytesIO(file), options):
+        decoded += len(block)
+        assert len(block) <= 5 * SAMPLE_RATE
+        new = cutter.feed(block)
+        chunks += new
+        # The pause that ends a chunk has to be heard first, and blocks hold up to five seconds.
+        assert all(c.end > decoded - 5.2 * SAMPLE_RATE - MAX_PAUSE for c in new)
+    chunks += cutter.flush()
 
-    batches = list(chunk_stream(io.BytesIO(file), model, ChunkingOptions()))
-
-    lengths = np.diff([0.0, *(batch.decoded_seconds for batch in batches)])
-    assert lengths.max() <= 5.0
-    assert batches[-1].decoded_seconds == pytest.approx(len(long) / SAMPLE_RATE, abs=0.2)
-    assert plan([chunk for batch in batches for chunk in batch.chunks]) == plan(cut(model, decode_all(file)))
-    # The pause that ends a chunk has to be heard first, and blocks hold up to five seconds.
-    late = 5.2 + MAX_PAUSE / SAMPLE_RATE
-    for batch in batches[:-1]:
-        assert all(c.end / SAMPLE_RATE > batch.decoded_seconds - late for c in batch.chunks)
+    assert decoded == pytest.approx(len(long), abs=SAMPLE_RATE // 5)
+    assert plan(chunks) == plan(cut(model, decode_all(file)))
 
 
-def test_the_open_chunk_is_shown_when_asked_for(model: SileroModel, long: Samples) -> None:
-    """Up to the newest sample, where a step cut none; asking changes nothing, and nobody else is shown it."""
-    source, options = int16(long[: 20 * SAMPLE_RATE]).tobytes(), ChunkingOptions(pcm_rate=SAMPLE_RATE)
-    asked: list[float] = []
+def test_bare_samples(model: SileroModel, long: Samples) -> None:
+    """With a rate there is no container; a live source's blocks come as it is read."""
+    source = Live(int16(long[: 5 * SAMPLE_RATE]).tobytes())
 
-    def second_half(seconds: float) -> bool:
-        asked.append(seconds)
-        return seconds > 10
+    blocks = list(decode_as(source, ChunkingOptions(pcm_rate=SAMPLE_RATE)))
 
-    peeked = list(chunk_stream(Live(source), model, options, second_half))
-    unasked = list(chunk_stream(Live(source), model, options))
-
-    assert asked == [batch.decoded_seconds for batch in peeked[:-1] if not batch.chunks]
-    assert all(batch.open is None for batch in unasked)
-    assert plan([chunk for batch in peeked for chunk in batch.chunks]) == plan(
-        [chunk for batch in unasked for chunk in batch.chunks]
-    )
-    shown = [(batch.decoded_seconds, batch.open) for batch in peeked if batch.open is not None]
-    assert len(shown) > 10
-    assert all(seconds > 10 and chunk.end == round(seconds * SAMPLE_RATE) for seconds, chunk in shown)
+    assert {len(block) for block in blocks} == {SAMPLE_RATE // 4}
+    assert np.array_equal(np.concatenate(blocks), int16(long[: 5 * SAMPLE_RATE]) / np.float32(32_768))
 
 
 class Live(io.BytesIO):
@@ -206,16 +195,35 @@ class Live(io.BytesIO):
         return super().read(SAMPLE_RATE // 4 * 2)
 
 
-def test_a_broken_recording(model: SileroModel) -> None:
-    """What cannot be decoded, and what is too long, is an error from the first or a later step."""
+def test_the_open_chunk_can_be_shown(model: SileroModel, long: Samples) -> None:
+    """Up to the newest sample, while there is one; asking changes nothing."""
+    pieces = cuts(long[: 20 * SAMPLE_RATE], SAMPLE_RATE // 4)
+    cutter = make_cutter(model, ChunkingOptions())
+    chunks, shown = [], []
+    for number, piece in enumerate(pieces, 1):
+        chunks += cutter.feed(piece)
+        if (peek := cutter.peek()) is not None:
+            shown.append(peek)
+            assert peek.end == number * SAMPLE_RATE // 4
+
+    assert len(shown) > 10
+    assert plan(chunks + cutter.flush()) == plan(cut(model, long[: 20 * SAMPLE_RATE]))
+
+
+def test_options_choose_the_cutter(model: SileroModel) -> None:
+    """Pauses, or Whisper's walk."""
+    assert isinstance(make_cutter(model, ChunkingOptions()), Chunker)
+    assert isinstance(make_cutter(model, ChunkingOptions(windows="block")), BlockWalk)
+
+
+def test_a_broken_recording() -> None:
+    """What cannot be decoded, and what is too long, is an error from the first or a later block."""
     with pytest.raises(InvalidAudioError):
-        list(chunk_stream(io.BytesIO(b"no audio"), model, ChunkingOptions()))
-    steps = chunk_stream(
-        io.BytesIO(wav(np.zeros(90_000, dtype=np.int16))), model, ChunkingOptions(max_seconds=3)
-    )
-    assert [next(steps).decoded_seconds, next(steps).decoded_seconds] == [1.0, 2.0]
+        list(decode_as(io.BytesIO(b"no audio"), ChunkingOptions()))
+    blocks = decode_as(io.BytesIO(wav(np.zeros(90_000, dtype=np.int16))), ChunkingOptions(max_seconds=3))
+    assert [len(next(blocks)), len(next(blocks))] == [SAMPLE_RATE, SAMPLE_RATE]
     with pytest.raises(InvalidAudioError, match="Maximum audio length is 3 seconds"):
-        list(steps)
+        list(blocks)
 
 
 class Lazy(io.RawIOBase):
@@ -252,13 +260,14 @@ def test_memory_does_not_grow_with_the_recording(model: SileroModel, long: Sampl
     for minutes in (1, 20):
         tracemalloc.start()
         try:
-            seconds = 0.0
-            for batch in chunk_stream(Lazy(period, minutes), model, ChunkingOptions()):
-                seconds = batch.decoded_seconds
+            cutter, decoded = make_cutter(model, ChunkingOptions()), 0
+            for block in decode_as(Lazy(period, minutes), ChunkingOptions()):
+                decoded += len(block)
+                cutter.feed(block)
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()
-        assert seconds == pytest.approx(60 * minutes)
+        assert decoded == 60 * minutes * SAMPLE_RATE
 
     assert peaks[1] < peaks[0] + 1_000_000
     assert peaks[1] < 20_000_000

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from gateway.audio import decode as decoding
 from gateway.audio.decode import BLOCK, FIRST_BLOCK, FIRST_BLOCKS, decode
+from gateway.audio.pcm import ToMono
 from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.errors import InvalidAudioError, UploadTimeoutError
 from tests.audio.sound import (
@@ -156,7 +157,7 @@ def test_planes_of_too_many_channels_are_skipped() -> None:
     frame = AudioFrame(format="fltp", layout="100 channels", samples=960)
     frame.sample_rate = 48_000
 
-    assert decoding.ToMono().feed(frame) == []
+    assert ToMono().feed(frame) == []
 
 
 @pytest.mark.parametrize("rate", [4_000, 11_025, 22_050, 192_000])

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from gateway.audio.chunker import OFFSET_PADDING
-from gateway.audio.loudness import normalise
+from gateway.audio.frontend import FrontEnd
+from gateway.audio.loudness import HOP, normalise
 from gateway.audio.segmenter import ENOUGH, KEPT, PAUSE, Segmenter
 from gateway.audio.silero import FRAME, SileroModel
 from gateway.audio.turns import (
@@ -27,6 +27,7 @@ from gateway.audio.turns import (
 )
 from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Samples
 from gateway.audio.vad import ONSET_PATIENCE, VadOptions
+from tests.audio.sound import ScriptedFrontEnd
 
 Script: TypeAlias = list[tuple[float, int]]
 """(probability, frames)"""
@@ -37,25 +38,13 @@ SERVER = TurnOptions()
 SEMANTIC = TurnOptions(TurnMode.SEMANTIC_VAD)
 MANUAL = TurnOptions(TurnMode.MANUAL)
 PREFIX = SERVER.vad.prefix_samples
-HOP = SAMPLE_RATE // 10
 LATE = HOP + FRAME
 """The detector is fewer samples than this behind what was fed."""
 
 
-class Scripted:
-    """A detector that says what the script says, however it is fed; silence behind it."""
-
-    def __init__(self, script: Script) -> None:
-        self._script = np.array([p for p, frames in script for _ in range(frames)], dtype=np.float32)
-        self._samples = 0
-        self._told = 0
-
-    def feed(self, samples: Samples) -> NDArray[np.float32]:
-        """One for each frame that is complete."""
-        self._samples += len(samples)
-        told, self._told = self._told, self._samples // FRAME
-        known = self._script[told : self._told]
-        return np.pad(known, (0, self._told - told - len(known)))
+def scripted(script: Script) -> ScriptedFrontEnd:
+    """Hears as the script says, in hops like the gain's."""
+    return ScriptedFrontEnd([p for p, frames in script for _ in range(frames)], hop=HOP)
 
 
 def at(script: Script, index: int) -> int:
@@ -79,27 +68,27 @@ def hear(
 ) -> list[SegmenterEvent]:
     """All events of a scripted stream. What a pause's words suggest is ``patience``."""
     samples = noise(script)
-    segmenter = Segmenter(Scripted(script), options)
+    segmenter = Segmenter(scripted(script), options)
     events: list[SegmenterEvent] = []
     todo = sorted(actions, key=lambda action: action[0])
     position = 0
     for end in sorted({*cuts, *(place for place, _ in todo), len(samples)}):
         events += segmenter.feed(samples[position:end])
         position = end
-        _judge(segmenter, events, patience)
+        _answer(segmenter, events, patience)
         while todo and todo[0][0] == end:
             events += todo.pop(0)[1](segmenter) or []
     return events
 
 
-def _judge(
+def _answer(
     segmenter: Segmenter,
     events: list[SegmenterEvent],
     patience: Callable[[Chunk], int] = lambda _: SAMPLE_RATE,
 ) -> None:
     while segmenter.waiting:
         pause = next(event for event in reversed(events) if isinstance(event, UtterancePaused))
-        events += segmenter.judge(patience(pause.chunk))
+        events += segmenter.advance(patience(pause.chunk))
 
 
 def chunks(events: list[SegmenterEvent]) -> list[Chunk]:
@@ -109,7 +98,14 @@ def chunks(events: list[SegmenterEvent]) -> list[Chunk]:
 
 def spans(events: list[SegmenterEvent]) -> list[tuple[int, int, int]]:
     """Utterance, start and end of each complete chunk."""
-    return [(chunk.utterance, chunk.start, chunk.end) for chunk in chunks(events)]
+    found: list[tuple[int, int, int]] = []
+    utterance = -1
+    for event in events:
+        if isinstance(event, UtteranceStarted):
+            utterance += 1
+        elif isinstance(event, ChunkReady):
+            found.append((utterance, event.chunk.start, event.chunk.end))
+    return found
 
 
 def kinds(events: list[SegmenterEvent]) -> str:
@@ -135,7 +131,7 @@ def plain(events: list[SegmenterEvent]) -> list[tuple[object, ...]]:
 
 
 def _fields(chunk: Chunk) -> tuple[object, ...]:
-    return (chunk.index, chunk.utterance, chunk.start, chunk.samples.tobytes(), chunk.ends_utterance)
+    return (chunk.start, chunk.samples.tobytes(), chunk.ends_utterance)
 
 
 def test_one_utterance() -> None:
@@ -145,10 +141,10 @@ def test_one_utterance() -> None:
     onset, offset = at(script, 1), at(script, 2)
 
     assert kinds(events) == "SPCE"
-    assert events[0] == UtteranceStarted(0, onset - PREFIX)
+    assert events[0] == UtteranceStarted(onset - PREFIX)
     assert spans(events) == [(0, onset - PREFIX, offset + OFFSET_PADDING)]
     # 500 ms, counted from the end of the first silent frame.
-    assert events[-1] == UtteranceEnded(0, onset - PREFIX, offset + 17 * FRAME)
+    assert events[-1] == UtteranceEnded(offset + 17 * FRAME)
     [chunk] = chunks(events)
     assert np.array_equal(chunk.samples, normalise(noise(script)[chunk.start : chunk.end]))
 
@@ -156,7 +152,7 @@ def test_one_utterance() -> None:
 def test_a_pause_is_told_at_256_ms() -> None:
     """Not a frame later, and only once."""
     script = [(0.0, 40), (1.0, 30), (0.0, 40)]
-    samples, segmenter = noise(script), Segmenter(Scripted(script), SERVER)
+    samples, segmenter = noise(script), Segmenter(scripted(script), SERVER)
     # The gain before the detector goes by whole hops.
     heard = -(-(at(script, 2) + PAUSE) // HOP) * HOP
 
@@ -229,7 +225,7 @@ def test_speech_goes_on_behind_a_full_chunk(pause: int) -> None:
     found = chunks(events)
 
     assert _uncovered(script, found) == []
-    assert {chunk.utterance for chunk in found} == {0}
+    assert kinds(events).count("S") == 1
     assert kinds(events)[-1] == "E"
 
 
@@ -237,7 +233,7 @@ def test_silence_behind_a_full_chunk_is_no_chunk() -> None:
     """However long a silence the client allows, there is nothing in it to decode, and nothing is held."""
     script = [(1.0, 936), (0.0, 4000)]
     options = TurnOptions(vad=VadOptions(silence_duration_ms=100_000))
-    segmenter, samples = Segmenter(Scripted(script), options), noise(script)
+    segmenter, samples = Segmenter(scripted(script), options), noise(script)
     events: list[SegmenterEvent] = []
     for start in range(0, len(samples), SAMPLE_RATE):
         events += segmenter.feed(samples[start : start + SAMPLE_RATE])
@@ -265,13 +261,13 @@ def test_a_long_utterance_ends_chunks_in_pauses() -> None:
 def test_semantic_pauses_are_judged(patience: int) -> None:
     """It waits at the pause, however much is fed, and ends after the silence it is told, or goes on."""
     script = [(0.0, 5), (1.0, 30), (0.0, 200)]
-    samples, segmenter = noise(script), Segmenter(Scripted(script), SEMANTIC)
+    samples, segmenter = noise(script), Segmenter(scripted(script), SEMANTIC)
     events = segmenter.feed(samples[: len(samples) // 2])
     assert kinds(events) == "SP"
     assert segmenter.waiting
     assert segmenter.feed(samples[len(samples) // 2 :]) == []
 
-    events = segmenter.judge(patience)
+    events = segmenter.advance(patience)
     ended = events[-1]
     assert isinstance(ended, UtteranceEnded)
     silence = ended.end - at(script, 2)
@@ -292,8 +288,8 @@ def test_semantic_speech_that_goes_on_is_judged_again() -> None:
 def test_patience_is_not_remembered() -> None:
     """What one utterance's words suggested says nothing about the next one's."""
     script = [(1.0, 30), (0.0, 60), (1.0, 30), (0.0, 60), (1.0, 30), (0.0, 200)]
-    patiences = {0: SAMPLE_RATE // 2, 1: 8 * SAMPLE_RATE}
-    events = hear(script, SEMANTIC, patience=lambda chunk: patiences[chunk.utterance])
+    patiences = iter([SAMPLE_RATE // 2, 8 * SAMPLE_RATE, 8 * SAMPLE_RATE])
+    events = hear(script, SEMANTIC, patience=lambda _: next(patiences))
 
     assert kinds(events) == "SPCESPCPC"
 
@@ -315,10 +311,9 @@ def test_commit_in_mid_speech(options: TurnOptions, offset: int) -> None:
     first, second = chunks(events)
 
     assert kinds(events).removesuffix("E") == "SCESPC"
-    assert events[2] == UtteranceEnded(0, first.start, place)
-    assert events[3] == UtteranceStarted(1, place)
+    assert events[2] == UtteranceEnded(place)
+    assert events[3] == UtteranceStarted(place)
     assert first.end == second.start == place
-    assert (first.utterance, second.utterance) == (0, 1)
 
 
 def test_speech_right_before_a_commit_of_silence() -> None:
@@ -346,7 +341,7 @@ def test_commits_and_clears_in_a_row() -> None:
     events = hear(script, actions=[(place, Segmenter.commit), (place, Segmenter.commit)])
 
     assert kinds(events) == "SCESESPCE"
-    assert events[3:5] == [UtteranceStarted(1, place, heard=False), UtteranceEnded(1, place, place)]
+    assert events[3:5] == [UtteranceStarted(place, heard=False), UtteranceEnded(place)]
     cleared = hear(script, actions=[(place, Segmenter.commit), (place, _clear)])
     assert kinds(cleared) == "SCESPCE"
     assert spans(cleared)[1][1:] == spans(events)[1][1:]
@@ -359,10 +354,10 @@ def test_commit_of_silence() -> None:
     )
 
     assert events == [
-        UtteranceStarted(0, 0, heard=False),
-        UtteranceEnded(0, 0, 30 * FRAME),
-        UtteranceStarted(1, 30 * FRAME, heard=False),
-        UtteranceEnded(1, 30 * FRAME, 90 * FRAME),
+        UtteranceStarted(0, heard=False),
+        UtteranceEnded(30 * FRAME),
+        UtteranceStarted(30 * FRAME, heard=False),
+        UtteranceEnded(90 * FRAME),
     ]
 
 
@@ -373,7 +368,7 @@ def test_commit_of_a_word_too_short(options: TurnOptions) -> None:
     events = hear(script, options, actions=[(at(script, 3), Segmenter.commit)])
 
     assert kinds(events) == "SCE"
-    assert events[0] == UtteranceStarted(0, 0, heard=False)
+    assert events[0] == UtteranceStarted(0, heard=False)
     assert spans(events) == [(0, 0, at(script, 3))]
 
 
@@ -482,14 +477,14 @@ def test_idle_timeout() -> None:
     assert idle[2].start == at(script, 3)
     starting = hear([(0.0, frames - 1), (1.0, 20), (0.0, 17)], options)
     assert kinds(starting) == "SPCE"
-    assert starting[0] == UtteranceStarted(0, (frames - 1) * FRAME - PREFIX)
+    assert starting[0] == UtteranceStarted((frames - 1) * FRAME - PREFIX)
 
 
 @pytest.mark.parametrize("options", [SERVER, SEMANTIC, MANUAL])
 @pytest.mark.parametrize("probability", [0.0, 0.4, 1.0])
 def test_memory_is_bounded(options: TurnOptions, probability: float) -> None:
     """Minutes of silence, doubt or unbroken speech are not held: a chunk at most, and what a commit needs."""
-    segmenter = Segmenter(Scripted([(probability, 360 * SAMPLE_RATE // FRAME)]), options)
+    segmenter = Segmenter(scripted([(probability, 360 * SAMPLE_RATE // FRAME)]), options)
     sound = np.random.default_rng(1).standard_normal(10 * SAMPLE_RATE).astype(np.float32)
     for _ in range(36):
         segmenter.feed(sound)
@@ -503,7 +498,7 @@ def test_memory_is_bounded(options: TurnOptions, probability: float) -> None:
 def test_peek_shows_what_was_fed() -> None:
     """From the chunk's start to the newest sample; nothing while nobody speaks."""
     script = [(0.0, 20), (1.0, 30), (0.0, 40)]
-    samples, segmenter = noise(script), Segmenter(Scripted(script), SERVER)
+    samples, segmenter = noise(script), Segmenter(scripted(script), SERVER)
     segmenter.feed(samples[: 20 * FRAME])
     assert segmenter.peek() is None
     segmenter.feed(samples[20 * FRAME : 45 * FRAME])
@@ -597,20 +592,20 @@ def test_no_speech_is_lost(script: Script, options: TurnOptions, places: list[in
             divided.append((probability, stop - start))
         position += frames
     assert _uncovered(divided, chunks(events)) == []
-    open_utterance: int | None = None
+    is_open = False
     for event in events:
         match event:
-            case UtteranceStarted(number):
-                assert open_utterance is None
-                open_utterance = number
-            case UtterancePaused(chunk) | ChunkReady(chunk):
-                assert chunk.utterance == open_utterance
-            case UtteranceEnded(number):
-                assert number == open_utterance
-                open_utterance = None
+            case UtteranceStarted():
+                assert not is_open
+                is_open = True
+            case UtterancePaused() | ChunkReady():
+                assert is_open
+            case UtteranceEnded():
+                assert is_open
+                is_open = False
             case IdleTimeout():
-                assert open_utterance is None
-    assert open_utterance is None
+                assert not is_open
+    assert not is_open
 
 
 def test_one_sample_at_a_time() -> None:
@@ -626,11 +621,11 @@ def test_real_speech(options: TurnOptions, model: SileroModel, long: Samples) ->
     """Sixteen utterances through Silero: the same in any slices, and as many as there are."""
 
     def listen(size: int) -> list[SegmenterEvent]:
-        segmenter = Segmenter(model.stream(), options)
+        segmenter = Segmenter(FrontEnd(model), options)
         events: list[SegmenterEvent] = []
         for start in range(0, len(long), size):
             events += segmenter.feed(long[start : start + size])
-            _judge(segmenter, events)
+            _answer(segmenter, events)
         return events + segmenter.commit()
 
     events = listen(len(long))

@@ -1,10 +1,10 @@
-"""`GuardedSource` keeps PyAV within bounds and the caller's errors safe."""
+"""`GuardedSource` keeps PyAV within bounds and the caller's errors safe; a file is a source, too."""
 
 import io
 
 import pytest
 
-from gateway.audio.source import GuardedSource
+from gateway.audio.source import ByteSource, FileSource, GuardedSource
 
 
 class Generous(io.BytesIO):
@@ -99,3 +99,13 @@ def test_an_error_while_seeking_is_kept() -> None:
     assert source.read(1) == b""
     with pytest.raises(LookupError, match="gone"):
         source.raise_error()
+
+
+def test_a_file_is_a_source() -> None:
+    """It reads and seeks as the file does; all of it is there, and stopping it changes nothing."""
+    source: ByteSource = FileSource(io.BytesIO(b"0123456789"))
+    source.stop()
+
+    assert source.read(4) == b"0123"
+    assert (source.seekable(), source.seek(-1, io.SEEK_END), source.tell()) == (True, 9, 9)
+    assert (source.unread, source.ended) == (0, True)

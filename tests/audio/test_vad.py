@@ -7,8 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.audio.silero import FRAME, SileroModel
-from gateway.audio.types import SAMPLE_RATE, Offset, Onset, Samples
-from gateway.audio.vad import ONSET_FRAMES, ONSET_PATIENCE, Vad, VadOptions, VadState
+from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.audio.vad import (
+    MAX_PREFIX,
+    ONSET_FRAMES,
+    ONSET_PATIENCE,
+    Offset,
+    Onset,
+    Vad,
+    VadOptions,
+    VadState,
+)
+from tests.audio.sound import edges
 
 DEFAULT = VadOptions()
 SILENCE = 8
@@ -17,9 +27,8 @@ SILENCE = 8
 
 def events(*script: tuple[float, int], options: VadOptions = DEFAULT) -> list[tuple[str, int]]:
     """Kind and frame of each event of a script of (probability, frames)."""
-    vad = Vad(options)
     probabilities = [p for p, frames in script for _ in range(frames)]
-    return [(type(event).__name__, event.sample // FRAME) for event in vad.feed(probabilities) + vad.flush()]
+    return [(type(edge).__name__, edge.sample // FRAME) for edge in edges(Vad(options), probabilities)]
 
 
 def test_speech_between_silence() -> None:
@@ -33,6 +42,7 @@ def test_options_are_openais_defaults() -> None:
     assert (DEFAULT.prefix_samples, DEFAULT.silence_samples) == (4_800, 3_200)
     assert DEFAULT.neg_threshold == pytest.approx(0.35)
     assert VadOptions(threshold=0.1).neg_threshold == 0.01
+    assert VadOptions(prefix_padding_ms=60_000).prefix_samples == MAX_PREFIX
 
 
 @pytest.mark.parametrize("frames", [1, 2])
@@ -82,9 +92,10 @@ def test_a_pause_is_bridged() -> None:
 def test_silence_duration(milliseconds: int) -> None:
     """The offset is known once the silence lasted as long behind its first frame, and lies where it began."""
     vad = Vad(replace(DEFAULT, silence_duration_ms=milliseconds))
-    vad.feed([0.9] * 5)
+    for _ in range(5):
+        vad.step(0.9)
     frames = 1
-    while not vad.feed([0.0]):
+    while vad.step(0.0) is None:
         frames += 1
 
     assert (frames - 1) * FRAME >= milliseconds * SAMPLE_RATE / 1000 > (frames - 2) * FRAME - 1
@@ -95,7 +106,7 @@ def test_states() -> None:
     vad = Vad(DEFAULT)
     seen = []
     for p in [0.0, 0.9, 0.9, 0.9, 0.9, 0.0, 0.0, 0.9]:
-        vad.feed([p])
+        vad.step(p)
         seen.append((vad.state.name, vad.speaking, vad.silence // FRAME))
 
     assert seen == [
@@ -111,7 +122,7 @@ def test_states() -> None:
     assert vad.position == 8 * FRAME
 
 
-def test_flush() -> None:
+def test_stop() -> None:
     """The end of the stream ends speech: where it stands, or where its silence began."""
     assert events((0.9, 5)) == [("Onset", 0), ("Offset", 5)]
     assert events((0.9, 5), (0.0, 3)) == [("Onset", 0), ("Offset", 5)]
@@ -121,30 +132,26 @@ def test_flush() -> None:
 def test_stop_begins_anew() -> None:
     """After a forced end, speech that goes on is a new onset."""
     vad = Vad(DEFAULT)
-    vad.feed([0.9] * 10 + [0.0] * 2)
+    for p in [0.9] * 10 + [0.0] * 2:
+        vad.step(p)
 
     assert vad.stop() == Offset(10 * FRAME)
     assert vad.stop() is None
     assert vad.state is VadState.QUIET
-    assert vad.feed([0.9] * 3) == [Onset(12 * FRAME)]
+    assert [vad.step(0.9) for _ in range(3)] == [None, None, Onset(12 * FRAME)]
 
 
 @given(
     probabilities=st.lists(st.sampled_from([0.0, 0.34, 0.36, 0.49, 0.5, 1.0]), max_size=120),
-    size=st.integers(1, 50),
 )
-def test_any_probabilities(probabilities: list[float], size: int) -> None:
-    """Events alternate, lie within the stream in order, and do not depend on how it was sliced."""
-    vad = Vad(DEFAULT)
-    found = vad.feed(probabilities) + vad.flush()
+def test_any_probabilities(probabilities: list[float]) -> None:
+    """Events alternate and lie within the stream in order."""
+    found = edges(Vad(DEFAULT), probabilities)
 
     assert [type(event) for event in found] == [Onset, Offset] * (len(found) // 2)
     positions = [event.sample for event in found]
     assert positions == sorted(set(positions))
     assert all(0 <= position <= len(probabilities) * FRAME for position in positions)
-    sliced = Vad(DEFAULT)
-    pieces = [sliced.feed(probabilities[i : i + size]) for i in range(0, len(probabilities), size)]
-    assert [event for piece in pieces for event in piece] + sliced.flush() == found
 
 
 def test_the_edges_are_those_of_silero(model: SileroModel, long: Samples) -> None:
@@ -170,10 +177,12 @@ def test_the_edges_are_those_of_silero(model: SileroModel, long: Samples) -> Non
     theirs = silero_vad.VADIterator(
         Replay(), threshold=0.5, sampling_rate=SAMPLE_RATE, min_silence_duration_ms=200, speech_pad_ms=0
     )
-    edges = [theirs(torch.from_numpy(long[i : i + FRAME])) for i in range(0, len(long) - FRAME + 1, FRAME)]
+    found = [theirs(torch.from_numpy(long[i : i + FRAME])) for i in range(0, len(long) - FRAME + 1, FRAME)]
 
+    vad = Vad(DEFAULT)
     ours = [
         {"start" if isinstance(event, Onset) else "end": event.sample}
-        for event in Vad(DEFAULT).feed(probabilities)
+        for p in probabilities
+        if (event := vad.step(float(p))) is not None
     ]
-    assert ours == [edge for edge in edges if edge is not None]
+    assert ours == [edge for edge in found if edge is not None]

@@ -11,7 +11,7 @@ from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, RowFa
 from gateway.transcript import Hypothesis
 
 OPTIONS = DecodeOptions(language="en")
-CHUNK = Chunk(0, 0, 100, np.zeros(SAMPLE_RATE, np.float32), ends_utterance=False)
+CHUNK = Chunk(100, np.zeros(SAMPLE_RATE, np.float32), ends_utterance=False)
 
 
 class Counting:

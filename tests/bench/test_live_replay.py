@@ -8,6 +8,7 @@ import pytest
 from bench.live_decoder import Cost, Costs, Decoder
 from bench.live_replay import Replay
 from bench.realtime_client import Item
+from gateway.audio.frontend import FrontEnd
 from gateway.audio.segmenter import Segmenter
 from gateway.audio.turns import TurnOptions
 from gateway.audio.types import SAMPLE_RATE
@@ -15,7 +16,7 @@ from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, RowFa
 from gateway.flow.options import PartialOptions, Recognition
 from gateway.transcript import Hypothesis
 from gateway.transcript.stable import StabilityOptions
-from tests.flow.speech import Engine, Script, ScriptedStream, words
+from tests.flow.speech import Engine, Script, ScriptedVad, words
 
 ONE: Script = [(0.0, 1.0), (1.0, 3.0), (0.0, 2.0)]
 PAUSED: Script = [(0.0, 1.0), (1.0, 1.0), (0.0, 0.35), (1.0, 1.0), (0.0, 2.0)]
@@ -60,7 +61,7 @@ def _replay(
     recognition = Recognition(Engine(), "fake", DecodeOptions(), None)
     seconds = sum(length for _, length in script)
     samples = np.random.default_rng(1).normal(0, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32)
-    segmenter = Segmenter(ScriptedStream(script), TurnOptions())
+    segmenter = Segmenter(FrontEnd(ScriptedVad(script).as_model()), TurnOptions())
     return Replay(segmenter, Decoder(engine), costs, recognition, options).run(samples)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from faster_whisper import WhisperModel
 
-from gateway.audio.blocks import BlockOptions
+from gateway.audio.chunking import ChunkingOptions
 from gateway.audio.decode import decode
 from gateway.audio.silero import SileroModel
 from gateway.audio.types import SAMPLE_RATE, Samples
@@ -105,7 +105,7 @@ async def walk(source: io.BytesIO, recognizer: Counted) -> Transcript:
         source,
         recognizer,
         resources,
-        chunking=BlockOptions(),
+        chunking=ChunkingOptions(windows="block"),
         decoding=DecodeOptions(language="en", words=True, logprobs=True),
     ) as transcription:
         async for event in transcription:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.audio.frontend import FrontEnd
 from gateway.audio.pcm import PcmDecoder
 from gateway.audio.segmenter import Segmenter
 from gateway.audio.silero import SileroModel
@@ -218,7 +219,7 @@ def test_live_is_what_the_model_makes_of_the_same_samples(
 def _decoded(
     data: bytes, engine: WhisperEngine, vad: SileroModel, options: TurnOptions, language: str
 ) -> list[str]:
-    segmenter = Segmenter(vad.stream(), options)
+    segmenter = Segmenter(FrontEnd(vad), options)
     events: list[SegmenterEvent] = segmenter.feed(PcmDecoder("pcm16", 24_000).feed(data))
     if options.mode is TurnMode.MANUAL:
         events += segmenter.commit()

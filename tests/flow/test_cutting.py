@@ -9,8 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from gateway.audio.blocks import BlockOptions
-from gateway.audio.chunking import ChunkingOptions, chunk_stream
+from gateway.audio.chunking import ChunkingOptions, decode_as, make_cutter
 from gateway.audio.silero import SileroModel
 from gateway.audio.types import Chunk
 from gateway.errors import InvalidAudioError
@@ -56,11 +55,11 @@ async def test_chunks_are_those_of_the_audio_room(long: Watched, vad: SileroMode
     cutter = Cutter(long, options, vad)
     chunks = [chunk async for chunk in cutter.chunks(anyio.CapacityLimiter(1), metrics)]
 
-    expected = [
-        chunk for step in chunk_stream(io.BytesIO(long.getvalue()), vad, options) for chunk in step.chunks
-    ]
+    room = make_cutter(vad, options)
+    blocks = decode_as(io.BytesIO(long.getvalue()), options)
+    expected = [chunk for block in blocks for chunk in room.feed(block)] + room.flush()
     assert [(chunk.start, chunk.end) for chunk in chunks] == [(chunk.start, chunk.end) for chunk in expected]
-    assert cutter.walk is None
+    assert not cutter.waiting
     assert cutter.seconds == decoded_seconds(metrics) == pytest.approx(75.578, abs=0.05)
     assert threading.get_ident() not in long.threads
 
@@ -68,12 +67,12 @@ async def test_chunks_are_those_of_the_audio_room(long: Watched, vad: SileroMode
 async def test_the_walk_goes_on_where_it_is_told(long: Watched, vad: SileroModel) -> None:
     """Block options make Whisper's walk; the next window is cut when the engine's answer is there."""
     metrics = Metrics()
-    cutter = Cutter(long, BlockOptions(), vad)
-    assert cutter.walk is not None
+    cutter = Cutter(long, ChunkingOptions(windows="block"), vad)
     starts = []
     async for chunk in cutter.chunks(anyio.CapacityLimiter(1), metrics):
         starts.append(chunk.start / 16_000)
-        cutter.walk.advance(24.5 if not chunk.ends_utterance else None)
+        assert cutter.waiting
+        cutter.consumed = 24.5 if not chunk.ends_utterance else None
 
     assert starts == [0, 24.5, 49.0]
     assert cutter.seconds == decoded_seconds(metrics) == pytest.approx(75.578, abs=0.05)
@@ -128,8 +127,6 @@ async def listen(
     chunks = []
     async for chunk in cutter.chunks(anyio.CapacityLimiter(1), Metrics(), ear):
         chunks.append(chunk)
-        if cutter.walk is not None:
-            cutter.walk.advance(None)
 
         assert cutter.is_live == (live and stream.unread <= 16_000)
     return ear, chunks
@@ -150,7 +147,7 @@ async def test_a_live_source_is_heard(samples: dict[str, Sample], vad: SileroMod
 @pytest.mark.parametrize("case", ["fast", "ended", "unknown", "walk"])
 async def test_other_sources_are_not_heard(case: str, samples: dict[str, Sample], vad: SileroModel) -> None:
     """One of which more is there than was read, one whose end is there, one nobody knows, and no walk's."""
-    options = BlockOptions(pcm_rate=16_000) if case == "walk" else ChunkingOptions(pcm_rate=16_000)
+    options = ChunkingOptions(pcm_rate=16_000, windows="block" if case == "walk" else "speech")
     stream = Stream(
         # Without its end, where even a fast source has been read.
         int16(load(samples["en_dialogue"].path)).tobytes(),
@@ -163,7 +160,7 @@ async def test_other_sources_are_not_heard(case: str, samples: dict[str, Sample]
     assert all(chunk.end > 19.5 * 16_000 for chunk in ear.heard)
 
 
-@pytest.mark.parametrize("options", [ChunkingOptions(), BlockOptions()])
+@pytest.mark.parametrize("options", [ChunkingOptions(), ChunkingOptions(windows="block")])
 async def test_leaving_early_closes_the_container(
     options: ChunkingOptions, long: Watched, vad: SileroModel
 ) -> None:
@@ -183,7 +180,7 @@ async def test_leaving_early_closes_the_container(
         await anext(chunks)
 
 
-@pytest.mark.parametrize("options", [ChunkingOptions(), BlockOptions()])
+@pytest.mark.parametrize("options", [ChunkingOptions(), ChunkingOptions(windows="block")])
 async def test_what_is_no_audio_is_refused(options: ChunkingOptions, vad: SileroModel) -> None:
     """By the first step."""
     cutter = Cutter(io.BytesIO(b"no audio"), options, vad)

@@ -18,7 +18,7 @@ from tests.flow.speech import Call, Engine, say
 
 def chunk(start: int = 0, length: int = SAMPLE_RATE) -> Chunk:
     """Of silence."""
-    return Chunk(0, 0, start, np.zeros(length, np.float32), ends_utterance=True)
+    return Chunk(start, np.zeros(length, np.float32), ends_utterance=True)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def say(*texts: str, language: str = "en") -> Hypothesis:
 def opened(seconds: float, start: float = 0.0) -> Chunk:
     """An open chunk of so much audio."""
     samples = np.zeros(round(seconds * SAMPLE_RATE), dtype=np.float32)
-    return Chunk(0, 0, round(start * SAMPLE_RATE), samples, ends_utterance=False)
+    return Chunk(round(start * SAMPLE_RATE), samples, ends_utterance=False)
 
 
 @dataclass

@@ -31,7 +31,7 @@ class Bench:
 
     def add(self, seconds: float = 1.0) -> Partial:
         """A partial of a chunk so long."""
-        chunk = Chunk(0, 0, 0, np.zeros(round(seconds * SAMPLE_RATE), np.float32), ends_utterance=False)
+        chunk = Chunk(0, np.zeros(round(seconds * SAMPLE_RATE), np.float32), ends_utterance=False)
         return self.partials.add(Utterance("item", 0, self.recognition), self.recognition, STEP, chunk)
 
     def tell(self, partial: Partial, hypothesis: Hypothesis) -> bool:

@@ -12,7 +12,6 @@ import anyio.to_thread
 import numpy as np
 import pytest
 
-from gateway.audio.blocks import BlockOptions
 from gateway.audio.chunking import ChunkingOptions
 from gateway.audio.decode import decode
 from gateway.audio.loudness import normalise
@@ -237,7 +236,7 @@ async def test_each_window_of_the_walk_waits_for_the_one_before(long: bytes, vad
         return replace(say(f" w{number}"), consumed=told[number])
 
     recognizer = FakeRecognizer(answer)
-    run = await transcribe(long, recognizer, vad, chunking=BlockOptions())
+    run = await transcribe(long, recognizer, vad, chunking=ChunkingOptions(windows="block"))
 
     recording = np.concatenate(list(decode(io.BytesIO(long), max_seconds=100)))
     starts = [0, 374_400, 374_400 + 200_000, 374_400 + 200_000 + 480_000]
@@ -268,7 +267,7 @@ async def test_a_window_that_fails_ends_the_walk(long: bytes, vad: SileroModel) 
         return say(f" w{number}")
 
     recognizer = FakeRecognizer(answer)
-    run = await transcribe(long, recognizer, vad, chunking=BlockOptions())
+    run = await transcribe(long, recognizer, vad, chunking=ChunkingOptions(windows="block"))
 
     assert run.deltas == ["w0"]
     assert isinstance(run.error, EngineFailedError)
@@ -283,7 +282,7 @@ async def test_leaving_the_walk_frees_its_window(long: bytes, vad: SileroModel) 
         source,
         recognizer,
         Resources(vad, anyio.CapacityLimiter(1), Metrics()),
-        chunking=BlockOptions(),
+        chunking=ChunkingOptions(windows="block"),
         decoding=DecodeOptions(),
     ):
         while recognizer.waiting < 1:
@@ -299,7 +298,7 @@ async def test_the_walk_keeps_the_first_sure_language(long: bytes, vad: SileroMo
     """As chunks do."""
     recognizer = FakeRecognizer(lambda number: say(" x", "de", 0.3 if number == 0 else 0.9))
     recognizer.capabilities = Capabilities(frozenset({"en", "de"}), detects_language=True)
-    await transcribe(long, recognizer, vad, chunking=BlockOptions())
+    await transcribe(long, recognizer, vad, chunking=ChunkingOptions(windows="block"))
 
     assert [request.options.language for request in recognizer.requests] == [None, None, "de"]
 
@@ -622,7 +621,8 @@ async def test_no_partial_while_a_chunk_ahead_is_not_told(dialogue: bytes, vad: 
 async def test_the_walk_has_no_partials(dialogue: bytes, vad: SileroModel) -> None:
     """Asked for or not."""
     recognizer = Captioner()
-    events = await caption(dialogue, recognizer, vad, options=BlockOptions(pcm_rate=SAMPLE_RATE))
+    options = ChunkingOptions(pcm_rate=SAMPLE_RATE, windows="block")
+    events = await caption(dialogue, recognizer, vad, options=options)
 
     assert recognizer.partials == 0
     assert isinstance(events[-1], TranscriptDone)

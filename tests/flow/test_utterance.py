@@ -23,7 +23,7 @@ def utterance(partials: PartialOptions | None = EAGER) -> Utterance:
 def chunk(start: float = 1.0, seconds: float = 2.0) -> Chunk:
     """Of silence: nobody looks into it here."""
     samples: Samples = np.zeros(round(seconds * SAMPLE_RATE), np.float32)
-    return Chunk(0, 0, round(start * SAMPLE_RATE), samples, ends_utterance=True)
+    return Chunk(round(start * SAMPLE_RATE), samples, ends_utterance=True)
 
 
 def texts(events: list[LiveEvent]) -> list[str]:

@@ -11,6 +11,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
+from gateway.audio.source import ByteSource
 from gateway.errors import GatewayError, UnavailableError, UploadTimeoutError
 from gateway.server.spool import BLOCK_BYTES, Spool, SpoolReader
 
@@ -115,6 +116,27 @@ async def test_a_stopped_reader_is_woken_alone(wait: Callable[[SpoolReader], obj
         await spool.finish()
 
         assert spool.reader().read() == b"abc"
+
+
+async def test_a_reader_says_what_is_left() -> None:
+    """What came and was not read, and whether more will come."""
+    with Spool() as spool:
+        reader: ByteSource = spool.reader()
+        await spool.write(b"abcdef")
+        assert (reader.unread, reader.ended) == (6, False)
+        await spool.finish()
+        reader.read(2)
+
+        assert (reader.unread, reader.ended) == (4, True)
+
+
+async def test_a_reader_of_a_broken_upload_has_ended() -> None:
+    """Nothing more will come."""
+    with Spool() as spool:
+        reader = spool.reader()
+        spool.fail(UploadTimeoutError("stopped"))
+
+        assert reader.ended
 
 
 async def test_a_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.audio.decode import decode
-from gateway.audio.raw import STEPS_PER_SECOND, decode_pcm16
+from gateway.audio.decode import STEPS_PER_SECOND, decode, decode_pcm16
 from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.errors import InvalidAudioError, UploadTimeoutError
 from tests.audio.sound import Growing, int16, wav
