@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from gateway.flow.partials import BREATH
+
 from bench.live_decoder import Costs, Decoder
 from bench.realtime_client import Item
 from gateway.audio.segmenter import Segmenter
@@ -21,7 +23,6 @@ from gateway.audio.turns import (
 )
 from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
 from gateway.flow.options import PartialOptions, Recognition
-from gateway.flow.partials import BREATH
 from gateway.flow.session import LEAST_QUIET_SECONDS, LEAST_SECONDS
 from gateway.flow.utterance import Utterance
 from gateway.transcript import Hypothesis

@@ -14,7 +14,6 @@ from types import FrameType
 
 import anyio
 import uvicorn
-from sse_starlette.sse import AppStatus
 from starlette.applications import Starlette
 
 from gateway import __version__
@@ -22,7 +21,7 @@ from gateway.engine.api import Model
 from gateway.engine.budget import Shelf
 from gateway.engine.catalog import Catalog
 from gateway.engine.lifecycle import ServedModel
-from gateway.flow.load import LiveLoad
+from gateway.flow.pacing import Load
 from gateway.metrics import Metrics
 from gateway.models.hub import ModelUnavailableError
 from gateway.protocol.names import ALIASES
@@ -34,7 +33,7 @@ from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
 from gateway.server.health import Health
 from gateway.server.models import Models
-from gateway.server.realtime import LiveLimits, Realtime
+from gateway.server.realtime import Realtime
 from gateway.server.routes import build_routes
 from gateway.server.service import Limits, Service
 from gateway.server.transcriptions import Transcriptions
@@ -89,11 +88,13 @@ class Gateway:
             catalog,
             resources,
             _limits(settings),
+            Load(time.monotonic, self._metrics),
             Admission(settings.max_streams),
             self._stopping,
             default_chunking=settings.default_chunking,
+            partial_beam_size=settings.partial_beam_size if settings.live_partials else None,
             always_logprobs=settings.logprobs == "always",
-            strict=settings.strict_openai,
+            strict_openai=settings.strict_openai,
         )
         signer = SecretSigner(_signing_keys(settings))
         self.app = build_routes(
@@ -102,8 +103,6 @@ class Gateway:
             transcriptions_ws=TranscriptionsWs(service),
             realtime=Realtime(
                 service,
-                LiveLoad(time.monotonic),
-                _live_limits(settings),
                 Admission(
                     settings.max_sessions, "Too many people are being listened to. Please try again soon."
                 ),
@@ -195,8 +194,6 @@ def run(settings: Settings) -> None:
         StartError: A model cannot be had, or the port is taken.
     """
     _configure_logging(settings.log_level)
-    # Event streams end by our own grace period: sse-starlette would cut them at the first signal.
-    AppStatus.enable_automatic_graceful_drain = False
     try:
         plans = plan_models(settings)
     except ModelUnavailableError as error:
@@ -220,19 +217,13 @@ def run(settings: Settings) -> None:
 
 def _limits(settings: Settings) -> Limits:
     return Limits(
-        file_bytes=settings.max_upload_bytes,
-        stream_bytes=settings.max_stream_bytes,
-        audio_seconds=settings.max_audio_seconds,
-        upload_pause=settings.upload_timeout,
-        send_pause=settings.send_timeout,
-    )
-
-
-def _live_limits(settings: Settings) -> LiveLimits:
-    return LiveLimits(
-        waiting_bytes=settings.max_waiting_bytes,
-        session_seconds=settings.max_session_seconds,
-        partial_beam=settings.partial_beam_size if settings.live_partials else None,
+        max_upload_bytes=settings.max_upload_bytes,
+        max_stream_bytes=settings.max_stream_bytes,
+        max_audio_seconds=settings.max_audio_seconds,
+        max_waiting_bytes=settings.max_waiting_bytes,
+        max_session_seconds=settings.max_session_seconds,
+        upload_timeout=settings.upload_timeout,
+        send_timeout=settings.send_timeout,
     )
 
 

@@ -15,7 +15,8 @@ from gateway.engine.devices.placement import Machine, parse_devices, worker_envi
 from gateway.engine.lifecycle import ModelPolicy
 from gateway.engine.replica import ReplicaOptions
 from gateway.engine.whisper.engine import WhisperSpec
-from gateway.flow.recording import ROWS_AHEAD, Resources
+from gateway.flow.options import Resources
+from gateway.flow.recording import ROWS_AHEAD
 from gateway.metrics import Metrics
 from gateway.models.hub import Hub
 from gateway.models.locate import Located, WhisperOptions, default_spec, locate, locate_default

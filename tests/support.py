@@ -1,5 +1,6 @@
 """A real server for tests: uvicorn on a free port, real worker processes; and the recordings."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Collection, Iterator, Sequence
@@ -87,6 +88,13 @@ def live_server(
         gateway.leave()
         server.should_exit = True
         thread.join()
+
+
+def pass_time(seconds: float) -> None:
+    """Has the running event loop take it to be so much later: timers that are due by then go off."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    loop.time = lambda: before() + seconds  # type: ignore[method-assign]  # for as long as the loop lives
 
 
 def _itself(spec: EngineSpec) -> EngineSpec:

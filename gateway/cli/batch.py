@@ -11,13 +11,14 @@ from gateway.cli.inputs import open_recording
 from gateway.cli.outputs import Output, Stdout
 from gateway.cli.rendering import Rendering, printable
 from gateway.cli.screen import Row, Screen
-from gateway.engine.api import DecodeOptions, EngineSpec
-from gateway.engine.batcher import Batcher
+from gateway.engine.api import EngineSpec
 from gateway.errors import EngineFailedError, GatewayError
-from gateway.flow.recording import Resources, Transcription, open_transcription
+from gateway.flow.options import Recognition, Resources
+from gateway.flow.recording import Transcription, open_transcription
 from gateway.metrics import Metrics
 from gateway.runtime import load_resources, make_batcher
-from gateway.server.options import chunking_options, decode_options
+from gateway.server.options import chunking_options
+from gateway.server.service import recognition
 from gateway.settings import Settings
 from gateway.transcript import SegmentDone, Transcript, TranscriptDone, TranscriptEvent
 
@@ -65,28 +66,27 @@ class Batch:
                 resources = await anyio.to_thread.run_sync(load_resources, metrics)
                 await batcher.wait_ready()
             rendering = self._plan.rendering
-            decoding = decode_options(rendering.request, batcher, task=rendering.task, logprobs=False)
+            wanted = recognition(rendering.request, batcher, task=rendering.task, logprobs=False)
             waiting = iter(enumerate(self._plan.names))
             # As many as fill a batch where each waits for its own chunks: more would only take memory.
             places = min(len(self._plan.names), self._settings.max_streams, spec.max_batch)
             async with open_task_group() as files:
                 for _ in range(places):
-                    files.start_soon(self._take_files, waiting, batcher, resources, decoding)
+                    files.start_soon(self._take_files, waiting, resources, wanted)
             tasks.cancel_scope.cancel()
         return self._failures
 
     async def _take_files(
         self,
         waiting: Iterator[tuple[int, str]],
-        batcher: Batcher,
         resources: Resources,
-        decoding: DecodeOptions,
+        wanted: Recognition,
     ) -> None:
         for index, name in waiting:
             reason = None
             try:
                 with self._screen.file(name) as row:
-                    transcript = await self._transcribe(name, row, batcher, resources, decoding)
+                    transcript = await self._transcribe(name, row, resources, wanted)
                 await self._put(index, name, transcript)
             except GatewayError as error:
                 reason = error.message
@@ -97,9 +97,7 @@ class Batch:
                 self._screen.complain(f"gateway: {printable(name)}: {reason}")
                 await self._plan.output.skip(index)
 
-    async def _transcribe(
-        self, name: str, row: Row, batcher: Batcher, resources: Resources, decoding: DecodeOptions
-    ) -> Transcript:
+    async def _transcribe(self, name: str, row: Row, resources: Resources, wanted: Recognition) -> Transcript:
         max_seconds = ENDLESS
         if "max_audio_seconds" in self._settings.model_fields_set:
             max_seconds = self._settings.max_audio_seconds
@@ -109,12 +107,7 @@ class Batch:
         with await anyio.to_thread.run_sync(open_recording, name) as recording:
             row.announce(recording.announced)
             async with open_transcription(
-                recording.source,
-                batcher,
-                resources,
-                chunking=chunking,
-                decoding=decoding,
-                release=recording.release,
+                recording.source, wanted, resources, chunking=chunking
             ) as transcription:
                 return await self._follow(name, row, transcription)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from gateway.audio.decode import announced_seconds
-from gateway.audio.source import ByteReader
+from gateway.audio.source import ByteSource, FileSource
 from gateway.errors import GatewayError
 
 STDIN = "-"
@@ -21,13 +21,11 @@ class Recording:
     """An open input; leaving the context closes it.
 
     Attributes:
-        release: Ends a waiting `read`; None where it never waits.
         announced: Seconds of audio by the container's header, a hint for people only.
     """
 
-    source: ByteReader
+    source: ByteSource
     close: Callable[[], None]
-    release: Callable[[], None] | None = None
     announced: float | None = None
 
     def __enter__(self) -> Self:
@@ -49,55 +47,58 @@ def open_recording(name: str) -> Recording:
         mode = os.fstat(descriptor).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             pipe = WaitingSource(descriptor)
-            return Recording(pipe, pipe.close, pipe.release)
+            return Recording(pipe, pipe.close)
         file = os.fdopen(descriptor, "rb")  # refuses folders
     except BaseException:
         os.close(descriptor)
         raise
-    return Recording(file, file.close, announced=announced_seconds(file))
+    return Recording(FileSource(file), file.close, announced_seconds(file))
 
 
 class WaitingSource:
-    """A pipe, a terminal or a device: its `read` waits for data, and `release` ends the wait from outside."""
+    """A pipe, a terminal or a device: its `read` waits for data, and `stop` ends the wait from outside."""
+
+    unread = 0
+    ended = False
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._released, self._release = os.pipe()
-        self._is_released = False
+        self._stopped, self._stop = os.pipe()
+        self._is_stopped = False
         self._poll = select.poll()
-        for each in (self._descriptor, self._released):
+        for each in (self._descriptor, self._stopped):
             self._poll.register(each, select.POLLIN)
 
     def read(self, size: int, /) -> bytes:
         """What there is, at most ``size`` bytes; none at the end.
 
         Raises:
-            GatewayError: `release` was called.
+            GatewayError: `stop` was called.
         """
         while True:
             ready = [descriptor for descriptor, _ in self._poll.poll()]
-            if self._released in ready:
+            if self._stopped in ready:
                 raise GatewayError("Nobody waits for this input any more.")
             with suppress(BlockingIOError):
                 return os.read(self._descriptor, size)
 
-    def release(self) -> None:
+    def stop(self) -> None:
         """Every `read` from now on, and one that waits, raises."""
-        if not self._is_released:
-            self._is_released = True
-            os.close(self._release)
+        if not self._is_stopped:
+            self._is_stopped = True
+            os.close(self._stop)
 
     def close(self) -> None:
         """Lets go of the input; nobody may be reading."""
-        self.release()
-        os.close(self._released)
+        self.stop()
+        os.close(self._stopped)
         os.close(self._descriptor)
 
     def seekable(self) -> bool:
         """Never."""
         return False
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:  # noqa: ARG002  a ByteReader's signature
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:  # noqa: ARG002  a ByteSource's signature
         """Never.
 
         Raises:

@@ -1,63 +1,78 @@
-"""What the client sent and was not worked on yet: audio, in pieces worth a thread, between its commands."""
+"""What a live client sent and was not worked on yet: audio, in pieces worth a thread, and commands."""
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
 
-import anyio
+from prometheus_client import Gauge
 
+from gateway.aio import Changed
 from gateway.errors import OverloadedError
+from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
 
 MAX_ENTRIES = 512
 """Commands, and pieces of audio between them, that may wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """End the utterance here; where it ``is_last``, only if there is one."""
-
-    event_id: str | None
-    is_last: bool = False
+class Finish:
+    """The last of all commands, and ours: end the utterance that goes on, if one does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clear:
-    """Forget what was not committed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Configure:
-    """Do as ``session`` says from here on."""
-
-    session: object
-    event_id: str | None
-
-
-Command: TypeAlias = Commit | Clear | Configure
+Task = bytes | Commit | Clear | Configure | Finish
 
 
 class Inbox:
-    """A queue of bytes and commands, in order.
+    """A bounded queue of audio and commands, in their order.
 
     Args:
-        max_bytes: Of audio waiting; more is an error, as a WebSocket must always be read.
-        on_change: Told the change in bytes waiting.
+        max_waiting_bytes: Of audio; more is an error, as a WebSocket must always be read.
+        waiting: The gauge of all sessions' waiting bytes.
+        changed: Notified when something arrives.
     """
 
-    def __init__(self, max_bytes: int, on_change: Callable[[int], None] = lambda _: None) -> None:
-        self._max_bytes = max_bytes
-        self._on_change = on_change
-        self._entries: deque[bytearray | Command] = deque()
+    def __init__(self, max_waiting_bytes: int, waiting: Gauge, changed: Changed) -> None:
+        self._max_bytes = max_waiting_bytes
+        self._waiting = waiting
+        self._changed = changed
+        self._entries: deque[bytearray | Commit | Clear | Configure | Finish] = deque()
         self._bytes = 0
-        self._arrived = anyio.Event()
 
-    def append(self, data: bytes) -> None:
-        """Audio.
+    def __len__(self) -> int:
+        """Commands, and pieces of audio between them."""
+        return len(self._entries)
+
+    def put(self, command: Command | Finish) -> None:
+        """Takes audio, or a command, which has its turn after the audio before it.
 
         Raises:
-            OverloadedError: Too much of it waits.
+            OverloadedError: Too much waits; `Finish` is let in always.
         """
+        if isinstance(command, Append):
+            self._append(command.audio)
+        else:
+            if len(self._entries) >= MAX_ENTRIES and not isinstance(command, Finish):
+                raise OverloadedError(f"Commands came faster than they can be followed: {MAX_ENTRIES} wait.")
+            self._entries.append(command)
+        self._changed.notify()
+
+    async def take(self, least: int, most: int) -> Task:
+        """The next command or audio: at most ``most`` bytes, ``least`` unless a command is after them."""
+        await self._changed.until(lambda: self._is_ripe(least))
+        entry = self._entries[0]
+        if not isinstance(entry, bytearray):
+            self._entries.popleft()
+            return entry
+        data = bytes(entry[:most])
+        del entry[:most]
+        if not entry:
+            self._entries.popleft()
+        self._count(-len(data))
+        return data
+
+    def close(self) -> None:
+        """Forgets what waits."""
+        self._entries.clear()
+        self._count(-self._bytes)
+
+    def _append(self, data: bytes) -> None:
         if self._bytes + len(data) > self._max_bytes:
             raise OverloadedError(
                 f"Audio came faster than it can be worked on: more than {self._max_bytes} bytes wait."
@@ -68,46 +83,14 @@ class Inbox:
         if isinstance(entry, bytearray):
             entry += data
         self._count(len(data))
-        self._arrived.set()
 
-    def put(self, command: Command) -> None:
-        """A command; it takes its turn behind the audio before it.
-
-        Raises:
-            OverloadedError: Too many wait; the last one of all is ours, and let in.
-        """
-        is_last = isinstance(command, Commit) and command.is_last
-        if len(self._entries) >= MAX_ENTRIES and not is_last:
-            raise OverloadedError(f"Commands came faster than they can be followed: {MAX_ENTRIES} wait.")
-        self._entries.append(command)
-        self._arrived.set()
-
-    def __len__(self) -> int:
-        """Commands, and pieces of audio between them."""
-        return len(self._entries)
-
-    async def take(self, least: int, most: int) -> bytes | Command:
-        """The next command or audio: at most ``most`` bytes, ``least`` unless a command is behind them."""
-        while True:
-            match self._entries[0] if self._entries else None:
-                case bytearray() as entry if len(entry) >= least or len(self._entries) > 1:
-                    data = bytes(entry[:most])
-                    del entry[:most]
-                    if not entry:
-                        self._entries.popleft()
-                    self._count(-len(data))
-                    return data
-                case Commit() | Clear() | Configure() as command:
-                    self._entries.popleft()
-                    return command
-            self._arrived = anyio.Event()
-            await self._arrived.wait()
-
-    def close(self) -> None:
-        """Forgets what waits."""
-        self._entries.clear()
-        self._count(-self._bytes)
+    def _is_ripe(self, least: int) -> bool:
+        if len(self._entries) > 1:
+            return True
+        return bool(self._entries) and not (
+            isinstance(self._entries[0], bytearray) and len(self._entries[0]) < least
+        )
 
     def _count(self, change: int) -> None:
         self._bytes += change
-        self._on_change(change)
+        self._waiting.inc(change)

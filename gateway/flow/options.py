@@ -1,17 +1,38 @@
-"""What a live session was asked for, as the rooms behind understand it."""
+"""What recordings and live sessions are asked for, as the flow understands it."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
+import anyio
+
 from gateway.audio.pcm import Encoding
+from gateway.audio.silero import SileroModel
 from gateway.audio.turns import TurnOptions
-from gateway.engine.api import DecodeOptions, Model
+from gateway.engine.api import DecodeOptions, Recognizer
+from gateway.metrics import Metrics
 from gateway.transcript.stable import StabilityOptions
+from gateway.transcript.writing import Eagerness
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What all recordings and sessions of one application share.
+
+    Attributes:
+        vad: The Silero model; each stream has its own state.
+        cutters: Threads that may decode and cut recordings at the same time.
+    """
+
+    vad: SileroModel
+    cutters: anyio.CapacityLimiter
+    metrics: Metrics
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseReduction:
-    """As `gateway.audio.denoise.Denoiser` takes it."""
+    """Which noise reduction the audio passes first; see `gateway.audio.denoise.Denoiser`."""
 
     kind: Literal["near_field", "far_field"]
     strength: float
@@ -19,13 +40,14 @@ class NoiseReduction:
 
 @dataclass(frozen=True, slots=True)
 class PartialOptions:
-    """How an utterance that goes on is decoded.
+    """How speech that goes on is decoded, before its chunk is complete.
 
     Attributes:
-        step: Seconds of new audio at least, before it is decoded again; infinite tells what is settled only.
-        beam_size: Smaller than that of finals, as most of its work is thrown away.
-        prefix: A hypothesis must begin with what was told, where the engine can be made to. It holds on to
-            what was wrong, too: with the miniature, fewer finals began with what was told than without.
+        step: Seconds of new audio at least, before it is decoded again; infinite: only complete chunks are.
+        beam_size: Smaller than that of final results, as most of its work is thrown away.
+        prefix: A hypothesis must begin with the text that was emitted. It holds on to what was wrong, too:
+            with a small model, fewer final results began with what was emitted than without.
+        stability: Which words of a partial result are emitted as text that is never taken back.
     """
 
     step: float = 0.5
@@ -36,27 +58,30 @@ class PartialOptions:
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """By which model utterances are transcribed, and how.
+    """By which model speech is transcribed, and how.
 
     Attributes:
-        name: The model's name as the client wrote it.
-        partials: None tells an utterance's text when it is over.
+        lease: Gives the model, loaded, until the context is left.
+        model: The model's name as the client wrote it.
+        partials: None emits a chunk's text when the chunk is complete.
+        detects_language: The model can tell which language is spoken.
     """
 
-    model: Model
-    name: str
+    lease: Callable[[], AbstractAsyncContextManager[Recognizer]]
+    model: str
     decoding: DecodeOptions
-    partials: PartialOptions | None
+    partials: PartialOptions | None = None
+    detects_language: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """Everything a client may change in mid-session.
+    """Everything that the client of a live session may change while it goes on.
 
     Attributes:
         rate: Samples per second of what the client sends.
         recognition: None transcribes nothing, and only tells of speech. An utterance keeps that of its start.
-        eagerness: Of `TurnMode.SEMANTIC_VAD`.
+        eagerness: How soon a silence ends a turn in `TurnMode.SEMANTIC_VAD`.
     """
 
     encoding: Encoding = "pcm16"
@@ -64,7 +89,7 @@ class LiveOptions:
     noise_reduction: NoiseReduction | None = None
     turns: TurnOptions = field(default_factory=TurnOptions)
     recognition: Recognition | None = None
-    eagerness: Literal["low", "medium", "high"] = "medium"
+    eagerness: Eagerness = "medium"
 
     @property
     def sample_bytes(self) -> int:

@@ -1,39 +1,36 @@
-"""THE MAIN FLOW: bytes in, transcript events out.
+"""A recording: bytes in, transcript events out, while it is read.
 
-    source ─► cut (a thread: decode, loudness, VAD, chunker) ─► rows ─► recognizer ─► assemble ─► events
-               ▲                                                            │
-               └── how far it got, where Whisper's walk does the cutting ◄──┘
+    source ─► cut (a thread: decode, loudness, VAD, cutter) ─► rows ─► engine ─► assembler ─► events
+                ▲                                                        │
+                └── how far it got, where Whisper's windows are cut ◄────┘
 
 `open_transcription` owns everything between the arrows. Each is bounded: a slow reader of events slows the
 assembler, the assembler holds back the rows, the rows hold back the decoding of the source.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import replace
 from typing import Self
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from gateway.aio import open_task_group
-from gateway.audio.chunking import ChunkingOptions
-from gateway.audio.silero import SileroModel
-from gateway.audio.source import ByteReader
+from gateway.aio import Changed, open_task_group
+from gateway.audio.chunking import ChunkingOptions, Cutter, decode_as, make_cutter
+from gateway.audio.source import ByteSource
 from gateway.audio.types import SAMPLE_RATE, Chunk
-from gateway.engine.api import DecodeOptions, DecodeRequest, Priority, Recognizer
-from gateway.errors import EngineFailedError, GatewayError
-from gateway.flow.cutting import Arrival, Cutter
-from gateway.flow.interim import Interims
-from gateway.metrics import Metrics
-from gateway.transcript import Assembler, Hypothesis, TextDelta, TranscriptEvent
+from gateway.engine.api import Priority
+from gateway.errors import GatewayError
+from gateway.flow.options import PartialOptions, Recognition, Resources
+from gateway.flow.pacing import Load, Pacing
+from gateway.flow.stream import Row, RowStream
+from gateway.transcript import Assembler, Interim, TextDelta, TranscriptEvent
 
 logger = logging.getLogger(__name__)
-
-SURE = 0.5
-"""A detected language of at least this probability holds for the rest of the request."""
 
 ROWS_AHEAD = 8
 """Chunks of one recording that may wait or be decoded at the same time."""
@@ -41,23 +38,12 @@ ROWS_AHEAD = 8
 EVENTS_AHEAD = 64
 """Events a transcription may be ahead of its reader."""
 
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What all transcriptions of one application share.
-
-    Attributes:
-        vad: The Silero model; each transcription has its own state.
-        cutters: Threads that may decode and cut recordings at the same time.
-    """
-
-    vad: SileroModel
-    cutters: anyio.CapacityLimiter
-    metrics: Metrics
+LIVE_SECONDS = 0.5
+"""A source of which less than this is unread is live: a step of raw samples, and the time to work on it."""
 
 
 class Transcription:
-    """The events of one recording, in order; the error that ended it is raised behind the last one."""
+    """The events of one recording, in order; the error that ended it is raised after the last one."""
 
     def __init__(self, events: MemoryObjectReceiveStream[TranscriptEvent]) -> None:
         self._events = events
@@ -85,7 +71,7 @@ class Transcription:
         async with events:
             try:
                 with self._scope:
-                    await job.run(events)
+                    await job.run()
             except GatewayError as error:
                 self._error = error
             except Exception:
@@ -95,34 +81,29 @@ class Transcription:
 
 @asynccontextmanager
 async def open_transcription(
-    source: ByteReader,
-    recognizer: Recognizer,
+    source: ByteSource,
+    recognition: Recognition,
     resources: Resources,
     *,
     chunking: ChunkingOptions,
-    decoding: DecodeOptions,
-    release: Callable[[], None] | None = None,
-    arrival: Arrival | None = None,
+    load: Load | None = None,
 ) -> AsyncIterator[Transcription]:
     """Transcribes a recording while it is read.
 
     Leaving the context ends everything that was started for it and frees its rows.
 
     Args:
-        source: The container's bytes; ``read`` is called from a thread.
-        chunking: With ``windows="block"``, Whisper's walk, each chunk waits for the one before it.
-        release: For a source that is still arriving, so that its ``read`` may wait. It gets a thread of its
-            own. Whatever ends the work then calls this, and it must make a waiting ``read`` raise a
-            `GatewayError`.
-        arrival: Tell `Interim` texts, too, while the source is live, that is, read as fast as it comes. The
-            other events stay the same. Whisper's walk tells none.
+        source: The bytes; ``read`` is called from a thread, and whatever ends the work calls ``stop``.
+        recognition: With ``partials``, `Interim` texts are emitted, too, while the source is live, that is,
+            read as fast as it comes. The other events stay the same. Whisper's windows have none.
+        load: What the server's live sessions leave of it; needed for partials.
 
     Raises:
-        GatewayError: Out of the iteration, behind the events that were known before.
+        GatewayError: Out of the iteration, after the events that were known before.
     """
     events_to_send, events = anyio.create_memory_object_stream[TranscriptEvent](EVENTS_AHEAD)
     transcription = Transcription(events)
-    job = _Job(source, recognizer, resources, chunking, decoding, release, arrival)
+    job = _Job(source, recognition, resources, chunking, load, events_to_send)
     with resources.metrics.open_streams.track_inprogress():
         async with events, open_task_group() as tasks:
             tasks.start_soon(transcription.run, job, events_to_send)
@@ -130,153 +111,224 @@ async def open_transcription(
             tasks.cancel_scope.cancel()
 
 
-class _Row:
-    """A chunk on its way through the engine."""
-
-    def __init__(self, chunk: Chunk | None) -> None:
-        self.chunk = chunk
-        self._done = anyio.Event()
-        self._result: Hypothesis | GatewayError | None = None
-
-    def resolve(self, result: Hypothesis | GatewayError) -> None:
-        self._result = result
-        self._done.set()
-
-    async def hypothesis(self) -> Hypothesis:
-        """Waits for the engine.
-
-        Raises:
-            GatewayError: What became of the row instead.
-        """
-        await self._done.wait()
-        if isinstance(self._result, Hypothesis):
-            return self._result
-        raise self._result or EngineFailedError("The chunk has no result.")
-
-
 class _Job:
     """One recording: the state that cutting and assembling share."""
 
     def __init__(
         self,
-        source: ByteReader,
-        recognizer: Recognizer,
+        source: ByteSource,
+        recognition: Recognition,
         resources: Resources,
         chunking: ChunkingOptions,
-        decoding: DecodeOptions,
-        release: Callable[[], None] | None,
-        arrival: Arrival | None,
+        load: Load | None,
+        events: MemoryObjectSendStream[TranscriptEvent],
     ) -> None:
-        self._release = release
+        self._source = source
+        self._recognition = recognition
+        self._metrics = resources.metrics
+        self._load = load
+        self._events = events
         # Threads that wait for their clients must not hold up those that have something to decode.
-        self._cutters = resources.cutters if release is None else anyio.CapacityLimiter(1)
-        self._cutter = Cutter(source, chunking, resources.vad, arrival)
-        self._recognizer = recognizer
-        self._resources = resources
-        self._decoding = decoding
+        self._threads = resources.cutters if source.ended else anyio.CapacityLimiter(1)
+        self._cutter = make_cutter(resources.vad, chunking)
+        self._steps = _steps(source, chunking, self._cutter)
         self._assembler = Assembler()
-        # The queue remembers its streams for a while: it must not keep the recording's state with it.
-        self._stream = object()
+        self._interims: _Interims | None = None
+        self._samples = 0
+        """So many are decoded."""
 
-    async def run(self, events: MemoryObjectSendStream[TranscriptEvent]) -> None:
-        rows_to_send, rows = anyio.create_memory_object_stream[_Row](ROWS_AHEAD)
+    async def run(self) -> None:
+        rows_to_send, rows = anyio.create_memory_object_stream[Row | GatewayError](ROWS_AHEAD)
+        decoding = self._recognition.decoding
+        # Among several given languages each chunk has its own.
+        is_open = decoding.language is None and not decoding.languages
+        decides = is_open and self._recognition.detects_language
         async with open_task_group() as tasks:
-            interims = Interims(self._recognizer, self._assembler, self._decoding, tasks, events)
-            tasks.start_soon(self._release_source)
-            tasks.start_soon(self._cut, rows_to_send, tasks, interims)
-            await self._assemble(rows, events, interims)
+            stream = RowStream(tasks, Changed(), decides_language=decides)
+            if self._recognition.partials is not None and self._load is not None:
+                pacing = Pacing(self._load, anyio.current_time, self._metrics)
+                self._interims = _Interims(
+                    stream, self._recognition, pacing, tasks, self._assembler, self._events
+                )
+            try:
+                tasks.start_soon(self._cut, rows_to_send, stream)
+                await self._assemble(rows)
+            finally:
+                # A thread that waits for the source cannot be cancelled: this ends its wait.
+                self._source.stop()
+            if decides and stream.language is not None:
+                self._assembler.decide_language(stream.language)
+            await self._events.send(self._assembler.finish(self._samples / SAMPLE_RATE))
             tasks.cancel_scope.cancel()
 
-    async def _release_source(self) -> None:
-        """A thread that waits for the source cannot be cancelled: this ends its wait, whatever the reason."""
-        try:
-            await anyio.sleep_forever()
-        finally:
-            if self._release is not None:
-                self._release()
+    async def _cut(self, rows: MemoryObjectSendStream[Row | GatewayError], stream: RowStream) -> None:
+        """Source to rows. The rows' buffer bounds how far the cutting runs ahead of the assembling.
 
-    async def _cut(self, rows: MemoryObjectSendStream[_Row], tasks: TaskGroup, interims: Interims) -> None:
-        """Source to rows. The stream's buffer bounds how far the cutting runs ahead of the assembling.
-
-        An error of the source takes its turn behind the rows before it: what was said until then is kept.
+        An error of the source takes its turn after the rows before it: what was said until then is kept.
         """
         async with rows:
             try:
-                cut = self._cutter.chunks(self._cutters, self._resources.metrics, interims)
-                async with aclosing(cut) as chunks:
-                    await self._start_rows(chunks, rows, tasks, interims)
+                await self._start_rows(rows, stream)
             except GatewayError as error:
-                broken = _Row(None)
-                broken.resolve(error)
-                await rows.send(broken)
+                await rows.send(error)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    # Closes the container, in a thread, which may still be needed to do it.
+                    await anyio.to_thread.run_sync(self._steps.close, limiter=self._threads)
 
-    async def _start_rows(
+    async def _start_rows(self, rows: MemoryObjectSendStream[Row | GatewayError], stream: RowStream) -> None:
+        """One hop to a thread for each decoded block."""
+        row: Row | None = None
+        while (step := await anyio.to_thread.run_sync(_next, self._steps, limiter=self._threads)) is not None:
+            samples, chunks = step
+            self._samples += samples
+            self._metrics.audio_seconds.inc(samples / SAMPLE_RATE)
+            await self._consider_interim(has_cut=bool(chunks))
+            while chunks:
+                for chunk in chunks:
+                    row = await self._start_row(chunk, row, rows, stream)
+                chunks = []
+                if row is not None and self._cutter.waiting:
+                    consumed = (await row.hypothesis()).consumed
+                    chunks = await anyio.to_thread.run_sync(
+                        self._cutter.advance, consumed, limiter=self._threads
+                    )
+
+    async def _start_row(
         self,
-        chunks: AsyncIterator[Chunk],
-        rows: MemoryObjectSendStream[_Row],
-        tasks: TaskGroup,
-        interims: Interims,
-    ) -> None:
-        # Among several given languages each chunk has its own.
-        detecting = (
-            self._decoding.language is None
-            and not self._decoding.languages
-            and self._recognizer.capabilities.detects_language
-        )
-        previous: _Row | None = None
-        async for chunk in chunks:
-            interims.cut()
-            # Where partials are told, the finals of live sources must not wait behind those of others.
-            priority = Priority.LIVE_FINAL if self._cutter.is_live else Priority.FILE
-            if detecting and previous is not None:
-                # Which language a chunk is decoded in must not depend on what happened to be ready:
-                # until one chunk is sure, the next waits for it.
-                detecting = not self._decide_language(await previous.hypothesis())
-            previous = _Row(chunk)
-            await rows.send(previous)
-            tasks.start_soon(self._decode, previous, self._request(chunk), priority)
-            if self._cutter.waiting:
-                self._cutter.consumed = (await previous.hypothesis()).consumed
+        chunk: Chunk,
+        previous: Row | None,
+        rows: MemoryObjectSendStream[Row | GatewayError],
+        stream: RowStream,
+    ) -> Row:
+        if self._interims is not None:
+            self._interims.cut()
+        # Where partials are shown, the finals of live sources must not wait behind those of others.
+        priority = Priority.LIVE_FINAL if self._is_live else Priority.FILE
+        # Which language a chunk is decoded in must not depend on what happened to be ready: until one chunk
+        # is sure, the next waits for it.
+        if stream.is_undecided and previous is not None:
+            await previous.hypothesis()
+        # What a window leaves unfinished is decoded together with what follows, if anything does.
+        whole = chunk.ends_utterance or not self._cutter.waiting
+        row = stream.final(chunk, self._recognition, priority=priority, whole=whole)
+        await rows.send(row)
+        return row
 
-    def _request(self, chunk: Chunk) -> DecodeRequest:
-        # Whisper's walk decodes what a window leaves unfinished together with what follows, if anything does.
-        whole = not self._cutter.waiting or chunk.ends_utterance
-        return DecodeRequest(chunk.samples, self._decoding, whole=whole)
-
-    def _decide_language(self, hypothesis: Hypothesis) -> bool:
-        language = _sure_language(hypothesis)
-        if language is None:
-            return False
-        self._decoding = replace(self._decoding, language=language)
-        self._assembler.decide_language(language)
-        return True
-
-    async def _decode(self, row: _Row, request: DecodeRequest, priority: Priority) -> None:
-        try:
-            row.resolve(await self._recognizer.transcribe(request, stream=self._stream, priority=priority))
-        except GatewayError as error:
-            row.resolve(error)
-
-    async def _assemble(
-        self,
-        rows: MemoryObjectReceiveStream[_Row],
-        events: MemoryObjectSendStream[TranscriptEvent],
-        interims: Interims,
-    ) -> None:
+    async def _assemble(self, rows: MemoryObjectReceiveStream[Row | GatewayError]) -> None:
         """Rows to events, in the order of the recording."""
         async with rows:
             async for row in rows:
-                hypothesis = await row.hypothesis()
-                if row.chunk is None:
-                    continue
+                if isinstance(row, GatewayError):
+                    raise row
                 start, end = row.chunk.start / SAMPLE_RATE, row.chunk.end / SAMPLE_RATE
-                known = self._assembler.add(hypothesis, start=start, end=end)
+                known = self._assembler.add(await row.hypothesis(), start=start, end=end)
                 for event in known:
-                    await events.send(event)
-                has_text = any(isinstance(event, TextDelta) for event in known)
-                await interims.told(has_text=has_text, language=_sure_language(hypothesis))
-        await events.send(self._assembler.finish(self._cutter.seconds))
+                    await self._events.send(event)
+                if self._interims is not None:
+                    await self._interims.assembled(
+                        has_text=any(isinstance(event, TextDelta) for event in known)
+                    )
+
+    @property
+    def _is_live(self) -> bool:
+        """The source is read up to its newest half second, going by the bytes a second took so far."""
+        seconds = self._samples / SAMPLE_RATE
+        return self._interims is not None and (
+            self._source.unread * seconds <= LIVE_SECONDS * self._source.tell()
+        )
+
+    async def _consider_interim(self, *, has_cut: bool) -> None:
+        if self._interims is None or has_cut or self._source.ended:
+            return
+        if self._is_live and self._interims.is_due(self._samples):
+            chunk = await anyio.to_thread.run_sync(self._cutter.peek, limiter=self._threads)
+            if chunk is not None:
+                self._interims.decode(chunk)
 
 
-def _sure_language(hypothesis: Hypothesis) -> str | None:
-    return hypothesis.language if hypothesis.language_probability >= SURE else None
+def _steps(
+    source: ByteSource, chunking: ChunkingOptions, cutter: Cutter
+) -> Generator[tuple[int, list[Chunk]], None, None]:
+    """For each decoded block its length in samples, and the chunks that it completed."""
+    with closing(decode_as(source, chunking)) as blocks:
+        for block in blocks:
+            yield len(block), cutter.feed(block)
+    yield 0, cutter.flush()
+
+
+def _next(steps: Iterator[tuple[int, list[Chunk]]]) -> tuple[int, list[Chunk]] | None:
+    return next(steps, None)
+
+
+class _Interims:
+    """The interim texts of a live recording, each of a partial of the chunk that goes on.
+
+    A partial is a luxury: one is in flight at most, never before the text of the chunks ahead is out, it is
+    cancelled when its chunk is cut, and none of its failures is an error.
+    """
+
+    def __init__(
+        self,
+        stream: RowStream,
+        recognition: Recognition,
+        pacing: Pacing,
+        tasks: TaskGroup,
+        assembler: Assembler,
+        events: MemoryObjectSendStream[TranscriptEvent],
+    ) -> None:
+        self._stream = stream
+        self._recognition = replace(recognition, decoding=replace(recognition.decoding, logprobs=False))
+        self._partials = recognition.partials or PartialOptions()
+        self._pacing = pacing
+        self._tasks = tasks
+        self._assembler = assembler
+        self._events = events
+        self._running: Row | None = None
+        self._unassembled = 0
+        self._shown = ""
+
+    def is_due(self, position: int) -> bool:
+        """Whether to decode the open chunk when the recording is there up to ``position``, in samples."""
+        return not self._unassembled and self._pacing.is_due(position, self._partials)
+
+    def decode(self, chunk: Chunk) -> None:
+        """Starts a partial of the open chunk, unless there is too little of it; only while one is due."""
+        if len(chunk.samples) < self._partials.step * SAMPLE_RATE:
+            return
+        self._running = row = self._stream.partial(chunk, self._recognition)
+        self._pacing.begin()
+        self._tasks.start_soon(self._show, row)
+
+    def cut(self) -> None:
+        """Takes note that a chunk is complete: its partial is too late, and none is due before its text."""
+        self._unassembled += 1
+        row, self._running = self._running, None
+        if row is not None:
+            row.cancel()
+            self._pacing.cancel()
+
+    async def assembled(self, *, has_text: bool) -> None:
+        """Takes note that a complete chunk's text is out; where it has none, what was shown is taken back."""
+        if self._shown and not has_text:
+            await self._events.send(Interim(""))
+        self._shown = ""
+        self._unassembled -= 1
+
+    async def _show(self, row: Row) -> None:
+        preview: TextDelta | None = None
+        in_time = False
+        with suppress(GatewayError):
+            preview = self._assembler.preview(await row.hypothesis())
+            in_time = True
+        # The answer may have been on its way when the chunk was cut.
+        if row is not self._running:
+            return
+        self._running = None
+        self._pacing.end(row.chunk.end, self._partials, in_time=in_time)
+        text = "" if preview is None else preview.text
+        if in_time and text != self._shown:
+            # A text for which there is no room is dropped.
+            with suppress(anyio.WouldBlock):
+                self._events.send_nowait(Interim(text))
+                self._shown = text

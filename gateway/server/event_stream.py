@@ -1,15 +1,19 @@
 """A transcription as server-sent events; the status waits until the first event or refusal is known."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import anyio
+from anyio.abc import TaskGroup
 from sse_starlette import EventSourceResponse
+from sse_starlette.sse import SendTimeoutError
+from starlette.types import Receive, Scope, Send
 
 from gateway.aio import open_task_group
 from gateway.errors import GatewayError, InvalidRequestError
 from gateway.flow.recording import Transcription
 from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode, error_body
-from gateway.server.upload import Upload
+from gateway.server.body import ClientGoneError
+from gateway.server.upload import EarlyRequest, RequestChangedError
 from gateway.transcript import TranscriptDone, TranscriptEvent
 
 FIRST_EVENT_SECONDS = 10.0
@@ -21,50 +25,66 @@ LATE_FIELDS = (
 )
 
 
-class RequestChangedError(Exception):
-    """The fields behind the file ask for something else than those before it."""
+class EventStream(EventSourceResponse):
+    """sse-starlette's response, but for its watch over the client and over signals.
+
+    Whoever serves the request watches its connection already, and ends running streams by a grace period;
+    the library would read the connection a second time, and cut every stream at the first signal.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Sends the events, and comments while there are none.
+
+        Raises:
+            ClientGoneError: The client stopped reading.
+        """
+        try:
+            async with open_task_group() as tasks:
+                tasks.start_soon(self._ping, send)
+                await self._stream_response(send)
+                tasks.cancel_scope.cancel()
+        except SendTimeoutError:
+            raise ClientGoneError from None
 
 
 async def open_event_stream(
     transcription: Transcription,
     events: EventRenderer,
-    upload: Upload,
-    check: Callable[[], Awaitable[None]],
+    early: EarlyRequest,
+    tasks: TaskGroup,
     *,
-    send_pause: float,
-) -> EventSourceResponse:
+    send_timeout: float,
+) -> EventStream:
     """The response, once its status is known.
 
     Args:
-        check: Raises where the complete form is refused or asks for something else.
-        send_pause: Seconds the client may stop reading.
+        early: The request that is being answered, before all of its form may have come.
+        tasks: The request's.
+        send_timeout: Seconds the client may stop reading.
 
     Raises:
         GatewayError: A refusal known before the first event.
         RequestChangedError: Known before it, too.
     """
     first: TranscriptEvent | None = None
-    async with open_task_group() as tasks:
-        tasks.start_soon(_stop_waiting, upload, tasks.cancel_scope)
+    with anyio.CancelScope() as waiting:
+        tasks.start_soon(_stop_waiting, early, waiting)
         first = await anext(transcription)
-        tasks.cancel_scope.cancel()
-    if upload.is_complete:
-        await check()
-    return EventSourceResponse(_lines(first, transcription, events, check), sep="\n", send_timeout=send_pause)
+    if early.is_complete:
+        await early.confirm()
+    lines = _lines(first, transcription, events, early)
+    return EventStream(lines, sep="\n", send_timeout=send_timeout)
 
 
-async def _stop_waiting(upload: Upload, scope: anyio.CancelScope) -> None:
+async def _stop_waiting(early: EarlyRequest, waiting: anyio.CancelScope) -> None:
     """While a client sends it reads nothing; from then on it may wait for the status only so long."""
-    await upload.ended()
+    await early.ended()
     await anyio.sleep(FIRST_EVENT_SECONDS)
-    scope.cancel()
+    waiting.cancel()
 
 
 async def _lines(
-    first: TranscriptEvent | None,
-    transcription: Transcription,
-    events: EventRenderer,
-    check: Callable[[], Awaitable[None]],
+    first: TranscriptEvent | None, transcription: Transcription, events: EventRenderer, early: EarlyRequest
 ) -> AsyncIterator[dict[str, str]]:
     """The stream's data lines. A failure is its last line; [DONE] follows only what is complete."""
     try:
@@ -73,13 +93,12 @@ async def _lines(
                 yield {"data": encode(event)}
         async for known in transcription:
             if isinstance(known, TranscriptDone):
-                await check()
+                await early.confirm()
             for event in events.render(known):
                 yield {"data": encode(event)}
     except RequestChangedError:
         yield {"data": encode(error_body(InvalidRequestError(LATE_FIELDS)))}
-        return
     except GatewayError as error:
         yield {"data": encode(error_body(error))}
-        return
-    yield {"data": END_OF_STREAM}
+    else:
+        yield {"data": END_OF_STREAM}

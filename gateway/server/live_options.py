@@ -11,11 +11,11 @@ from gateway.engine.api import Model, Recognizer
 from gateway.engine.catalog import Catalog
 from gateway.errors import InvalidRequestError, ModelNotFoundError
 from gateway.flow.options import LiveOptions, NoiseReduction, PartialOptions, Recognition
-from gateway.flow.patience import MAX_SECONDS, Eagerness
 from gateway.protocol.realtime.config import SemanticVad, ServerVad, SessionConfig, Transcription
 from gateway.protocol.request import TranscriptionRequest
 from gateway.server.options import decode_options, with_defaults
 from gateway.transcript.stable import StabilityOptions
+from gateway.transcript.writing import MAX_SILENCE_SECONDS, Eagerness
 
 _ENCODINGS: dict[str, Encoding] = {"audio/pcm": "pcm16", "audio/pcmu": "ulaw", "audio/pcma": "alaw"}
 
@@ -41,12 +41,12 @@ _PARAM = "session.audio.input.transcription"
 
 
 async def live_options(
-    config: SessionConfig, catalog: Catalog[Model], *, partial_beam: int | None
+    config: SessionConfig, catalog: Catalog[Model], *, partial_beam_size: int | None
 ) -> LiveOptions:
     """What the session's settings mean.
 
     Args:
-        partial_beam: Beam of the hypotheses of utterances that go on; None: there are none.
+        partial_beam_size: Beam of the hypotheses of utterances that go on; None: there are none.
 
     Raises:
         InvalidRequestError: The model is not served, or cannot do what is asked; names the setting.
@@ -58,7 +58,7 @@ async def live_options(
         rate=config.format.rate,
         noise_reduction=None if reduction is None else NoiseReduction(reduction.type, reduction.strength),
         turns=_turns(config),
-        recognition=await _recognition(config, catalog, partial_beam),
+        recognition=await _recognition(config, catalog, partial_beam_size),
         eagerness=_eagerness(config),
     )
 
@@ -72,7 +72,7 @@ def _turns(config: SessionConfig) -> TurnOptions:
                 idle=None if vad.idle_timeout_ms is None else vad.idle_timeout_ms * SAMPLE_RATE // 1000,
             )
         case SemanticVad():
-            patience = round(MAX_SECONDS[_eagerness(config)] * SAMPLE_RATE)
+            patience = round(MAX_SILENCE_SECONDS[_eagerness(config)] * SAMPLE_RATE)
             return TurnOptions(TurnMode.SEMANTIC_VAD, patience=patience)
         case None if config.is_continuous:
             return TurnOptions(TurnMode.MANUAL, max_pause=_CONTINUOUS_PAUSE)
@@ -87,7 +87,7 @@ def _eagerness(config: SessionConfig) -> Eagerness:
 
 
 async def _recognition(
-    config: SessionConfig, catalog: Catalog[Model], partial_beam: int | None
+    config: SessionConfig, catalog: Catalog[Model], partial_beam_size: int | None
 ) -> Recognition | None:
     wanted = config.transcription
     if wanted is None:
@@ -97,11 +97,11 @@ async def _recognition(
         request = with_defaults(_request(wanted, logprobs=config.wants_logprobs), model.defaults)
         async with model.lease() as recognizer:
             decoding = decode_options(request, recognizer, task="transcribe", logprobs=config.wants_logprobs)
-            partials = _partials(config, wanted, recognizer, partial_beam)
+            partials = _partials(config, wanted, recognizer, partial_beam_size)
     except (InvalidRequestError, ModelNotFoundError) as error:
         error.param = "session.include" if error.param == "include" else f"{_PARAM}.{error.param}"
         raise
-    return Recognition(model, wanted.model, decoding, partials)
+    return Recognition(model.lease, wanted.model, decoding, partials)
 
 
 def _request(wanted: Transcription, *, logprobs: bool) -> TranscriptionRequest:

@@ -1,13 +1,13 @@
-"""WebSocket `/v1/realtime`: OpenAI's transcription sessions. Tasks receive, hear, tell and write.
+"""WebSocket `/v1/realtime`: OpenAI's transcription sessions.
 
-The protocol (`gateway.protocol.realtime`) turns frames into commands and what happened into frames, the live
-flow (`gateway.live`) turns commands into what happened; this endpoint carries both ways.
+The protocol (`gateway.protocol.realtime`) turns frames into commands and events into frames, the session
+(`gateway.flow.session`) turns commands into events; this endpoint carries both ways.
 """
 
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -16,8 +16,6 @@ from starlette.websockets import WebSocket
 
 from gateway.aio import open_task_group
 from gateway.errors import GatewayError, InvalidRequestError, OverloadedError, ShuttingDownError
-from gateway.flow.inbox import Clear, Commit, Configure
-from gateway.flow.load import LiveLoad
 from gateway.flow.options import LiveOptions
 from gateway.flow.session import LiveSession
 from gateway.protocol.realtime.config import SessionConfig
@@ -26,9 +24,7 @@ from gateway.server.admission import Admission
 from gateway.server.body import ClientGoneError
 from gateway.server.live_options import live_options
 from gateway.server.service import Service
-from gateway.transcript import commands, events
-from gateway.transcript.commands import Command
-from gateway.transcript.events import LiveEvent
+from gateway.transcript.events import Refused
 
 SESSION_CONFIG = "gateway.session_config"
 """Where in the scope an ephemeral key's settings stand."""
@@ -36,46 +32,17 @@ SESSION_CONFIG = "gateway.session_config"
 LARGE_FRAME = 64 * 1024
 """Characters beyond which a frame is parsed in a thread: its base64 would take over a millisecond."""
 
-FRAMES_AHEAD = 64
-"""Frames not sent yet, before the live flow waits with the next."""
-
-MISTAKES_AHEAD = 1_000
-"""Frames not sent yet to a client that goes on making mistakes, each of which is answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveLimits:
-    """What one live session may take.
-
-    Attributes:
-        waiting_bytes: Of audio that came faster than it is worked on.
-        session_seconds: Longest session.
-        partial_beam: Beam of the hypotheses of utterances that go on; None: there are none.
-    """
-
-    waiting_bytes: int
-    session_seconds: float
-    partial_beam: int | None
-
 
 class Realtime:
     """The endpoint as an ASGI application.
 
     Args:
-        leaving: Set when the server begins to end: sessions tell what they have heard, and close.
+        admission: How many sessions may be open.
+        leaving: Set when the server begins to end: sessions emit what was said until then, and close.
     """
 
-    def __init__(
-        self,
-        service: Service,
-        load: LiveLoad,
-        limits: LiveLimits,
-        admission: Admission,
-        leaving: anyio.Event,
-    ) -> None:
+    def __init__(self, service: Service, admission: Admission, leaving: anyio.Event) -> None:
         self._service = service
-        self._load = load
-        self._limits = limits
         self._admission = admission
         self._leaving = leaving
 
@@ -89,9 +56,9 @@ class Realtime:
         websocket = WebSocket(scope, receive, send)
         config = self._config(websocket)
         with self._admission.place(), self._service.resources.metrics.live_sessions.track_inprogress():
-            self._load.admit()
+            self._service.load.admit()
             await websocket.accept()
-            await _Session(self._service, self._load, self._limits, config, websocket).run(self._leaving)
+            await _Connection(self._service, config, websocket).run(self._leaving)
 
     def _config(self, websocket: WebSocket) -> SessionConfig:
         """An ephemeral key's settings, or those of the model that the URL names, or the first one served.
@@ -114,36 +81,26 @@ class Realtime:
         return SessionConfig.default(model or self._service.catalog.names()[0])
 
 
-class _Session:
-    """One connection."""
+class _Connection:
+    """One client's session. Tasks receive, work and send."""
 
-    def __init__(
-        self,
-        service: Service,
-        load: LiveLoad,
-        limits: LiveLimits,
-        config: SessionConfig,
-        websocket: WebSocket,
-    ) -> None:
+    def __init__(self, service: Service, config: SessionConfig, websocket: WebSocket) -> None:
         self._service = service
-        self._limits = limits
+        self._limits = service.limits
         self._websocket = websocket
         self._config = config
         self._protocol = RealtimeProtocol(
-            config,
             session_id=_new_id("sess"),
             new_event_id=lambda: _new_id("event"),
-            expires_at=int(time.time() + limits.session_seconds),
+            expires_at=int(time.time() + self._limits.max_session_seconds),
         )
-        # Set and replaced whenever frames are queued or sent.
-        self._changed = anyio.Event()
-        self._sending = anyio.Lock()
-        self._live = LiveSession(
+        self._session = LiveSession(
             service.resources,
-            load,
+            service.load,
+            settings=config,
             resolve=self._resolve,
-            new_item=lambda: _new_id("item"),
-            max_waiting=limits.waiting_bytes,
+            new_item_id=lambda: _new_id("item"),
+            max_waiting_bytes=self._limits.max_waiting_bytes,
         )
 
     async def run(self, leaving: anyio.Event) -> None:
@@ -151,29 +108,27 @@ class _Session:
 
         Raises:
             ClientGoneError: The client left.
-            ShuttingDownError: The server ends; what was heard is told.
+            ShuttingDownError: The server ends; what was said is emitted.
         """
         async with open_task_group() as tasks:
-            tasks.start_soon(self._live.run)
-            tasks.start_soon(self._tell)
-            tasks.start_soon(self._write)
+            tasks.start_soon(self._session.run)
+            tasks.start_soon(self._send)
             tasks.start_soon(self._receive)
-            with anyio.move_on_after(self._limits.session_seconds):
+            with anyio.move_on_after(self._limits.max_session_seconds):
                 await leaving.wait()
             await self._finish()
             if leaving.is_set():
                 raise ShuttingDownError
-            self._protocol.refused(self._expired(), None)
-            await self._send_queued()
+            self._session.refuse(Refused(self._expired(), None))
+            await self._session.finish()
             tasks.cancel_scope.cancel()
         await self._websocket.close(1000)
 
     async def _finish(self) -> None:
-        """Tells what was heard, as far as there is time."""
+        """Sends what was said, as far as there is time."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._cancel_when_stopping, tasks.cancel_scope)
-            await self._live.finish()
-            await self._send_queued()
+            await self._session.finish()
             tasks.cancel_scope.cancel()
 
     async def _cancel_when_stopping(self, scope: anyio.CancelScope) -> None:
@@ -181,13 +136,13 @@ class _Session:
         scope.cancel()
 
     def _expired(self) -> GatewayError:
-        minutes = f"{self._limits.session_seconds / 60:g} minutes"
+        minutes = f"{self._limits.max_session_seconds / 60:g} minutes"
         return InvalidRequestError(
             f"Your session hit the maximum duration of {minutes}.", code="session_expired"
         )
 
     async def _receive(self) -> None:
-        """Frames to the live flow.
+        """Frames to the session.
 
         Raises:
             ClientGoneError: The client left.
@@ -199,92 +154,36 @@ class _Session:
                 raise ClientGoneError
             frame = message.get("text") or message.get("bytes") or ""
             if len(frame) < LARGE_FRAME:
-                command = self._protocol.receive(frame)
+                received = self._protocol.receive(frame)
             else:
-                command = await anyio.to_thread.run_sync(self._protocol.receive, frame)
-            if command is None:
-                self._note_change()
-                if self._protocol.unsent > MISTAKES_AHEAD:
-                    raise OverloadedError("The events are not being read.")
+                received = await anyio.to_thread.run_sync(self._protocol.receive, frame)
+            if isinstance(received, Refused):
+                self._session.refuse(received)
             else:
-                self._pass_on(command)
+                self._session.put(received)
 
-    def _pass_on(self, command: Command) -> None:
-        match command:
-            case commands.Append(audio):
-                self._live.append(audio)
-            case commands.Commit(event_id):
-                self._live.put(Commit(event_id))
-            case commands.Clear():
-                self._live.put(Clear())
-            case commands.Configure(session, event_id):
-                self._live.put(Configure(session, event_id))
+    async def _send(self) -> None:
+        """The session's events to frames, one after the other.
 
-    async def _resolve(self, session: object) -> tuple[LiveOptions, SessionConfig]:
-        """The options for a `session.update`, or those to begin with, and the settings they come from."""
-        config = self._config
-        if isinstance(session, Mapping):
-            config = config.updated(session)
-        options = await live_options(config, self._service.catalog, partial_beam=self._limits.partial_beam)
-        self._config = config
-        return options, config
-
-    async def _tell(self) -> None:
-        async for event in self._live:
-            _tell(self._protocol, event)
-            self._note_change()
-            while self._protocol.unsent > FRAMES_AHEAD:
-                await self._changed.wait()
-
-    def _note_change(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
-
-    async def _write(self) -> None:
-        """Sends what is queued, one frame after the other."""
-        while True:
-            while not self._protocol.unsent:
-                await self._changed.wait()
-            await self._send_queued()
-            self._note_change()
-
-    async def _send_queued(self) -> None:
-        # Taken within the lock, or frames of two callers would overtake each other.
-        async with self._sending:
-            for frame in self._protocol.events_to_send():
+        Raises:
+            OverloadedError: The client does not read them.
+        """
+        async for event in self._session:
+            for frame in self._protocol.send(event):
                 try:
-                    with anyio.fail_after(self._service.limits.send_pause):
+                    with anyio.fail_after(self._limits.send_timeout):
                         await self._websocket.send_text(frame)
                 except TimeoutError:
                     raise OverloadedError("The events are not being read.") from None
 
-
-def _tell(protocol: RealtimeProtocol, event: LiveEvent) -> None:  # noqa: C901 - one line for each kind
-    match event:
-        case events.SpeechStarted(item, seconds):
-            protocol.speech_started(item, _ms(seconds))
-        case events.SpeechStopped(item, seconds):
-            protocol.speech_stopped(item, _ms(seconds))
-        case events.BufferCommitted(item):
-            protocol.committed(item)
-        case events.BufferCleared():
-            protocol.cleared()
-        case events.SessionUpdated(SessionConfig() as config):
-            protocol.configured(config)
-        case events.TimeoutTriggered(item, start, end):
-            protocol.timeout_triggered(item, _ms(start), _ms(end))
-        case events.ItemDelta(item, text, tokens, logprobs):
-            protocol.delta(item, text, tokens, logprobs=logprobs)
-        case events.ItemCompleted(item, transcript, model, logprobs):
-            protocol.completed(item, transcript, model=model, logprobs=logprobs)
-        case events.ItemFailed(item, error):
-            protocol.failed(item, error)
-        case events.Refused(error, event_id):
-            protocol.refused(error, event_id)
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
+    async def _resolve(self, session: Mapping[str, Any] | None) -> tuple[LiveOptions, SessionConfig]:
+        """The options for a `session.update`, or those to begin with, and the settings they come from."""
+        config = self._config if session is None else self._config.updated(session)
+        options = await live_options(
+            config, self._service.catalog, partial_beam_size=self._service.partial_beam_size
+        )
+        self._config = config
+        return options, config
 
 
 def _new_id(kind: str) -> str:

@@ -1,36 +1,35 @@
 """What the transcribing endpoints share: models, limits, and what the operator chose."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 import anyio
 
 from gateway.audio.chunking import ChunkingOptions
-from gateway.engine.api import Model
+from gateway.engine.api import Model, Recognizer, Task
 from gateway.engine.catalog import Catalog
 from gateway.errors import ShuttingDownError
-from gateway.flow.recording import Resources, Transcription
+from gateway.flow.options import PartialOptions, Recognition, Resources
+from gateway.flow.pacing import Load
+from gateway.flow.recording import Transcription
 from gateway.protocol.names import is_openai
 from gateway.protocol.request import TranscriptionRequest
 from gateway.server.admission import Admission
-from gateway.server.options import chunking_options
+from gateway.server.options import chunking_options, decode_options
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client may take.
+    """What one client may take; each is the setting of that name, see `gateway.settings.Settings`."""
 
-    Attributes:
-        stream_bytes: Of a container that comes through a WebSocket.
-        upload_pause: Seconds a client may pause within its body, or between its frames.
-        send_pause: Seconds a client may stop reading its answer.
-    """
-
-    file_bytes: int
-    stream_bytes: int
-    audio_seconds: float
-    upload_pause: float
-    send_pause: float
+    max_upload_bytes: int
+    max_stream_bytes: int
+    max_audio_seconds: float
+    max_waiting_bytes: int
+    max_session_seconds: float
+    upload_timeout: float
+    send_timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +37,31 @@ class Service:
     """What the transcribing endpoints share.
 
     Attributes:
-        default_chunking: What an unset `chunking_strategy` means.
+        load: What the live sessions leave of the machine.
+        admission: How many recordings are transcribed at the same time.
         stopping: Set when the server will wait no longer for running requests.
+        default_chunking: What an unset `chunking_strategy` means.
+        partial_beam_size: Beam of the hypotheses of utterances that go on; None: there are none.
         always_logprobs: Log-probabilities stand in every delta, asked for or not.
-        strict: Refuse what OpenAI refuses, too.
+        strict_openai: Refuse what OpenAI refuses, too.
     """
 
     catalog: Catalog[Model]
     resources: Resources
     limits: Limits
+    load: Load
     admission: Admission
     stopping: anyio.Event
     default_chunking: Literal["auto", "block"] = "auto"
+    partial_beam_size: int | None = 1
     always_logprobs: bool = False
-    strict: bool = False
+    strict_openai: bool = False
 
     def chunking(self, request: TranscriptionRequest) -> ChunkingOptions:
         """How the request's recording is cut."""
-        return chunking_options(request, max_seconds=self.limits.audio_seconds, default=self.default_chunking)
+        return chunking_options(
+            request, max_seconds=self.limits.max_audio_seconds, default=self.default_chunking
+        )
 
     def streams_logprobs(self, request: TranscriptionRequest) -> bool:
         """Asked for, or expected: clients of names that are none of OpenAI's read them unasked."""
@@ -65,3 +71,22 @@ class Service:
         """Ends the transcription together with the server."""
         await self.stopping.wait()
         transcription.abort(ShuttingDownError())
+
+
+def recognition(
+    request: TranscriptionRequest,
+    recognizer: Recognizer,
+    *,
+    task: Task,
+    logprobs: bool,
+    partials: PartialOptions | None = None,
+) -> Recognition:
+    """How a recording is recognized by a model that is leased as long as the request lasts.
+
+    Raises:
+        UnsupportedValueError: The model cannot do what is asked; names the parameter and the model.
+        UnavailableError: No worker has loaded the model yet.
+    """
+    decoding = decode_options(request, recognizer, task=task, logprobs=logprobs)
+    detects = recognizer.capabilities.detects_language
+    return Recognition(lambda: nullcontext(recognizer), request.model, decoding, partials, detects)

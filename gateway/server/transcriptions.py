@@ -1,12 +1,11 @@
 """`POST /v1/audio/transcriptions` and `…/translations`: a form in, one answer or an event stream out."""
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
 import anyio
 import anyio.to_thread
-from sse_starlette.sse import SendTimeoutError
+from anyio.abc import TaskGroup
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -28,11 +27,11 @@ from gateway.protocol.parse import parse_transcription, parse_translation
 from gateway.protocol.request import TranscriptionRequest
 from gateway.protocol.strict import streams
 from gateway.server.body import Body, ClientGoneError
-from gateway.server.event_stream import RequestChangedError, open_event_stream
-from gateway.server.options import decode_options, with_defaults
-from gateway.server.service import Service
+from gateway.server.event_stream import open_event_stream
+from gateway.server.options import with_defaults
+from gateway.server.service import Service, recognition
 from gateway.server.spool import Spool
-from gateway.server.upload import Upload
+from gateway.server.upload import EarlyRequest, RequestChangedError, Upload
 from gateway.transcript import TranscriptDone
 
 SHORT_BYTES = 32 * 1024
@@ -48,7 +47,8 @@ class Transcriptions:
     def __init__(self, service: Service, *, task: Task) -> None:
         self._service = service
         self._task = task
-        self._parse = parse_translation if task == "translate" else parse_transcription
+        parse = parse_translation if task == "translate" else parse_transcription
+        self._parse = partial(parse, strict=service.strict_openai)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request.
@@ -58,59 +58,50 @@ class Transcriptions:
         """
         limits = self._service.limits
         with self._service.admission.place(), Spool() as spool:
-            upload = Upload(Headers(scope=scope), spool, max_file_bytes=limits.file_bytes)
-            body = Body(receive, pause=limits.upload_pause)
+            upload = Upload(Headers(scope=scope), spool, max_file_bytes=limits.max_upload_bytes)
+            body = Body(receive, pause=limits.upload_timeout)
             async with open_task_group() as tasks:
                 tasks.start_soon(_receive, upload, body, tasks.cancel_scope)
                 tasks.start_soon(spool.keep_flushed)
-                await self._serve(upload, spool, scope, send)
+                await self._serve(upload, spool, tasks, scope, send)
                 tasks.cancel_scope.cancel()
 
-    async def _serve(self, upload: Upload, spool: Spool, scope: Scope, send: Send) -> None:
+    async def _serve(self, upload: Upload, spool: Spool, tasks: TaskGroup, scope: Scope, send: Send) -> None:
         """Begins with the file's first bytes; begins again where later fields ask for something else."""
         await upload.file_begun()
-        request = self._early_request(upload)
-        if request is not None and await self._answer(request, upload, spool, scope, send):
-            return
+        if upload.has_file and any(name == "model" for name, _ in upload.fields):
+            early = EarlyRequest(upload, self._parse)
+            with suppress(RequestChangedError):
+                await self._answer(early, upload, spool, tasks, scope, send)
+                return
         await upload.complete()
-        request = self._parse(upload.fields, strict=self._service.strict)
+        complete = EarlyRequest(upload, self._parse)
         if not upload.has_file:
             raise InvalidRequestError(
                 "Missing required parameter: 'file'.", param="file", code="missing_required_parameter"
             )
-        await self._answer(request, upload, spool, scope, send)
-
-    def _early_request(self, upload: Upload) -> TranscriptionRequest | None:
-        """What the fields before the file ask for; None where none came, or they say too little yet."""
-        if not upload.has_file or not any(name == "model" for name, _ in upload.fields):
-            return None
-        return self._parse(upload.fields, strict=self._service.strict)
+        await self._answer(complete, upload, spool, tasks, scope, send)
 
     async def _answer(
-        self, request: TranscriptionRequest, upload: Upload, spool: Spool, scope: Scope, send: Send
-    ) -> bool:
-        """Transcribes and answers, unless the complete form turns out to ask for something else.
+        self, early: EarlyRequest, upload: Upload, spool: Spool, tasks: TaskGroup, scope: Scope, send: Send
+    ) -> None:
+        """Transcribes and answers.
 
-        Returns:
-            Whether it was answered.
+        Raises:
+            RequestChangedError: The complete form asks for something else; nothing was sent.
         """
-        service = self._service
+        service, request = self._service, early.request
         model = service.catalog.find(request.model)
         wanted = with_defaults(request, model.defaults)
-        is_stream = request.stream and (not service.strict or streams(request.model))
+        is_stream = request.stream and (not service.strict_openai or streams(request.model))
         logprobs = service.streams_logprobs(request) if is_stream else request.wants_logprobs
-        check = partial(self._check_unchanged, request, upload)
-        source = spool.reader()
         async with (
-            open_task_group() as tasks,
             model.lease() as recognizer,
             open_transcription(
-                source,
-                recognizer,
+                spool.reader(),
+                recognition(wanted, recognizer, task=self._task, logprobs=logprobs),
                 service.resources,
                 chunking=service.chunking(wanted),
-                decoding=decode_options(wanted, recognizer, task=self._task, logprobs=logprobs),
-                release=source.stop,
             ) as transcription,
         ):
             tasks.start_soon(service.abort_when_stopping, transcription)
@@ -119,22 +110,15 @@ class Transcriptions:
                 if is_stream:
                     events = EventRenderer(wanted, with_logprobs=logprobs)
                     response: Response = await open_event_stream(
-                        transcription, events, upload, check, send_pause=service.limits.send_pause
+                        transcription, events, early, tasks, send_timeout=service.limits.send_timeout
                     )
                 else:
-                    response = await self._plain(wanted, transcription, check)
+                    response = await self._plain(wanted, transcription, early)
             except InvalidAudioError:
                 # What broke the upload off is the better reason.
                 await upload.complete()
                 raise
-            except RequestChangedError:
-                is_answered = False
-            else:
-                await _send(response, scope, send)
-                is_answered = True
-            tasks.cancel_scope.cancel()
-        # Not from within: the cancellation that ends the contexts would swallow a `return` there.
-        return is_answered
+            await response(scope, _never, send)
 
     async def _abort_when_too_long(self, upload: Upload, spool: Spool, transcription: Transcription) -> None:
         """Refuses hours of sound as soon as they are all there, rather than when they are decoded.
@@ -144,32 +128,18 @@ class Transcriptions:
         await upload.ended()
         if spool.size < SHORT_BYTES:
             return
-        longest = self._service.limits.audio_seconds
+        longest = self._service.limits.max_audio_seconds
         with suppress(GatewayError):  # a broken upload is told by those who read it
             seconds = await anyio.to_thread.run_sync(packets_seconds, spool.reader(), abandon_on_cancel=True)
             if seconds is not None and seconds > longest * TOO_LONG:
                 transcription.abort(AudioTooLongError(longest))
 
-    async def _check_unchanged(self, request: TranscriptionRequest, upload: Upload) -> None:
-        """Waits for the form's end.
-
-        Raises:
-            RequestChangedError: Fields behind the file ask for something else.
-            GatewayError: The form or one of those fields is refused.
-        """
-        await upload.complete()
-        if self._parse(upload.fields, strict=self._service.strict) != request:
-            raise RequestChangedError
-
     async def _plain(
-        self,
-        request: TranscriptionRequest,
-        transcription: Transcription,
-        check: Callable[[], Awaitable[None]],
+        self, request: TranscriptionRequest, transcription: Transcription, early: EarlyRequest
     ) -> Response:
         async for event in transcription:
             if isinstance(event, TranscriptDone):
-                await check()
+                await early.confirm()
                 # Laying out the subtitles of three hours takes a second of computing.
                 rendered = await anyio.to_thread.run_sync(render, event.transcript, request, self._task)
                 return Response(rendered.body, media_type=rendered.media_type)
@@ -182,13 +152,6 @@ async def _receive(upload: Upload, body: Body, scope: anyio.CancelScope) -> None
         await upload.receive(body.blocks())
         await body.disconnected()
     scope.cancel()
-
-
-async def _send(response: Response, scope: Scope, send: Send) -> None:
-    try:
-        await response(scope, _never, send)
-    except SendTimeoutError:
-        raise ClientGoneError from None
 
 
 async def _never() -> Message:

@@ -16,7 +16,6 @@ stops reading reads no pongs either. So its audio goes to a spool, and what it m
 """
 
 from dataclasses import replace
-from functools import partial
 
 import anyio
 from starlette.types import Message, Receive, Scope, Send
@@ -31,15 +30,19 @@ from gateway.errors import (
     PayloadTooLargeError,
     UploadTimeoutError,
 )
+from gateway.flow.options import PartialOptions
 from gateway.flow.recording import Transcription, open_transcription
 from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode
 from gateway.protocol.websocket import StreamQuery, check_text, parse_query
 from gateway.server.body import ClientGoneError
-from gateway.server.options import decode_options, with_defaults
-from gateway.server.service import Limits, Service
-from gateway.server.spool import Spool, SpoolReader
+from gateway.server.options import with_defaults
+from gateway.server.service import Limits, Service, recognition
+from gateway.server.spool import Spool
 
 PCM16_BYTES = 2
+
+INTERIM_STEP = 0.7
+"""Seconds of new audio from one interim result to the next, at least: two or three words."""
 
 
 class TranscriptionsWs:
@@ -55,7 +58,7 @@ class TranscriptionsWs:
             GatewayError: What ends it instead of ``[DONE]``; nothing is sent about it here.
             ClientGoneError: The client left.
         """
-        query = parse_query(scope["query_string"].decode("latin-1"), strict=self._service.strict)
+        query = parse_query(scope["query_string"].decode("latin-1"), strict=self._service.strict_openai)
         with self._service.admission.place(), Spool() as spool:
             await self._serve(query, spool, WebSocket(scope, receive, send))
 
@@ -65,20 +68,18 @@ class TranscriptionsWs:
         request = with_defaults(request, model.defaults)
         logprobs = service.streams_logprobs(request)
         chunking = service.chunking(request)
+        partials = PartialOptions(step=INTERIM_STEP) if query.interim_results else None
         async with model.lease() as recognizer, open_task_group() as tasks:
-            decoding = decode_options(request, recognizer, task="transcribe", logprobs=logprobs)
+            wanted = recognition(request, recognizer, task="transcribe", logprobs=logprobs, partials=partials)
             await websocket.accept()
             tasks.start_soon(spool.keep_flushed)
-            reader = spool.reader()
-            audio = _AudioInput(websocket, spool, reader, service.limits, query.pcm_rate)
+            audio = _AudioInput(websocket, spool, service.limits, query.pcm_rate)
             async with open_transcription(
-                reader,
-                recognizer,
+                spool.reader(),
+                wanted,
                 service.resources,
                 chunking=replace(chunking, pcm_rate=query.pcm_rate),
-                decoding=decoding,
-                release=partial(spool.fail, GatewayError("The session has ended.")),
-                arrival=audio if query.interim_results else None,
+                load=service.load,
             ) as transcription:
                 tasks.start_soon(audio.run, transcription)
                 tasks.start_soon(service.abort_when_stopping, transcription)
@@ -92,44 +93,32 @@ class TranscriptionsWs:
 
     async def _send(self, websocket: WebSocket, frame: str) -> None:
         try:
-            with anyio.fail_after(self._service.limits.send_pause):
+            with anyio.fail_after(self._service.limits.send_timeout):
                 await websocket.send_text(frame)
         except TimeoutError:
             raise OverloadedError("The events are not being read.") from None
 
 
 class _AudioInput:
-    """The client's frames: its audio goes to the spool until it says that it ends.
-
-    Attributes:
-        ended: It said so.
-    """
+    """The client's frames: its audio goes to the spool until it says that it ends."""
 
     def __init__(
         self,
         websocket: WebSocket,
         spool: Spool,
-        reader: SpoolReader,
         limits: Limits,
         pcm_rate: int | None,
     ) -> None:
-        self.ended = False
         self._websocket = websocket
         self._spool = spool
-        self._reader = reader
-        self._pause = limits.upload_pause
-        self._max_bytes = limits.stream_bytes
+        self._timeout = limits.upload_timeout
+        self._max_bytes = limits.max_stream_bytes
         self._refusal: GatewayError = PayloadTooLargeError(
             f"Maximum content size limit ({self._max_bytes}) exceeded", param="file"
         )
         if pcm_rate is not None:
-            self._max_bytes = round(limits.audio_seconds * pcm_rate) * PCM16_BYTES
-            self._refusal = AudioTooLongError(limits.audio_seconds)
-
-    @property
-    def unread(self) -> int:
-        """Bytes that came and that the decoder has not read yet."""
-        return self._spool.size - self._reader.tell()
+            self._max_bytes = round(limits.max_audio_seconds * pcm_rate) * PCM16_BYTES
+            self._refusal = AudioTooLongError(limits.max_audio_seconds)
 
     async def run(self, transcription: Transcription) -> None:
         """Receives until the client leaves. A mistake of the client ends the transcription.
@@ -139,7 +128,6 @@ class _AudioInput:
         """
         try:
             await self._receive_audio()
-            self.ended = True
             await self._spool.finish()
             await self._receive_nothing()
         except GatewayError as error:
@@ -150,11 +138,11 @@ class _AudioInput:
     async def _receive_audio(self) -> None:
         while True:
             try:
-                with anyio.fail_after(self._pause):
+                with anyio.fail_after(self._timeout):
                     message = await self._next()
             except TimeoutError:
                 raise UploadTimeoutError(
-                    f"The audio stopped: nothing came for {self._pause:g} seconds.", param="file"
+                    f"The audio stopped: nothing came for {self._timeout:g} seconds.", param="file"
                 ) from None
             text, data = message.get("text"), message.get("bytes")
             if text is not None:

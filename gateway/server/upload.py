@@ -4,7 +4,7 @@ Starlette's own form parser takes a part without a file name for text and caps t
 named ``file`` is the file whatever its headers say, so the streaming parser underneath is driven directly.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import anyio
 from python_multipart.exceptions import FormParserError
@@ -12,6 +12,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 
 from gateway.errors import GatewayError, InvalidRequestError, PayloadTooLargeError
+from gateway.protocol.request import TranscriptionRequest
 from gateway.server.spool import Spool
 
 MAX_FIELDS = 1_000
@@ -93,6 +94,51 @@ class Upload:
         await self._ended.wait()
         if self._error is not None:
             raise self._error
+
+
+Fields = list[tuple[str, str]]
+
+
+class RequestChangedError(Exception):
+    """The fields after the file ask for something else than those before it."""
+
+
+class EarlyRequest:
+    """A request that is answered before all of its form may have come.
+
+    Args:
+        parse: Reads the form's fields.
+
+    Attributes:
+        request: What the fields that were there asked for.
+    """
+
+    def __init__(
+        self, upload: Upload, parse: Callable[[list[tuple[str, str]]], TranscriptionRequest]
+    ) -> None:
+        self._upload = upload
+        self._parse = parse
+        self.request = parse(upload.fields)
+
+    @property
+    def is_complete(self) -> bool:
+        """The whole form was received, sound or broken."""
+        return self._upload.is_complete
+
+    async def ended(self) -> None:
+        """Returns at the form's end, sound or broken."""
+        await self._upload.ended()
+
+    async def confirm(self) -> None:
+        """Returns at the form's end, where it asks for what is being answered.
+
+        Raises:
+            RequestChangedError: Fields after the file ask for something else.
+            GatewayError: The form or one of those fields is refused.
+        """
+        await self._upload.complete()
+        if self._parse(self._upload.fields) != self.request:
+            raise RequestChangedError
 
 
 def _boundary(headers: Headers) -> bytes:

@@ -5,9 +5,7 @@ from dataclasses import replace
 
 from gateway.transcript.events import SegmentDone, TextDelta, TranscriptDone, TranscriptEvent
 from gateway.transcript.types import Hypothesis, Segment, Token, Transcript
-
-UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
-"""Written without spaces between words; the same set as Whisper's own word splitting uses."""
+from gateway.transcript.writing import is_spaced
 
 _SPACE = b" \t\n\r\v\f"
 
@@ -33,13 +31,13 @@ class Assembler:
 
         Args:
             start: Seconds from the recording's start to the chunk's first sample.
-            end: Seconds to the chunk's end; no time given out lies behind it.
+            end: Seconds to the chunk's end; no time given out is later.
         """
         self._prompt_tokens += hypothesis.prompt_tokens
         if hypothesis.segments and hypothesis.language is not None:
             known = self._languages.get(hypothesis.language, 0.0)
             self._languages[hypothesis.language] = max(known, hypothesis.language_probability)
-        if hypothesis.language not in UNSPACED_LANGUAGES:
+        if is_spaced(hypothesis.language):
             self._owes_space = True
         events: list[TranscriptEvent] = []
         for segment in hypothesis.segments:
@@ -48,7 +46,7 @@ class Assembler:
 
     def preview(self, hypothesis: Hypothesis) -> TextDelta | None:
         """The chunk's deltas as one, had it been added now; None where it holds no text. Changes nothing."""
-        owes_space = self._owes_space or hypothesis.language not in UNSPACED_LANGUAGES
+        owes_space = self._owes_space or is_spaced(hypothesis.language)
         tokens: list[Token] = []
         for segment in hypothesis.segments:
             if joined := _join(segment, first=not (self._texts or tokens), owes_space=owes_space):

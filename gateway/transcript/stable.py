@@ -1,4 +1,4 @@
-"""Which words of a hypothesis that is still growing may be told: text told is never taken back.
+"""Which words of a hypothesis that is still growing may be emitted: emitted text is never taken back.
 
 A word counts as stable when successive hypotheses agree on it (the "local agreement" of Liu et al. 2020,
 "Low-latency sequence-to-sequence speech recognition"), apart from the last ones, which more sound may change.
@@ -14,7 +14,7 @@ from gateway.transcript.types import Token
 
 @dataclass(frozen=True, slots=True)
 class StabilityOptions:
-    """When a word is told.
+    """When a word is emitted.
 
     Attributes:
         agreement: So many successive hypotheses must have it, 1 or more.
@@ -31,8 +31,8 @@ class StableText:
     def __init__(self, options: StabilityOptions) -> None:
         self._options = options
         self._recent: deque[list[bytes]] = deque(maxlen=options.agreement)
-        self.told: tuple[Token, ...] = ()
-        """What was told; the bytes of what is told next follow on theirs."""
+        self.emitted: tuple[Token, ...] = ()
+        """What was emitted; the bytes of what is emitted next follow on theirs."""
 
     def partial(
         self, tokens: Sequence[Token], *, paused: bool = False, spaced: bool = True
@@ -44,7 +44,7 @@ class StableText:
             spaced: The language writes spaces between words; without, each token counts as a word.
 
         Returns:
-            What may be told now, beyond what was.
+            What may be emitted now, beyond what was.
         """
         words = _words(tokens, spaced=spaced)
         written = [_raw(word) for word in words]
@@ -55,7 +55,7 @@ class StableText:
         if not paused:
             agreed = min(agreed, len(words) - self._options.held_back)
         stable = [token for word in words[: max(0, agreed)] for token in word]
-        return self._tell(_beyond(stable, self.told))
+        return self._emit(_beyond(stable, self.emitted))
 
     def final(self, tokens: Sequence[Token], *, spaced: bool = True) -> tuple[Token, ...]:
         """Takes the final hypothesis.
@@ -64,18 +64,18 @@ class StableText:
             spaced: As for `partial`.
 
         Returns:
-            What is still to be told. Where the final text differs from what was told, its words behind those
-            that stand for them.
+            What is still to be emitted. Where the final text differs from what was emitted, its words after
+            those that stand for them.
         """
-        rest = _beyond(tokens, self.told)
+        rest = _beyond(tokens, self.emitted)
         if rest is None:
-            rest = _correspondingly_beyond(tokens, self.told, spaced=spaced)
-        return self._tell(rest)
+            rest = _correspondingly_beyond(tokens, self.emitted, spaced=spaced)
+        return self._emit(rest)
 
-    def _tell(self, tokens: Sequence[Token] | None) -> tuple[Token, ...]:
-        told = tuple(tokens or ())
-        self.told += told
-        return told
+    def _emit(self, tokens: Sequence[Token] | None) -> tuple[Token, ...]:
+        emitted = tuple(tokens or ())
+        self.emitted += emitted
+        return emitted
 
 
 def _words(tokens: Sequence[Token], *, spaced: bool) -> list[list[Token]]:
@@ -109,15 +109,15 @@ def _common(words: Sequence[bytes], others: Sequence[bytes]) -> int:
     return next((at for at, (word, other) in enumerate(pairs) if word != other), min(len(words), len(others)))
 
 
-def _beyond(tokens: Sequence[Token], told: Sequence[Token]) -> list[Token] | None:
-    """The tokens whose bytes follow ``told``; None where they do not begin with it."""
-    begin = _raw(told)
+def _beyond(tokens: Sequence[Token], emitted: Sequence[Token]) -> list[Token] | None:
+    """The tokens whose bytes follow ``emitted``; None where they do not begin with it."""
+    begin = _raw(emitted)
     if not _raw(tokens).startswith(begin):
         return None
-    return _behind(tokens, len(begin))
+    return _after(tokens, len(begin))
 
 
-def _behind(tokens: Sequence[Token], position: int) -> list[Token]:
+def _after(tokens: Sequence[Token], position: int) -> list[Token]:
     """The tokens from a byte position on; the one it lies in is cut there."""
     rest = []
     for token, end in zip(tokens, accumulate(len(token.raw) for token in tokens), strict=True):
@@ -127,12 +127,14 @@ def _behind(tokens: Sequence[Token], position: int) -> list[Token]:
     return rest
 
 
-def _correspondingly_beyond(tokens: Sequence[Token], told: Sequence[Token], *, spaced: bool) -> list[Token]:
-    """The words behind those that are ``told`` spelled otherwise, lest its tail be lost or told twice."""
-    words, known = _units(tokens, spaced=spaced), _units(told, spaced=spaced)
+def _correspondingly_beyond(
+    tokens: Sequence[Token], emitted: Sequence[Token], *, spaced: bool
+) -> list[Token]:
+    """The words after those that are ``emitted`` spelled otherwise: nothing is lost, nothing comes twice."""
+    words, known = _units(tokens, spaced=spaced), _units(emitted, spaced=spaced)
     costs = _costs([_plain(word) for word in known], [_plain(word) for word in words])
-    behind = min(range(len(costs)), key=lambda count: (costs[count], abs(count - len(known))))
-    return _behind(tokens, sum(len(word) for word in words[:behind]))
+    count = min(range(len(costs)), key=lambda at: (costs[at], abs(at - len(known))))
+    return _after(tokens, sum(len(word) for word in words[:count]))
 
 
 def _costs(known: Sequence[str], words: Sequence[str]) -> list[int]:

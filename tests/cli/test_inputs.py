@@ -24,7 +24,7 @@ def test_a_pipe_gives_what_there_is() -> None:
     source.close()
 
 
-def test_a_waiting_read_is_released() -> None:
+def test_a_waiting_read_is_stopped() -> None:
     """However long nothing comes; and so is each one after it."""
     out, into = os.pipe()
     source = WaitingSource(out)
@@ -38,9 +38,9 @@ def test_a_waiting_read_is_released() -> None:
 
     thread = threading.Thread(target=read)
     thread.start()
-    source.release()
+    source.stop()
     thread.join(10)
-    source.release()
+    source.stop()
 
     assert len(told) == 1
     with pytest.raises(GatewayError):
@@ -53,7 +53,7 @@ def test_a_file(samples: dict[str, Sample]) -> None:
     """It can be sought in, and tells a length without having moved."""
     with open_recording(str(samples["en_hello"].path)) as recording:
         assert recording.source.tell() == 0
-        assert recording.release is None
+        assert recording.source.ended
         assert recording.announced == pytest.approx(samples["en_hello"].duration, abs=0.01)
 
 

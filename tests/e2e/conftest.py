@@ -21,7 +21,7 @@ def live(quick_whisper: WhisperSpec) -> Iterator[LiveServer]:
     """A server for speakers who send faster than they speak: what they make it wait refuses nobody."""
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("gateway.flow.load.ADMIT_UNTIL", 60.0)
-            patch.setattr("gateway.flow.load.ADMIT_UNTIL_BUSY", 60.0)
+            patch.setattr("gateway.flow.pacing.ADMIT_UNTIL", 60.0)
+            patch.setattr("gateway.flow.pacing.ADMIT_UNTIL_BUSY", 60.0)
             running = stack.enter_context(live_server([quick_whisper]))
         yield running

@@ -6,7 +6,7 @@ The recordings differ for the model in their level only, so times may differ by 
 import difflib
 import io
 from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 import anyio
@@ -17,11 +17,13 @@ from faster_whisper import WhisperModel
 from gateway.audio.chunking import ChunkingOptions
 from gateway.audio.decode import decode
 from gateway.audio.silero import SileroModel
+from gateway.audio.source import FileSource
 from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Priority
 from gateway.engine.batcher import Batcher
 from gateway.engine.whisper.engine import WhisperSpec
-from gateway.flow.recording import Resources, open_transcription
+from gateway.flow.options import Recognition, Resources
+from gateway.flow.recording import open_transcription
 from gateway.metrics import Metrics
 from gateway.transcript import Hypothesis, TextDelta, Transcript, TranscriptDone
 from tests.audio.sound import int16, wav
@@ -100,13 +102,13 @@ def recordings(samples: dict[str, Sample]) -> dict[str, Samples]:
 async def walk(source: io.BytesIO, recognizer: Counted) -> Transcript:
     """The transcript, whose text is that of the deltas."""
     resources = Resources(SileroModel.load(), anyio.CapacityLimiter(1), Metrics())
+    decoding = DecodeOptions(language="en", words=True, logprobs=True)
     deltas = []
     async with open_transcription(
-        source,
-        recognizer,
+        FileSource(source),
+        Recognition(lambda: nullcontext(recognizer), "mini", decoding),
         resources,
         chunking=ChunkingOptions(windows="block"),
-        decoding=DecodeOptions(language="en", words=True, logprobs=True),
     ) as transcription:
         async for event in transcription:
             if isinstance(event, TextDelta):

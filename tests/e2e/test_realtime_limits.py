@@ -25,8 +25,8 @@ MODEL = "gpt-4o-transcribe"
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is refused because these tests speak faster than people do."""
-    monkeypatch.setattr("gateway.flow.load.ADMIT_UNTIL", 60.0)
-    monkeypatch.setattr("gateway.flow.load.ADMIT_UNTIL_BUSY", 60.0)
+    monkeypatch.setattr("gateway.flow.pacing.ADMIT_UNTIL", 60.0)
+    monkeypatch.setattr("gateway.flow.pacing.ADMIT_UNTIL_BUSY", 60.0)
 
 
 def metric(server: LiveServer, name: str) -> float:

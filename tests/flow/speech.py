@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.audio.silero import FRAME, SileroModel
-from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
 from gateway.engine.api import Capabilities, DecodeRequest, ModelDefaults, Priority, Recognizer
 from gateway.transcript import Hypothesis, Segment, Token
 
@@ -68,9 +68,9 @@ def say(text: str, *, language: str | None = "en") -> Hypothesis:
     return Hypothesis((segment,) if words else (), language, 0.9)
 
 
-def words(request: DecodeRequest) -> Hypothesis:
+def words_of(source: DecodeRequest | Chunk) -> Hypothesis:
     """As many words as half seconds."""
-    return say(" ".join(f"w{number}" for number in range(len(request.samples) // WORD)))
+    return say(" ".join(f"w{number}" for number in range(len(source.samples) // WORD)))
 
 
 @dataclass(eq=False)
@@ -90,8 +90,8 @@ class Call:
         return self.priority is Priority.LIVE_FINAL
 
     def answer(self, outcome: Hypothesis | Exception | None = None) -> None:
-        """By default with `words`."""
-        self.outcome = words(self.request) if outcome is None else outcome
+        """By default with `words_of`."""
+        self.outcome = words_of(self.request) if outcome is None else outcome
         self._answered.set()
 
     async def result(self) -> Hypothesis:

@@ -1,16 +1,25 @@
-"""What waits for the hearing: in order, in pieces worth a thread, never more than is allowed."""
+"""What waits to be worked on: in order, in pieces worth a thread, never more than is allowed."""
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
+from gateway.aio import Changed
 from gateway.errors import OverloadedError
-from gateway.flow.inbox import MAX_ENTRIES, Clear, Command, Commit, Configure, Inbox
+from gateway.flow.inbox import MAX_ENTRIES, Finish, Inbox, Task
+from gateway.metrics import Metrics
+from gateway.transcript.commands import Append, Clear, Commit, Configure
 
 
-async def take_all(inbox: Inbox, least: int, most: int) -> list[bytes | Command]:
+def make(max_waiting_bytes: int, metrics: Metrics | None = None) -> Inbox:
+    """An empty one."""
+    gauge = (metrics or Metrics()).live_waiting_bytes
+    return Inbox(max_waiting_bytes, gauge, Changed())
+
+
+async def take_all(inbox: Inbox, least: int, most: int) -> list[Task]:
     """What can be had at once."""
-    taken: list[bytes | Command] = []
+    taken: list[Task] = []
     with anyio.move_on_after(0):
         while True:
             taken.append(await inbox.take(least, most))
@@ -19,13 +28,10 @@ async def take_all(inbox: Inbox, least: int, most: int) -> list[bytes | Command]
 
 async def test_order_is_kept() -> None:
     """Audio and commands come out as they went in; pieces are joined, but not across a command."""
-    inbox = Inbox(100)
+    inbox = make(100)
     configure = Configure({"a": 1}, "e")
     for entry in (b"12", b"345", Commit(None), b"6", configure, Clear(), b"789"):
-        if isinstance(entry, bytes):
-            inbox.append(entry)
-        else:
-            inbox.put(entry)
+        inbox.put(Append(entry) if isinstance(entry, bytes) else entry)
 
     assert await take_all(inbox, 1, 100) == [b"12345", Commit(None), b"6", configure, Clear(), b"789"]
     assert len(inbox) == 0
@@ -33,8 +39,8 @@ async def test_order_is_kept() -> None:
 
 async def test_pieces_have_a_size() -> None:
     """At least so much, unless a command waits behind; at most so much."""
-    inbox = Inbox(1000)
-    inbox.append(b"x" * 25)
+    inbox = make(1000)
+    inbox.put(Append(b"x" * 25))
 
     assert await take_all(inbox, 10, 10) == [b"x" * 10] * 2
     inbox.put(Clear())
@@ -44,8 +50,8 @@ async def test_pieces_have_a_size() -> None:
 @pytest.mark.parametrize("empty", [b"", b"x"])
 async def test_nothing_is_stuck(empty: bytes) -> None:
     """Not even behind an append of nothing."""
-    inbox = Inbox(1000)
-    inbox.append(empty)
+    inbox = make(1000)
+    inbox.put(Append(empty))
     inbox.put(Commit("a"))
 
     assert (await take_all(inbox, 10, 10))[-1] == Commit("a")
@@ -54,8 +60,8 @@ async def test_nothing_is_stuck(empty: bytes) -> None:
 
 async def test_take_waits() -> None:
     """Until there is enough, or a command."""
-    inbox = Inbox(1000)
-    taken: list[bytes | Command] = []
+    inbox = make(1000)
+    taken: list[Task] = []
 
     async def take() -> None:
         while True:
@@ -64,7 +70,7 @@ async def test_take_waits() -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(take)
         for data, known in ((b"12", 0), (b"3", 0), (b"45", 1), (b"6", 1)):
-            inbox.append(data)
+            inbox.put(Append(data))
             await anyio.wait_all_tasks_blocked()
 
             assert len(taken) == known
@@ -76,24 +82,25 @@ async def test_take_waits() -> None:
 
 async def test_too_much_is_refused() -> None:
     """The limit itself is allowed; what is refused is not kept, what is taken or forgotten makes room."""
-    changes: list[int] = []
-    inbox = Inbox(10, changes.append)
-    inbox.append(b"x" * 10)
+    metrics = Metrics()
+    inbox = make(10, metrics)
+    inbox.put(Append(b"x" * 10))
     with pytest.raises(OverloadedError):
-        inbox.append(b"y")
+        inbox.put(Append(b"y"))
     assert await inbox.take(1, 4) == b"xxxx"
-    inbox.append(b"yyyy")
+    assert metrics.registry.get_sample_value("gateway_live_waiting_bytes") == 6
+    inbox.put(Append(b"yyyy"))
     inbox.close()
     await checkpoint()
 
-    assert changes == [10, -4, 4, -10]
+    assert metrics.registry.get_sample_value("gateway_live_waiting_bytes") == 0
     assert len(inbox) == 0
-    inbox.append(b"z" * 10)
+    inbox.put(Append(b"z" * 10))
 
 
 async def test_commands_are_bounded() -> None:
     """Thousands of them cost the server memory, and their sender nothing."""
-    inbox = Inbox(1)
+    inbox = make(1)
     for _ in range(MAX_ENTRIES):
         inbox.put(Clear())
     with pytest.raises(OverloadedError):
@@ -101,6 +108,6 @@ async def test_commands_are_bounded() -> None:
 
     assert await inbox.take(1, 1) == Clear()
     inbox.put(Clear())
-    inbox.put(Commit(None, is_last=True))
+    inbox.put(Finish())
 
     assert len(inbox) == MAX_ENTRIES + 1

@@ -1,9 +1,10 @@
-"""The main flow with a scripted recognizer: order, languages, failures in their turn, nothing left behind."""
+"""Recordings with a scripted recognizer: order, languages, failures in their turn, nothing left after."""
 
 import io
 import itertools
 import threading
 from collections.abc import Callable, Hashable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -12,14 +13,18 @@ import anyio.to_thread
 import numpy as np
 import pytest
 
+from gateway.aio import Changed
 from gateway.audio.chunking import ChunkingOptions
 from gateway.audio.decode import decode
 from gateway.audio.loudness import normalise
 from gateway.audio.silero import SileroModel
+from gateway.audio.source import FileSource
 from gateway.audio.types import SAMPLE_RATE
-from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Priority
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Priority, Recognizer
 from gateway.errors import EngineFailedError, GatewayError, InvalidAudioError, UnavailableError
-from gateway.flow.recording import ROWS_AHEAD, Resources, Transcription, open_transcription
+from gateway.flow.options import PartialOptions, Recognition, Resources
+from gateway.flow.pacing import Load
+from gateway.flow.recording import ROWS_AHEAD, Transcription, open_transcription
 from gateway.metrics import Metrics
 from gateway.transcript import (
     Hypothesis,
@@ -34,10 +39,16 @@ from gateway.transcript import (
 from tests.audio.sound import int16, load
 from tests.support import Sample
 
+INTERIMS = PartialOptions(step=0.7)
+
 
 @dataclass
 class FakeRecognizer:
-    """Answers row n with ``answer(n)``, in the order that ``release`` allows; counts what it holds."""
+    """Answers row n with ``answer(n)`` once the gate is open; counts what it holds.
+
+    Attributes:
+        reverses: Of the rows that wait at the same time the last is answered first.
+    """
 
     answer: Callable[[int], Hypothesis] = field(default=lambda n: say(f" w{n}"))
     name: str = "fake"
@@ -46,6 +57,9 @@ class FakeRecognizer:
     waiting: int = 0
     most_waiting: int = 0
     gate: anyio.Event | None = None
+    reverses: bool = False
+    changed: Changed = field(default_factory=Changed)
+    _later: list[int] = field(default_factory=list)
 
     async def transcribe(
         self, request: DecodeRequest, *, stream: Hashable, priority: Priority = Priority.FILE
@@ -58,12 +72,30 @@ class FakeRecognizer:
         try:
             if self.gate is not None:
                 await self.gate.wait()
-            # Later rows are done first: the order of the answer must not depend on it.
-            for _ in range(10 * (20 - number)):
-                await anyio.lowlevel.checkpoint()
+            if self.reverses:
+                await self._wait_for_later_ones(number)
             return self.answer(number)
         finally:
             self.waiting -= 1
+
+    async def _wait_for_later_ones(self, number: int) -> None:
+        """Until every row that came meanwhile is answered."""
+        self._later.append(number)
+        await anyio.wait_all_tasks_blocked()
+        try:
+            await self.changed.until(lambda: self._later[-1] == number)
+        finally:
+            self._later.remove(number)
+            self.changed.notify()
+
+
+def recognized(
+    recognizer: Recognizer, decoding: DecodeOptions | None = None, partials: PartialOptions | None = None
+) -> Recognition:
+    """By this recognizer, which is leased already."""
+    detects = recognizer.capabilities.detects_language
+    options = decoding or DecodeOptions()
+    return Recognition(lambda: nullcontext(recognizer), recognizer.name, options, partials, detects)
 
 
 def say(text: str, language: str | None = "en", probability: float = 1.0) -> Hypothesis:
@@ -108,11 +140,10 @@ async def transcribe(
     resources = Resources(vad, anyio.CapacityLimiter(1), Metrics())
     run = Run([])
     async with open_transcription(
-        io.BytesIO(audio),
-        recognizer,
+        FileSource(io.BytesIO(audio)),
+        recognized(recognizer, decoding),
         resources,
         chunking=chunking or ChunkingOptions(),
-        decoding=decoding or DecodeOptions(),
     ) as transcription:
         during(transcription)
         try:
@@ -128,10 +159,11 @@ async def transcribe(
 
 async def test_rows_come_back_in_order(long: bytes, vad: SileroModel) -> None:
     """Later rows may be done first; the transcript keeps the recording's order."""
-    recognizer = FakeRecognizer()
+    recognizer = FakeRecognizer(reverses=True)
     run = await transcribe(long, recognizer, vad)
 
     assert len(recognizer.requests) > 10
+    assert recognizer.most_waiting > 1
     assert run.deltas == ["w0", *(f" w{n}" for n in range(1, len(recognizer.requests)))]
     assert run.done is not None
     assert run.done.transcript.text == "".join(run.deltas)
@@ -155,7 +187,7 @@ async def test_rows_ahead_are_bounded(long: bytes, vad: SileroModel) -> None:
 
 
 async def test_a_failed_row_takes_its_turn(long: bytes, vad: SileroModel) -> None:
-    """What was said before the failure is kept, and nothing behind it is given out."""
+    """What was said before the failure is kept, and nothing after it is given out."""
 
     def answer(number: int) -> Hypothesis:
         if number == 3:
@@ -170,17 +202,16 @@ async def test_a_failed_row_takes_its_turn(long: bytes, vad: SileroModel) -> Non
 
 
 async def test_a_broken_source_takes_its_turn(long: bytes, vad: SileroModel) -> None:
-    """A recording over the limit fails behind the text of what was within it."""
+    """A recording over the limit fails after the text of what was within it."""
     recognizer = FakeRecognizer()
     resources = Resources(vad, anyio.CapacityLimiter(1), Metrics())
     texts = []
     with pytest.raises(InvalidAudioError):
         async with open_transcription(
-            io.BytesIO(long),
-            recognizer,
+            FileSource(io.BytesIO(long)),
+            recognized(recognizer),
             resources,
             chunking=ChunkingOptions(max_seconds=30),
-            decoding=DecodeOptions(),
         ) as transcription:
             async for event in transcription:
                 if isinstance(event, TextDelta):
@@ -204,11 +235,10 @@ async def test_leaving_frees_the_rows(long: bytes, vad: SileroModel) -> None:
     """A reader that leaves takes its rows along."""
     recognizer = FakeRecognizer(gate=anyio.Event())
     async with open_transcription(
-        io.BytesIO(long),
-        recognizer,
+        FileSource(io.BytesIO(long)),
+        recognized(recognizer),
         Resources(vad, anyio.CapacityLimiter(1), Metrics()),
         chunking=ChunkingOptions(),
-        decoding=DecodeOptions(),
     ):
         while recognizer.waiting < 2:
             await anyio.lowlevel.checkpoint()
@@ -217,7 +247,7 @@ async def test_leaving_frees_the_rows(long: bytes, vad: SileroModel) -> None:
 
 
 async def test_the_first_sure_language_holds(long: bytes, vad: SileroModel) -> None:
-    """Until a chunk is sure, each is detected alone, one behind the other; then all have that language."""
+    """Until a chunk is sure, each is detected alone, one after the other; then all have that language."""
     sure = [say(" a", "de", 0.3), say(" b", "en", 0.4), say(" c", "de", 0.9)]
     recognizer = FakeRecognizer(lambda number: sure[number] if number < 3 else say(" x", "de"))
     recognizer.capabilities = Capabilities(frozenset({"en", "de"}), detects_language=True)
@@ -230,10 +260,10 @@ async def test_the_first_sure_language_holds(long: bytes, vad: SileroModel) -> N
 
 async def test_each_window_of_the_walk_waits_for_the_one_before(long: bytes, vad: SileroModel) -> None:
     """It begins where that one's text ended, in the recording's own samples, and only the last is whole."""
-    told = [23.4, 12.5, None, None]
+    consumed = [23.4, 12.5, None, None]
 
     def answer(number: int) -> Hypothesis:
-        return replace(say(f" w{number}"), consumed=told[number])
+        return replace(say(f" w{number}"), consumed=consumed[number])
 
     recognizer = FakeRecognizer(answer)
     run = await transcribe(long, recognizer, vad, chunking=ChunkingOptions(windows="block"))
@@ -259,7 +289,7 @@ async def test_chunks_are_whole(long: bytes, vad: SileroModel) -> None:
 
 
 async def test_a_window_that_fails_ends_the_walk(long: bytes, vad: SileroModel) -> None:
-    """Once, behind the text before it; no later window is asked for."""
+    """Once, after the text before it; no later window is asked for."""
 
     def answer(number: int) -> Hypothesis:
         if number == 1:
@@ -279,11 +309,10 @@ async def test_leaving_the_walk_frees_its_window(long: bytes, vad: SileroModel) 
     recognizer = FakeRecognizer(gate=anyio.Event())
     source = io.BytesIO(long)
     async with open_transcription(
-        source,
-        recognizer,
+        FileSource(source),
+        recognized(recognizer),
         Resources(vad, anyio.CapacityLimiter(1), Metrics()),
         chunking=ChunkingOptions(windows="block"),
-        decoding=DecodeOptions(),
     ):
         while recognizer.waiting < 1:
             await anyio.lowlevel.checkpoint()
@@ -317,12 +346,15 @@ async def test_a_bug_is_an_internal_error(long: bytes, vad: SileroModel) -> None
 
 
 class Arriving(io.BytesIO):
-    """A recording whose end has not come yet: at what there is, a read waits until it is released."""
+    """A recording whose end has not come yet: at what there is, a read waits until it is stopped."""
+
+    unread = 0
+    ended = False
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self.waiting = threading.Event()
-        self.released = threading.Event()
+        self.stopped = threading.Event()
 
     def seekable(self) -> bool:
         """Not yet."""
@@ -333,8 +365,12 @@ class Arriving(io.BytesIO):
         if data := super().read(size):
             return data
         self.waiting.set()
-        self.released.wait()
-        raise GatewayError("released")
+        self.stopped.wait()
+        raise GatewayError("stopped")
+
+    def stop(self) -> None:
+        """As `ByteSource`."""
+        self.stopped.set()
 
 
 @pytest.mark.parametrize("end", ["engine", "abort", "leave", "cancel"])
@@ -356,11 +392,9 @@ async def test_whatever_ends_it_wakes_a_waiting_source(long: bytes, vad: SileroM
         try:
             async with open_transcription(
                 source,
-                recognizer,
+                recognized(recognizer),
                 Resources(vad, anyio.CapacityLimiter(1), Metrics()),
                 chunking=ChunkingOptions(),
-                decoding=DecodeOptions(),
-                release=source.released.set,
             ) as transcription:
                 await anyio.to_thread.run_sync(source.waiting.wait)
                 fail.set()
@@ -375,7 +409,7 @@ async def test_whatever_ends_it_wakes_a_waiting_source(long: bytes, vad: SileroM
             errors.append(error)
 
     expected = {"engine": [EngineFailedError], "abort": [UnavailableError]}
-    assert source.released.is_set()
+    assert source.stopped.is_set()
     assert [type(error) for error in errors] == expected.get(end, [])
     assert recognizer.waiting == 0
 
@@ -388,11 +422,9 @@ async def test_sources_that_wait_take_no_thread_of_others(long: bytes, vad: Sile
     async def listen(source: Arriving) -> None:
         async with open_transcription(
             source,
-            FakeRecognizer(),
+            recognized(FakeRecognizer()),
             resources,
             chunking=ChunkingOptions(),
-            decoding=DecodeOptions(),
-            release=source.released.set,
         ) as transcription:
             async for _ in transcription:
                 pass
@@ -403,11 +435,10 @@ async def test_sources_that_wait_take_no_thread_of_others(long: bytes, vad: Sile
         for source in silent:
             await anyio.to_thread.run_sync(source.waiting.wait)
         async with open_transcription(
-            io.BytesIO(long),
-            FakeRecognizer(),
+            FileSource(io.BytesIO(long)),
+            recognized(FakeRecognizer()),
             resources,
             chunking=ChunkingOptions(),
-            decoding=DecodeOptions(),
         ) as transcription:
             events = [event async for event in transcription]
         tasks.cancel_scope.cancel()
@@ -440,11 +471,11 @@ class Microphone(io.BytesIO):
         self.reading.set()
         self.steps.acquire()
         if self.stopped:
-            raise GatewayError("released")
+            raise GatewayError("stopped")
         return super().read(8_000)
 
     def stop(self) -> None:
-        """As `release`."""
+        """As `ByteSource`."""
         self.stopped = True
         self.steps.release()
 
@@ -514,12 +545,10 @@ async def caption(
     async with (
         open_transcription(
             microphone,
-            recognizer,
+            recognized(recognizer, partials=INTERIMS if interims else None),
             Resources(vad, anyio.CapacityLimiter(1), Metrics()),
             chunking=options or ChunkingOptions(pcm_rate=SAMPLE_RATE),
-            decoding=DecodeOptions(),
-            release=microphone.stop,
-            arrival=microphone if interims else None,
+            load=Load(anyio.current_time, Metrics()),
         ) as transcription,
         anyio.create_task_group() as tasks,
     ):
@@ -540,7 +569,7 @@ def dialogue(samples: dict[str, Sample]) -> bytes:
     return int16(load(samples["en_dialogue"].path)).tobytes()
 
 
-async def test_a_live_chunk_is_told_while_it_is_open(dialogue: bytes, vad: SileroModel) -> None:
+async def test_a_live_chunk_is_shown_while_it_is_open(dialogue: bytes, vad: SileroModel) -> None:
     """Interims of each chunk come before its delta, grow by 0.7 s at least, and change none of the rest."""
     recognizer, plain = Captioner(), Captioner()
     events = await caption(dialogue, recognizer, vad)
@@ -549,9 +578,9 @@ async def test_a_live_chunk_is_told_while_it_is_open(dialogue: bytes, vad: Siler
     assert [event for event in events if not isinstance(event, Interim)] == expected
     assert isinstance(events[-1], TranscriptDone)
     assert len(recognizer.finals) > 1
-    for partless, told in zip(plain.finals, recognizer.finals, strict=True):
-        assert np.array_equal(partless.samples, told.samples)
-        assert partless.options == told.options
+    for without, with_partials in zip(plain.finals, recognizer.finals, strict=True):
+        assert np.array_equal(without.samples, with_partials.samples)
+        assert without.options == with_partials.options
     assert recognizer.priorities == {Priority.LIVE_PARTIAL, Priority.LIVE_FINAL}
     assert plain.priorities == {Priority.FILE}
     assert recognizer.most_running == 1
@@ -571,7 +600,7 @@ async def test_a_live_chunk_is_told_while_it_is_open(dialogue: bytes, vad: Siler
 
 
 async def test_partials_that_never_come_hold_up_nothing(dialogue: bytes, vad: SileroModel) -> None:
-    """Each is cancelled when its chunk is cut; the finals come, and none is left behind."""
+    """Each is cancelled when its chunk is cut; the finals come, and none is left after."""
     recognizer = Captioner(hold_partials=True)
     events = await caption(dialogue, recognizer, vad)
 
@@ -591,18 +620,16 @@ async def test_partials_that_fail_are_no_errors(dialogue: bytes, vad: SileroMode
     assert 1 < recognizer.partials < 7
 
 
-async def test_no_partial_while_a_chunk_ahead_is_not_told(dialogue: bytes, vad: SileroModel) -> None:
+async def test_no_partial_while_a_chunk_ahead_is_not_assembled(dialogue: bytes, vad: SileroModel) -> None:
     """The final comes first, whatever is heard meanwhile."""
     recognizer = Captioner(hold_finals=anyio.Event())
     microphone = Microphone(dialogue)
     async with open_transcription(
         microphone,
-        recognizer,
+        recognized(recognizer, partials=INTERIMS),
         Resources(vad, anyio.CapacityLimiter(1), Metrics()),
         chunking=ChunkingOptions(pcm_rate=SAMPLE_RATE),
-        decoding=DecodeOptions(),
-        release=microphone.stop,
-        arrival=microphone,
+        load=Load(anyio.current_time, Metrics()),
     ):
         seconds = 0
         while not recognizer.finals:
@@ -621,8 +648,9 @@ async def test_no_partial_while_a_chunk_ahead_is_not_told(dialogue: bytes, vad: 
 async def test_the_walk_has_no_partials(dialogue: bytes, vad: SileroModel) -> None:
     """Asked for or not."""
     recognizer = Captioner()
-    options = ChunkingOptions(pcm_rate=SAMPLE_RATE, windows="block")
-    events = await caption(dialogue, recognizer, vad, options=options)
+    events = await caption(
+        dialogue, recognizer, vad, options=ChunkingOptions(windows="block", pcm_rate=SAMPLE_RATE)
+    )
 
     assert recognizer.partials == 0
     assert isinstance(events[-1], TranscriptDone)
@@ -634,12 +662,10 @@ async def test_leaving_ends_a_partial(dialogue: bytes, vad: SileroModel) -> None
     microphone = Microphone(dialogue)
     async with open_transcription(
         microphone,
-        recognizer,
+        recognized(recognizer, partials=INTERIMS),
         Resources(vad, anyio.CapacityLimiter(1), Metrics()),
         chunking=ChunkingOptions(pcm_rate=SAMPLE_RATE),
-        decoding=DecodeOptions(),
-        release=microphone.stop,
-        arrival=microphone,
+        load=Load(anyio.current_time, Metrics()),
     ):
         seconds = 0
         while not recognizer.running:

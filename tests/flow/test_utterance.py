@@ -17,7 +17,7 @@ EAGER = PartialOptions()
 
 def utterance(partials: PartialOptions | None = EAGER) -> Utterance:
     """A new one from 1 s on."""
-    return Utterance("item", SAMPLE_RATE, Recognition(Engine(), "fake", DecodeOptions(), partials))
+    return Utterance("item", SAMPLE_RATE, Recognition(Engine().lease, "fake", DecodeOptions(), partials))
 
 
 def chunk(start: float = 1.0, seconds: float = 2.0) -> Chunk:
@@ -46,7 +46,7 @@ def heard(item: Utterance, *hypotheses: str, paused: bool = False) -> list[str]:
     return [
         text
         for hypothesis in hypotheses
-        for text in texts(item.partial(item.pieces, say(hypothesis), paused=paused))
+        for text in texts(item.partial(item.chunks, say(hypothesis), paused=paused))
     ]
 
 
@@ -55,7 +55,7 @@ def test_partials_then_the_final() -> None:
     item = utterance()
     told = heard(item, "a", "a b", "a b c")
     assert told == ["a", " b"]
-    assert [token.text for token in item.told] == ["a", " b"]
+    assert [token.text for token in item.emitted] == ["a", " b"]
     number = item.add(chunk())
     assert item.advance() == []
     item.settle(number, say("a b c d"))
@@ -75,11 +75,11 @@ def test_several_chunks() -> None:
     item.settle(second, say("c d"))
     assert texts(item.advance()) == []
     assert heard(item, "x y", "x y") == []
-    assert not item.follows
+    assert not item.is_caught_up
     item.settle(first, say("a b"))
     assert texts(item.advance()) == ["a b", " c d"]
-    assert item.follows
-    assert item.told == ()
+    assert item.is_caught_up
+    assert item.emitted == ()
     assert heard(item, "e", "e f") == [" e"]
     third = item.add(chunk(5.0))
     assert texts(item.partial(second, say("late"), paused=True)) == []
@@ -143,7 +143,7 @@ def test_scripts_without_spaces() -> None:
         segment = type(unspaced.segments[0])(0.0, 1.0, text.replace(" ", ""), tokens, (), -0.1, 1.0, 0.0, 0.0)
         last = Hypothesis((segment,), "zh", 0.9)
         item.partial(0, last, paused=False)
-    assert "".join(token.text for token in item.told) == "你好"
+    assert "".join(token.text for token in item.emitted) == "你好"
     item.settle(item.add(chunk()), last)
     item.settle(item.add(chunk(3.0)), last)
     item.close(5 * SAMPLE_RATE)

@@ -62,7 +62,7 @@ async def resolve(
     model = model or Fake()
     update = {"audio": {"input": given}, "include": include}
     config = SessionConfig.default(model.name).updated(update)
-    return await live_options(config, Catalog([model], ["gpt-live-transcribe"]), partial_beam=beam)
+    return await live_options(config, Catalog([model], ["gpt-live-transcribe"]), partial_beam_size=beam)
 
 
 async def partials(model: Model | None = None, **given: Any) -> PartialOptions | None:
@@ -82,7 +82,7 @@ async def test_defaults() -> None:
     assert options.turns.idle is None
     assert options.recognition is not None
     assert options.recognition.decoding == DecodeOptions()
-    assert options.recognition.name == "able"
+    assert options.recognition.model == "able"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -24,21 +25,33 @@ from gateway.errors import (
     ShuttingDownError,
     UnavailableError,
 )
-from gateway.flow.load import LiveLoad
-from gateway.flow.recording import Resources
+from gateway.flow.options import Resources
+from gateway.flow.pacing import Load
+from gateway.flow.session import REFUSALS_AHEAD
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.admission import Admission
 from gateway.server.body import ClientGoneError
-from gateway.server.realtime import LARGE_FRAME, MISTAKES_AHEAD, SESSION_CONFIG, LiveLimits, Realtime
+from gateway.server.realtime import LARGE_FRAME, SESSION_CONFIG, Realtime
 from gateway.server.service import Limits, Service
 from gateway.transcript import Hypothesis, Segment, Token
 from tests.audio.sound import int16, load
 from tests.protocol.realtime.wire import check_frame
-from tests.support import Sample
+from tests.support import Sample, pass_time
 
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 GONE: Message = {"type": "websocket.disconnect", "code": 1001}
+
+
+LIMITS = Limits(
+    max_upload_bytes=1,
+    max_stream_bytes=1,
+    max_audio_seconds=1.0,
+    max_waiting_bytes=1 << 20,
+    max_session_seconds=3600.0,
+    upload_timeout=1.0,
+    send_timeout=10.0,
+)
 
 
 class Fake:
@@ -87,12 +100,11 @@ class Bench:
         self.model = Fake()
         self.metrics = Metrics()
         self.now = 0.0
-        self.load = LiveLoad(lambda: self.now)
+        self.load = Load(lambda: self.now, self.metrics)
         self.leaving = anyio.Event()
         self.stopping = anyio.Event()
         self.admission = Admission(1)
-        self.send_pause = 10.0
-        self.limits = LiveLimits(1 << 20, 60.0, 1)
+        self.limits = LIMITS
         self.types: list[str] = []
         self.events: list[dict[str, Any]] = []
         self.close: Message | None = None
@@ -145,11 +157,12 @@ class Bench:
         service = Service(
             Catalog(models, ["gpt-live-transcribe"]),
             Resources(self._vad, anyio.CapacityLimiter(1), self.metrics),
-            Limits(1, 1, 1.0, 1.0, self.send_pause),
+            self.limits,
+            self.load,
             Admission(1),
             self.stopping,
         )
-        app = Realtime(service, self.load, self.limits, self.admission, self.leaving)
+        app = Realtime(service, self.admission, self.leaving)
         scope = {
             "type": "websocket",
             "query_string": query.encode(),
@@ -285,7 +298,7 @@ async def test_a_failed_item_is_no_error_event(bench: Bench, hello: bytes) -> No
 
 async def test_overload_refuses_newcomers(bench: Bench) -> None:
     """While finals take too long nobody is let in; nothing is sent here, and the place is free again."""
-    with bench.load.final():
+    with bench.load.final(counts=True):
         bench.now = 100.0
         with pytest.raises(OverloadedError):
             await bench.serve()
@@ -345,13 +358,15 @@ async def test_a_model_that_cannot_be_loaded(bench: Bench) -> None:
 
 
 async def test_the_longest_session(bench: Bench, hello: bytes) -> None:
-    """What was heard is told first, though the engine takes longer than the session may; then it closes."""
-    bench.limits = LiveLimits(1 << 20, 0.05, 1)
+    """What was said is emitted first, however long the engine takes; then it closes."""
     bench.model.go = anyio.Event()
     bench.put("session.update", session=at_16_khz(turn_detection=None))
     bench.say(hello)
+    bench.put("session.update", session={})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.serve)
+        await bench.until("session.updated", 2)
+        pass_time(LIMITS.max_session_seconds)
         await bench.model.begun.wait()
         bench.model.go.set()
 
@@ -408,7 +423,7 @@ async def test_the_end_of_the_grace(bench: Bench, hello: bytes) -> None:
 
 async def test_a_client_that_reads_nothing(bench: Bench) -> None:
     """Is left after a while, however little there is to tell."""
-    bench.send_pause = 0.05
+    bench.limits = replace(LIMITS, send_timeout=0.05)
 
     async def take(message: Message) -> None:
         if message["type"] == "websocket.send":
@@ -420,7 +435,7 @@ async def test_a_client_that_reads_nothing(bench: Bench) -> None:
 
 async def test_a_client_that_makes_mistakes_and_reads_nothing(bench: Bench) -> None:
     """Its answers do not pile up for as long as it may stop reading."""
-    for _ in range(MISTAKES_AHEAD + 100):
+    for _ in range(REFUSALS_AHEAD + 100):
         bench.put_frame("?")
 
     async def take(message: Message) -> None:
@@ -433,7 +448,7 @@ async def test_a_client_that_makes_mistakes_and_reads_nothing(bench: Bench) -> N
 
 async def test_too_much_audio(bench: Bench) -> None:
     """More than may wait is an error, as it must all be received."""
-    bench.limits = LiveLimits(10_000, 60.0, 1)
+    bench.limits = replace(LIMITS, max_waiting_bytes=10_000)
     bench.say(bytes(20_000))
     with pytest.raises(OverloadedError):
         await bench.serve()

@@ -12,7 +12,8 @@ from gateway.audio.silero import SileroModel
 from gateway.engine.api import Capabilities, DecodeRequest, Model, ModelDefaults, Priority, Recognizer
 from gateway.engine.catalog import Catalog
 from gateway.errors import ModelNotFoundError, OverloadedError, UploadTimeoutError
-from gateway.flow.recording import Resources
+from gateway.flow.options import Resources
+from gateway.flow.pacing import Load
 from gateway.metrics import Metrics
 from gateway.server.admission import Admission
 from gateway.server.body import ClientGoneError
@@ -86,21 +87,29 @@ def frames(samples: dict[str, Sample]) -> list[Message]:
 
 
 def serve(
-    client: Client, vad: SileroModel, *, model: str = "fake", send_pause: float = 10, upload_pause: float = 10
+    client: Client,
+    vad: SileroModel,
+    *,
+    model: str = "fake",
+    send_timeout: float = 10,
+    upload_timeout: float = 10,
 ) -> Awaitable[None]:
     """The endpoint, at work for this client."""
     limits = Limits(
-        file_bytes=1,
-        stream_bytes=1 << 20,
-        audio_seconds=100.0,
-        upload_pause=upload_pause,
-        send_pause=send_pause,
+        max_upload_bytes=1,
+        max_stream_bytes=1 << 20,
+        max_audio_seconds=100.0,
+        max_waiting_bytes=1,
+        max_session_seconds=1.0,
+        upload_timeout=upload_timeout,
+        send_timeout=send_timeout,
     )
     models: list[Model] = [FakeModel()]
     service = Service(
         Catalog(models),
         Resources(vad, anyio.CapacityLimiter(1), Metrics()),
         limits,
+        Load(anyio.current_time, Metrics()),
         Admission(1),
         anyio.Event(),
     )
@@ -139,7 +148,7 @@ async def test_a_client_that_reads_nothing(vad: SileroModel, frames: list[Messag
 
     client = Client(frames, take)
     with pytest.raises(OverloadedError):
-        await serve(client, vad, send_pause=0.2)
+        await serve(client, vad, send_timeout=0.2)
 
     assert not client.messages
 
@@ -152,7 +161,7 @@ async def test_a_silent_client(vad: SileroModel, frames: list[Message], count: i
         pass
 
     with pytest.raises(UploadTimeoutError):
-        await serve(Client(frames[:count], take), vad, upload_pause=0.2)
+        await serve(Client(frames[:count], take), vad, upload_timeout=0.2)
 
 
 @pytest.mark.parametrize("ended", [False, True])

@@ -35,7 +35,7 @@ def finish(told: str, final: str, *, spaced: bool = True) -> str:
     """All text in the end, where ``told`` was told before the final came."""
     stable = StableText(StabilityOptions(1, 0))
     stable.partial(tokens(told), paused=True, spaced=spaced)
-    assert text(stable.told) == told
+    assert text(stable.emitted) == told
     return told + text(stable.final(tokens(final), spaced=spaced))
 
 
@@ -186,7 +186,7 @@ def test_told_only_grows(
         seen.append(hypothesis)
         told += news
 
-        assert text(stable.told) == told
+        assert text(stable.emitted) == told
         # New text is what the last hypotheses, so many as must agree, all begin with.
         if news:
             assert len(seen) >= agreement

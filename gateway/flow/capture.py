@@ -1,4 +1,4 @@
-"""The audio half of a live session: bytes in, utterances and chunks out. It computes: call it in a thread."""
+"""The audio half of a live session: bytes in, utterances and chunks out."""
 
 from gateway.audio.denoise import Denoiser
 from gateway.audio.frontend import FrontEnd
@@ -10,8 +10,11 @@ from gateway.audio.types import Chunk, Samples
 from gateway.flow.options import LiveOptions
 
 
-class Hearing:
-    """One session's decoder, noise reduction and segmenter. No two calls at the same time."""
+class Capture:
+    """One session's decoder, noise reduction and segmenter.
+
+    It computes, so call it in a thread, with no two calls at the same time.
+    """
 
     def __init__(self, vad: SileroModel, options: LiveOptions) -> None:
         self._options = options
@@ -21,7 +24,7 @@ class Hearing:
 
     @property
     def position(self) -> int:
-        """Samples heard, at 16 kHz."""
+        """Samples so far, at 16 kHz."""
         return self._segmenter.position
 
     @property
@@ -36,20 +39,20 @@ class Hearing:
 
     @property
     def waiting(self) -> bool:
-        """`judge` must be called before anything else."""
+        """`advance` must be called before anything else."""
         return self._segmenter.waiting
 
     def feed(self, data: bytes) -> list[SegmenterEvent]:
         """Takes audio in the session's encoding, cut anywhere."""
-        return self._hear(self._decoder.feed(data))
+        return self._cut(self._decoder.feed(data))
 
-    def judge(self, patience: int) -> list[SegmenterEvent]:
-        """Says how many samples of silence end the utterance that has paused."""
-        return self._segmenter.advance(patience)
+    def advance(self, silence: int) -> list[SegmenterEvent]:
+        """Ends the waiting: says how many samples of silence end the utterance that has paused."""
+        return self._segmenter.advance(silence)
 
     def settle(self) -> list[SegmenterEvent]:
         """Takes in what the resampler and the noise reduction hold, before a commit, a clear or a change."""
-        events = self._hear(self._decoder.flush())
+        events = self._cut(self._decoder.flush())
         if self._denoiser is not None:
             events += self._segmenter.feed(self._denoiser.flush())
         return events
@@ -63,7 +66,7 @@ class Hearing:
         self._segmenter.clear()
 
     def peek(self) -> Chunk | None:
-        """What was heard of the chunk that goes on."""
+        """The chunk that goes on, as far as it was fed; None while none does."""
         return self._segmenter.peek()
 
     def configure(self, options: LiveOptions) -> list[SegmenterEvent]:
@@ -80,7 +83,7 @@ class Hearing:
         self._segmenter.configure(options.turns)
         return events
 
-    def _hear(self, samples: Samples) -> list[SegmenterEvent]:
+    def _cut(self, samples: Samples) -> list[SegmenterEvent]:
         if self._denoiser is not None:
             samples = self._denoiser.feed(samples)
         return self._segmenter.feed(samples)

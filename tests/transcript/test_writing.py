@@ -2,8 +2,13 @@
 
 import pytest
 
-from gateway.audio.types import SAMPLE_RATE
-from gateway.flow.patience import MAX_SECONDS, Eagerness, ends_sentence, patience
+from gateway.transcript.writing import (
+    MAX_SILENCE_SECONDS,
+    Eagerness,
+    ends_sentence,
+    is_spaced,
+    silence_seconds,
+)
 
 WHOLE = [
     "Good morning.",
@@ -54,7 +59,7 @@ UNFINISHED = [
 
 @pytest.mark.parametrize("text", WHOLE)
 def test_whole_sentences(text: str) -> None:
-    """They end with a mark, whatever quotation or bracket closes behind it."""
+    """They end with a mark, whatever quotation or bracket closes after it."""
     assert ends_sentence(text)
 
 
@@ -65,9 +70,16 @@ def test_unfinished_ones(text: str) -> None:
 
 
 @pytest.mark.parametrize(("eagerness", "longest"), [("low", 8), ("medium", 4), ("high", 2)])
-def test_patience(eagerness: Eagerness, longest: float) -> None:
+def test_silences(eagerness: Eagerness, longest: float) -> None:
     """OpenAI's limits where a sentence is not whole; much less where it is; the eager wait least."""
-    assert MAX_SECONDS[eagerness] == longest
-    assert patience("Well, I", eagerness) == longest * SAMPLE_RATE
-    assert patience("I do.", eagerness) <= SAMPLE_RATE * 3 // 2
-    assert patience("I do.", "high") <= patience("I do.", eagerness) <= patience("I do.", "low")
+    assert MAX_SILENCE_SECONDS[eagerness] == longest
+    assert silence_seconds("Well, I", eagerness) == longest
+    assert silence_seconds("I do.", eagerness) <= 1.5
+    assert silence_seconds("I do.", "high") <= silence_seconds("I do.", eagerness)
+    assert silence_seconds("I do.", eagerness) <= silence_seconds("I do.", "low")
+
+
+@pytest.mark.parametrize(("language", "spaced"), [("en", True), (None, True), ("ko", True), ("ja", False)])
+def test_spaces(language: str | None, spaced: bool) -> None:  # noqa: FBT001 - a table
+    """Most languages write them, and an unknown one is taken to."""
+    assert is_spaced(language) == spaced

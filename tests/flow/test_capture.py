@@ -7,7 +7,7 @@ import pytest
 
 from gateway.audio.turns import ChunkReady, SegmenterEvent, TurnMode, TurnOptions
 from gateway.audio.types import SAMPLE_RATE
-from gateway.flow.hearing import Hearing
+from gateway.flow.capture import Capture
 from gateway.flow.options import LiveOptions, NoiseReduction
 from tests.flow.speech import Script, ScriptedVad, sound
 
@@ -15,16 +15,16 @@ MANUAL = TurnOptions(TurnMode.MANUAL)
 SPEECH: Script = [(1.0, 60.0)]
 
 
-def hearing(options: LiveOptions, script: Script = SPEECH) -> Hearing:
+def make(options: LiveOptions, script: Script = SPEECH) -> Capture:
     """Of scripted speech."""
-    return Hearing(ScriptedVad(script).as_model(), options)
+    return Capture(ScriptedVad(script).as_model(), options)
 
 
-def hear(options: LiveOptions, data: bytes, size: int) -> list[SegmenterEvent]:
+def capture_all(options: LiveOptions, data: bytes, size: int) -> list[SegmenterEvent]:
     """All of it in appends of a size, then a commit."""
-    ear = hearing(options)
-    events = [event for at in range(0, len(data), size) for event in ear.feed(data[at : at + size])]
-    return events + ear.settle() + ear.commit()
+    microphone = make(options)
+    events = [event for at in range(0, len(data), size) for event in microphone.feed(data[at : at + size])]
+    return events + microphone.settle() + microphone.commit()
 
 
 OPTIONS = [
@@ -39,11 +39,13 @@ OPTIONS = [
 def test_slicing_changes_nothing(options: LiveOptions) -> None:
     """Odd bytes, halves of samples: the chunk is the same."""
     data = sound(0.3)
-    [whole] = [event.chunk for event in hear(options, data, len(data)) if isinstance(event, ChunkReady)]
+    [whole] = [
+        event.chunk for event in capture_all(options, data, len(data)) if isinstance(event, ChunkReady)
+    ]
 
     assert len(whole.samples) > 1000
     for size in (1, 999, 4801):
-        [cut] = [event.chunk for event in hear(options, data, size) if isinstance(event, ChunkReady)]
+        [cut] = [event.chunk for event in capture_all(options, data, size) if isinstance(event, ChunkReady)]
         assert np.array_equal(cut.samples, whole.samples)
         assert cut.start == whole.start
 
@@ -52,25 +54,25 @@ def test_slicing_changes_nothing(options: LiveOptions) -> None:
 def test_a_commit_counts_all_that_was_sent(options: LiveOptions) -> None:
     """100 ms are 100 ms, though a resampler and a noise reduction hold some back; twice in a row as well."""
     data = bytes(options.rate * options.sample_bytes // 10)
-    ear = hearing(options)
+    microphone = make(options)
     for _ in range(3):
-        ear.feed(data)
-        ear.settle()
+        microphone.feed(data)
+        microphone.settle()
 
-        assert ear.uncommitted == SAMPLE_RATE // 10
-        ear.commit()
+        assert microphone.uncommitted == SAMPLE_RATE // 10
+        microphone.commit()
 
 
 def test_half_a_sample_is_kept_over_a_commit() -> None:
     """Or all that follows would be noise."""
     options = LiveOptions(rate=16_000, turns=MANUAL)
-    ear, data = hearing(options), sound(1.0)
-    ear.feed(data[:16_001])
-    ear.settle()
-    ear.commit()
-    ear.feed(data[16_001:])
-    ear.settle()
-    chunk = ear.peek()
+    microphone, data = make(options), sound(1.0)
+    microphone.feed(data[:16_001])
+    microphone.settle()
+    microphone.commit()
+    microphone.feed(data[16_001:])
+    microphone.settle()
+    chunk = microphone.peek()
 
     assert chunk is not None
     given = np.frombuffer(data, "<i2")[chunk.start : chunk.end].astype(np.float64)
@@ -82,14 +84,14 @@ def test_half_a_sample_is_kept_over_a_commit() -> None:
 @pytest.mark.parametrize("after", OPTIONS)
 def test_configure_loses_nothing(before: LiveOptions, after: LiveOptions) -> None:
     """Another rate, encoding or noise reduction in mid-utterance: all that was fed is heard."""
-    ear = hearing(before)
-    ear.feed(bytes(before.rate * before.sample_bytes))
-    events = ear.configure(after)
-    events += ear.feed(bytes(after.rate * after.sample_bytes))
-    events += ear.settle()
+    microphone = make(before)
+    microphone.feed(bytes(before.rate * before.sample_bytes))
+    events = microphone.configure(after)
+    events += microphone.feed(bytes(after.rate * after.sample_bytes))
+    events += microphone.settle()
 
-    assert ear.position == 2 * SAMPLE_RATE
-    chunk = ear.peek()
+    assert microphone.position == 2 * SAMPLE_RATE
+    chunk = microphone.peek()
     assert chunk is not None
     assert (chunk.start, chunk.end) == (0, 2 * SAMPLE_RATE)
 
@@ -97,12 +99,12 @@ def test_configure_loses_nothing(before: LiveOptions, after: LiveOptions) -> Non
 def test_other_turns_are_taken() -> None:
     """Also where nothing about the sound changes; it may be waiting for a judgement then."""
     semantic = LiveOptions(rate=16_000, turns=TurnOptions(TurnMode.SEMANTIC_VAD))
-    ear = hearing(semantic, [(1.0, 1.0)])
-    ear.feed(sound(2.0))
-    assert ear.waiting
-    ear.configure(replace(semantic, turns=MANUAL))
-    ear.judge(0)
-    assert not ear.waiting
-    ear.feed(sound(10.0))
+    microphone = make(semantic, [(1.0, 1.0)])
+    microphone.feed(sound(2.0))
+    assert microphone.waiting
+    microphone.configure(replace(semantic, turns=MANUAL))
+    microphone.advance(0)
+    assert not microphone.waiting
+    microphone.feed(sound(10.0))
 
-    assert ear.uncommitted == ear.position
+    assert microphone.uncommitted == microphone.position

@@ -1,0 +1,193 @@
+"""The rows of one recording or live session: the only place that asks an engine for hypotheses."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeAlias
+
+import anyio
+from anyio.abc import TaskGroup
+
+from gateway.aio import Changed
+from gateway.audio.types import Chunk
+from gateway.engine.api import (
+    Capabilities,
+    DecodeOptions,
+    DecodeRequest,
+    Priority,
+    Recognizer,
+    SupersededError,
+)
+from gateway.errors import EngineFailedError, GatewayError
+from gateway.flow.options import Recognition
+from gateway.flow.pacing import Load
+from gateway.transcript import Hypothesis
+
+SURE = 0.5
+"""A language detected with at least this probability is remembered."""
+
+Outcome: TypeAlias = Hypothesis | GatewayError
+
+_Ask: TypeAlias = Callable[[Recognizer], Awaitable[Hypothesis]]
+
+
+@dataclass(eq=False, slots=True)
+class Row:
+    """A chunk on its way through an engine.
+
+    Attributes:
+        outcome: What the engine made of it; None until then, and for good where the row was cancelled.
+        is_done: Nothing more happens to it.
+    """
+
+    chunk: Chunk
+    changed: Changed
+    outcome: Outcome | None = None
+    is_done: bool = False
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    def cancel(self) -> None:
+        """Frees its place: nobody wants it any more."""
+        self.scope.cancel()
+
+    async def hypothesis(self) -> Hypothesis:
+        """Waits for the engine.
+
+        Raises:
+            GatewayError: The engine, or what was in its way, gave an error instead.
+        """
+        await self.changed.until(lambda: self.is_done)
+        if isinstance(self.outcome, Hypothesis):
+            return self.outcome
+        raise self.outcome or EngineFailedError("The chunk has no result.")
+
+
+class RowStream:
+    """Has chunks decoded, in the queue that all streams of a model share.
+
+    Each row holds a lease of its model until it is done. The stream remembers the language of the last final
+    that was sure of it: partials of a second or two are too short to tell it.
+
+    Args:
+        tasks: Owns the rows; when it is cancelled they leave the queue.
+        changed: Notified when a row is done.
+        load: Told how long finals take, where they are those of a live session.
+        decides_language: The first sure language holds for all later finals.
+
+    Attributes:
+        language: The one remembered, as ISO 639-1 code.
+    """
+
+    def __init__(
+        self,
+        tasks: TaskGroup,
+        changed: Changed,
+        *,
+        load: Load | None = None,
+        decides_language: bool = False,
+    ) -> None:
+        self._tasks = tasks
+        self._changed = changed
+        self._load = load
+        self._decides_language = decides_language
+        # The queue remembers its streams for a while: it must not keep the session, with its client's key.
+        self._final_key = object()
+        # Partials of a recording have turns of their own, lest they change those of its finals.
+        self._partial_key = self._final_key if load is not None else object()
+        self.language: str | None = None
+
+    @property
+    def is_undecided(self) -> bool:
+        """The next final's language depends on that of the last one."""
+        return self._decides_language and self.language is None
+
+    def final(
+        self,
+        chunk: Chunk,
+        recognition: Recognition,
+        *,
+        priority: Priority = Priority.LIVE_FINAL,
+        whole: bool = True,
+        counts: bool = True,
+    ) -> Row:
+        """Has a complete chunk decoded, whatever the load.
+
+        Args:
+            whole: False leaves what is unfinished at the chunk's end to the next one.
+            counts: Its time says how loaded the machine is.
+        """
+        options = recognition.decoding
+        if self._decides_language and self.language is not None:
+            options = replace(options, language=self.language)
+        request = DecodeRequest(chunk.samples, options, whole=whole)
+        measured = nullcontext() if self._load is None else self._load.final(counts=counts)
+        return self._start(chunk, recognition, partial(self._ask_final, request, priority, measured))
+
+    def partial(self, chunk: Chunk, recognition: Recognition, *, prefix_tokens: tuple[int, ...] = ()) -> Row:
+        """Has a chunk that goes on decoded as it stands, if there is time.
+
+        Args:
+            prefix_tokens: Token ids that the hypothesis must begin with, where the engine can be made to.
+        """
+        return self._start(chunk, recognition, partial(self._ask_partial, chunk, recognition, prefix_tokens))
+
+    def _start(self, chunk: Chunk, recognition: Recognition, ask: _Ask) -> Row:
+        row = Row(chunk, self._changed)
+        self._tasks.start_soon(_decode, row, recognition, ask)
+        return row
+
+    async def _ask_final(
+        self,
+        request: DecodeRequest,
+        priority: Priority,
+        measured: AbstractContextManager[None],
+        recognizer: Recognizer,
+    ) -> Hypothesis:
+        # Loading a model takes long, too, but is no load.
+        with measured:
+            hypothesis = await recognizer.transcribe(request, stream=self._final_key, priority=priority)
+        self._remember(hypothesis)
+        return hypothesis
+
+    async def _ask_partial(
+        self, chunk: Chunk, recognition: Recognition, prefix_tokens: tuple[int, ...], recognizer: Recognizer
+    ) -> Hypothesis:
+        able = recognizer.capabilities
+        request = DecodeRequest(
+            chunk.samples, self._partial_options(recognition, able), prefix_tokens if able.prefix else ()
+        )
+        return await recognizer.transcribe(request, stream=self._partial_key, priority=Priority.LIVE_PARTIAL)
+
+    def _partial_options(self, recognition: Recognition, capabilities: Capabilities) -> DecodeOptions:
+        decoding, partials = recognition.decoding, recognition.partials
+        candidates = decoding.languages or capabilities.languages
+        remembered = self.language if self.language in candidates else None
+        language = decoding.language or remembered
+        return replace(
+            decoding,
+            language=language,
+            languages=() if language else decoding.languages,
+            words=False,
+            beam_size=partials.beam_size if partials is not None else None,
+        )
+
+    def _remember(self, hypothesis: Hypothesis) -> None:
+        is_sure = hypothesis.language_probability >= SURE
+        if hypothesis.segments and hypothesis.language is not None and is_sure:
+            self.language = hypothesis.language
+
+
+async def _decode(row: Row, recognition: Recognition, ask: _Ask) -> None:
+    """Holds the row's model and its place in the queue until there is an outcome, or nobody wants one."""
+    try:
+        with row.scope:
+            async with recognition.lease() as recognizer:
+                row.outcome = await ask(recognizer)
+    except GatewayError as error:
+        row.outcome = error
+    except SupersededError:
+        pass  # a newer partial of the stream took its place
+    finally:
+        row.is_done = True
+        row.changed.notify()

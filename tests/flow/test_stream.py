@@ -1,0 +1,218 @@
+"""Rows of one stream: what they ask the engine for, what is remembered of their answers, what frees them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import anyio
+import numpy as np
+import pytest
+
+from gateway.aio import Changed, open_task_group
+from gateway.audio.types import SAMPLE_RATE, Chunk
+from gateway.engine.api import DecodeOptions, Priority, SupersededError
+from gateway.errors import EngineFailedError, OverloadedError, UnavailableError
+from gateway.flow.options import PartialOptions, Recognition
+from gateway.flow.pacing import Load
+from gateway.flow.stream import RowStream
+from gateway.metrics import Metrics
+from tests.flow.speech import Engine, say
+
+CHUNK = Chunk(0, np.zeros(SAMPLE_RATE, np.float32), ends_utterance=True)
+
+
+def recognition(engine: Engine, decoding: DecodeOptions | None = None) -> Recognition:
+    """With partials."""
+    return Recognition(engine.lease, "fake", decoding or DecodeOptions(), PartialOptions(beam_size=2))
+
+
+@asynccontextmanager
+async def rows(*, live: bool = True, decides: bool = False) -> AsyncIterator[RowStream]:
+    """A stream; its rows are cancelled when the context is left."""
+    async with open_task_group() as tasks:
+        load = Load(anyio.current_time, Metrics()) if live else None
+        yield RowStream(tasks, Changed(), load=load, decides_language=decides)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_final() -> None:
+    """Decoded as asked, first in the queue; the model is leased until the answer is there."""
+    engine = Engine(lambda call: None)
+    async with rows() as stream:
+        row = stream.final(CHUNK, recognition(engine, DecodeOptions(words=True, beam_size=5)))
+        await anyio.wait_all_tasks_blocked()
+        [call] = engine.calls
+        assert engine.leases == 1
+        assert not row.is_done
+        call.answer(say("hello"))
+
+        assert await row.hypothesis() == say("hello")
+        assert engine.leases == 0
+    assert call.request.samples is CHUNK.samples
+    assert call.request.options == DecodeOptions(words=True, beam_size=5)
+    assert (call.request.whole, call.priority) == (True, Priority.LIVE_FINAL)
+
+
+async def test_a_partial() -> None:
+    """With its own beam and without word times, after all finals; its answer decides nothing."""
+    engine = Engine(lambda call: call.answer(say("a", language="de")))
+    async with rows() as stream:
+        row = stream.partial(CHUNK, recognition(engine, DecodeOptions(words=True, beam_size=5)))
+
+        assert await row.hypothesis() == say("a", language="de")
+        assert stream.language is None
+    [call] = engine.calls
+    assert call.request.options == DecodeOptions(beam_size=2)
+    assert call.priority is Priority.LIVE_PARTIAL
+
+
+@pytest.mark.parametrize(
+    ("decoding", "remembered", "language", "languages"),
+    [
+        (DecodeOptions(), None, None, ()),
+        (DecodeOptions(), "de", "de", ()),
+        (DecodeOptions(), "fi", None, ()),
+        (DecodeOptions(language="en"), "de", "en", ()),
+        (DecodeOptions(languages=("en", "zh")), "zh", "zh", ()),
+        (DecodeOptions(languages=("en", "zh")), "de", None, ("en", "zh")),
+    ],
+)
+async def test_the_language_of_partials(
+    decoding: DecodeOptions, remembered: str | None, language: str | None, languages: tuple[str, ...]
+) -> None:
+    """The client's, or that of the last final where it is one of the client's and one of the engine's."""
+    engine = Engine(lambda call: call.answer(say("a", language=remembered)))
+    async with rows() as stream:
+        await stream.final(CHUNK, recognition(engine)).hypothesis()
+        await stream.partial(CHUNK, recognition(engine, decoding)).hypothesis()
+    options = engine.partials[0].request.options
+
+    assert (options.language, options.languages) == (language, languages)
+
+
+async def test_unsure_and_empty_answers_are_not_remembered() -> None:
+    """A language of little probability, or of a chunk without words."""
+    answers = iter([replace(say("a", language="de"), language_probability=0.3), say("", language="de")])
+    engine = Engine(lambda call: call.answer(next(answers)))
+    async with rows() as stream:
+        for _ in range(2):
+            await stream.final(CHUNK, recognition(engine)).hypothesis()
+
+        assert stream.language is None
+
+
+@pytest.mark.parametrize("decides", [True, False])
+async def test_the_first_sure_language(decides: bool) -> None:  # noqa: FBT001 - a table
+    """In a recording it holds for all later finals; in a session each is detected anew."""
+    engine = Engine(lambda call: call.answer(say("a", language="de")))
+    async with rows(decides=decides) as stream:
+        assert stream.is_undecided == decides
+        for _ in range(2):
+            await stream.final(CHUNK, recognition(engine)).hypothesis()
+
+        assert not stream.is_undecided
+    languages = [call.request.options.language for call in engine.finals]
+    assert languages == [None, "de" if decides else None]
+
+
+@pytest.mark.parametrize("able", [True, False])
+async def test_a_forced_beginning(able: bool) -> None:  # noqa: FBT001 - a table
+    """Where the engine can be made to begin with it."""
+    engine = Engine(prefix=able)
+    async with rows() as stream:
+        await stream.partial(CHUNK, recognition(engine), prefix_tokens=(1, 2)).hypothesis()
+
+    assert engine.partials[0].request.prefix_tokens == ((1, 2) if able else ())
+
+
+async def test_a_row_cancelled() -> None:
+    """It leaves the queue and its lease; others of the stream go on."""
+    engine = Engine(lambda call: None)
+    async with rows() as stream:
+        first, second = (stream.final(CHUNK, recognition(engine)) for _ in range(2))
+        await anyio.wait_all_tasks_blocked()
+        first.cancel()
+        with pytest.raises(EngineFailedError):
+            await first.hypothesis()
+        assert engine.leases == 1
+        engine.calls[1].answer()
+
+        await second.hypothesis()
+    assert [call.cancelled for call in engine.calls] == [True, False]
+    assert first.outcome is None
+
+
+async def test_cancelled_before_it_began() -> None:
+    """Nothing is asked of the engine."""
+    engine = Engine()
+    async with rows() as stream:
+        row = stream.final(CHUNK, recognition(engine))
+        row.cancel()
+        with pytest.raises(EngineFailedError):
+            await row.hypothesis()
+
+    assert engine.leases == 0
+
+
+@pytest.mark.parametrize("error", [OverloadedError("full"), EngineFailedError("broken")])
+async def test_errors_are_outcomes(error: Exception) -> None:
+    """They are raised where the answer is waited for, and nowhere else."""
+    engine = Engine(lambda call: call.answer(error))
+    async with rows() as stream:
+        row = stream.final(CHUNK, recognition(engine))
+        with pytest.raises(type(error)):
+            await row.hypothesis()
+
+        assert row.outcome is error
+
+
+async def test_a_model_that_cannot_be_had() -> None:
+    """Is an outcome, too."""
+
+    @asynccontextmanager
+    async def lease() -> AsyncIterator[Engine]:
+        raise UnavailableError("not loaded")
+        yield Engine()
+
+    async with rows() as stream:
+        row = stream.final(CHUNK, Recognition(lease, "fake", DecodeOptions()))
+        with pytest.raises(UnavailableError):
+            await row.hypothesis()
+
+
+async def test_a_superseded_partial_has_no_outcome() -> None:
+    """A newer one of the stream took its place."""
+    engine = Engine(lambda call: call.answer(SupersededError()))
+    async with rows() as stream:
+        row = stream.partial(CHUNK, recognition(engine))
+        with pytest.raises(EngineFailedError):
+            await row.hypothesis()
+
+    assert row.outcome is None
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_queue_keys(live: bool) -> None:  # noqa: FBT001 - a table
+    """They keep nothing alive; partials of a recording take no turns of its finals."""
+    engine = Engine()
+    async with rows(live=live) as stream:
+        for _ in range(2):
+            await stream.final(CHUNK, recognition(engine)).hypothesis()
+            await stream.partial(CHUNK, recognition(engine)).hypothesis()
+    keys = [call.stream for call in engine.calls]
+
+    assert {type(key) for key in keys} == {object}
+    assert keys[0] is keys[2]
+    assert (keys[0] is keys[1]) == live
+
+
+async def test_leaving_frees_everything() -> None:
+    """Rows and leases."""
+    engine = Engine(lambda call: None)
+    async with rows() as stream:
+        stream.final(CHUNK, recognition(engine))
+        stream.partial(CHUNK, recognition(engine))
+        await anyio.wait_all_tasks_blocked()
+
+    assert [call.cancelled for call in engine.calls] == [True, True]
+    assert engine.leases == 0
