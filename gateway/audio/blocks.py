@@ -14,7 +14,7 @@ MIN_SPEECH = SAMPLE_RATE // 5
 """A window that shows less of a phrase is not decoded for its sake: no word fits in it, but inventions do."""
 
 _AHEAD = (ONSET_PATIENCE + 1) * FRAME
-"""An onset before the window's end is known so much later."""
+"""An onset before the window's end is known so many samples later."""
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class _Speech:
 
 
 class BlockWalk:
-    """Gives one window at a time and is then told how far the engine got. Holds little more than a window.
+    """Gives one window at a time and waits to learn how far the engine got. Holds little more than a window.
 
     Windows without speech are skipped, and silence that follows them. A window's text is no prompt for the
     next one (Whisper's ``condition_on_previous_text``): that makes a mistake repeat itself for minutes.
@@ -41,7 +41,7 @@ class BlockWalk:
         self._kept = max(options.prefix_samples, MIN_SPEECH)
         self._vad = Vad(options)
         self._buffer = SampleBuffer()
-        self._unheard: deque[float] = deque()
+        self._pending: deque[float] = deque()
         """Probabilities of frames after the VAD's position."""
         self._known = 0
         """Position up to which there were probabilities before the recording ended."""
@@ -64,13 +64,13 @@ class BlockWalk:
         """
         self._buffer.append(samples)
         probabilities = self._detector.feed(samples).tolist()
-        self._unheard.extend(probabilities)
+        self._pending.extend(probabilities)
         self._known += len(probabilities) * FRAME
         return self._next()
 
     def flush(self) -> list[Chunk]:
-        """Ends the recording: gives the next window if there is one, while `waiting` not yet."""
-        self._unheard.extend(self._detector.flush().tolist())
+        """Ends the recording: gives the next window, if any; while `waiting`, the next `advance` does."""
+        self._pending.extend(self._detector.flush().tolist())
         self._ended = True
         return self._next()
 
@@ -122,9 +122,9 @@ class BlockWalk:
         return []
 
     def _listen(self, until: int, *, to_the_end: bool) -> None:
-        while self._unheard and self._vad.position < until:
-            self._note(self._vad.step(self._unheard.popleft()))
-        if to_the_end and not self._unheard:
+        while self._pending and self._vad.position < until:
+            self._note(self._vad.step(self._pending.popleft()))
+        if to_the_end and not self._pending:
             self._note(self._vad.stop())
 
     def _note(self, event: Onset | Offset | None) -> None:

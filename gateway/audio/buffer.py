@@ -12,7 +12,7 @@ _DIP_FRAMES = 5
 """160 ms, about a syllable: the dip sought is between words, not within a stop consonant."""
 
 _TOLERANCE = 0.05
-"""Dips this close in probability are told apart by energy."""
+"""Between dips this close in probability, energy decides."""
 
 
 class SampleBuffer:

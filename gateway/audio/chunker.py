@@ -18,7 +18,7 @@ OFFSET_PADDING = SAMPLE_RATE // 5
 """Kept after speech: final fricatives are quieter than the threshold."""
 
 MAX_PAUSE = SAMPLE_RATE * 3 // 2
-"""A longer pause ends the chunk, however short it is."""
+"""A longer pause ends the chunk, however short the chunk is."""
 
 _CLOSE_FROM = 0.75
 """A chunk ends at the first pause once it has this share of its goal."""
@@ -46,7 +46,7 @@ class Chunker:
     """
 
     waiting = False
-    """Its chunks do not depend on the engine."""
+    """Never: its chunks do not depend on the engine."""
 
     def __init__(self, detector: Detector, options: VadOptions) -> None:
         self._detector = detector
@@ -64,13 +64,13 @@ class Chunker:
         """Takes the next samples, shape (n,), as recorded; gives the chunks that end in them."""
         self._buffer.append(samples)
         chunks = self._take(self._detector.feed(samples))
-        # An onset is told at most ONSET_PATIENCE frames late.
+        # An onset is known at most ONSET_PATIENCE frames late.
         oldest_onset = self._vad.position - (ONSET_PATIENCE + 1) * FRAME
         self._buffer.drop(self._open.start if self._open else max(oldest_onset - self._prefix, self._given))
         return chunks
 
     def flush(self) -> list[Chunk]:
-        """Ends the recording: gives the chunk that is open, too."""
+        """Ends the recording: gives the chunks that are left, the open one last."""
         chunks = self._take(self._detector.flush())
         return chunks if self._open is None else [*chunks, self._close(self._open)]
 
@@ -136,8 +136,8 @@ class Chunker:
         """The chunk with some padding after its speech, which ends here at the latest."""
         offset = self._vad.stop()
         speech_end = chunk.speech_end if offset is None else offset.sample
-        heard = min(self._vad.position, self._buffer.end)
-        end = min(speech_end + OFFSET_PADDING, heard, chunk.start + self._limit)
+        newest = min(self._vad.position, self._buffer.end)
+        end = min(speech_end + OFFSET_PADDING, newest, chunk.start + self._limit)
         self._open = None
         return self._give(chunk.start, end, ends_utterance=True)
 

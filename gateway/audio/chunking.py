@@ -42,7 +42,7 @@ class Cutter(Protocol):
         """Takes the next samples, shape (n,), as recorded; while `waiting` they are kept."""
 
     def flush(self) -> list[Chunk]:
-        """Ends the recording: gives what is left, while `waiting` not yet."""
+        """Ends the recording: gives what is left; while `waiting`, the next `advance` does."""
 
     def peek(self) -> Chunk | None:
         """The chunk that is being gathered, so far; None where there is none. Changes nothing."""

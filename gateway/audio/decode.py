@@ -50,7 +50,7 @@ _LONGEST_PACKET = 60.0
 """Seconds. No codec's packets last so long; what says more is mistaken."""
 
 _MAX_DEMUX_ERRORS = 16
-"""In a row."""
+"""After so many in a row, the rest of the file is given up."""
 
 _FRAME = SAMPLE_RATE // 10
 """Samples that leave the resampler at a time: containers have frames of 20 ms, and each costs some Python."""
@@ -183,7 +183,7 @@ def packets_seconds(source: ByteReader) -> float | None:
 
 
 def _decode_first_audio(inner: ByteReader) -> Generator[Samples, None, None]:
-    """Reads front to back first, then again with seeking for each audio stream, until one is heard."""
+    """Reads front to back first, then again with seeking for each audio stream, until one gives samples."""
     start = inner.tell() if inner.seekable() else None
     for seekable, candidate in _PASSES:
         if seekable:
@@ -194,11 +194,11 @@ def _decode_first_audio(inner: ByteReader) -> Generator[Samples, None, None]:
         with _open(source, _LARGE_PROBE if seekable else _SMALL_PROBE) as container:
             streams = [] if container is None else [s for s in container.streams.audio if _has_decoder(s)]
             if container is not None and candidate < len(streams):
-                heard = False
+                has_samples = False
                 for piece in _decode_stream(source, container, streams[candidate]):
-                    heard = True
+                    has_samples = True
                     yield piece
-                if heard:
+                if has_samples:
                     return
             elif seekable:
                 break
@@ -207,7 +207,7 @@ def _decode_first_audio(inner: ByteReader) -> Generator[Samples, None, None]:
 
 @contextmanager
 def _open(source: GuardedSource, probe: dict[str, str]) -> Iterator[InputContainer | None]:
-    """Opens the container; None where it is none of ours."""
+    """The opened container; None where it is none that we decode."""
     try:
         container = _container(source, probe)
     except (av.FFmpegError, PermissionError):
@@ -233,7 +233,7 @@ def _container(source: object, probe: dict[str, str] | None = None) -> InputCont
 
 
 def refuse_opening(url: str, flags: int, options: dict[str, str]) -> object:  # noqa: ARG001  FFmpeg's signature
-    """Stands where FFmpeg would open what a file refers to."""
+    """Refuses, in the place of the function that opens what a container refers to."""
     raise PermissionError("a recording may not refer to other files")
 
 
@@ -256,7 +256,7 @@ def _has_decoder(stream: AudioStream) -> bool:
 def _decode_stream(
     source: GuardedSource, container: InputContainer, stream: AudioStream
 ) -> Iterator[Samples]:
-    """Decodes what is sound and skips corrupt packets, as ffmpeg does."""
+    """Decodes the packets that are sound and skips corrupt ones, as ffmpeg does."""
     to_mono = ToMono(_FRAME)
     for frame in _frames(container, stream):
         source.raise_error()

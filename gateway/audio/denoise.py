@@ -26,9 +26,6 @@ HOP = SAMPLE_RATE * 16 // 1000
 FRAME = 2 * HOP
 """32 ms in steps of 16 ms, as in the papers whose constants follow."""
 
-MAX_DELAY = FRAME - 1
-"""`Denoiser.feed` is `HOP` to so many samples behind its input."""
-
 _RUMBLE_HZ = 70.0
 """No voice is lower; what is there are hum, wind and steps."""
 
@@ -59,6 +56,7 @@ class Denoiser:
     """One stream without most of its steady noise: as many samples out as in, each at its place.
 
     The floor rises to new noise within about 2 s and falls at once. How the stream is cut changes no bit.
+    What `feed` gives is `HOP` to `FRAME` samples behind its input.
 
     Args:
         kind: ``near_field`` for headsets and telephones, mild; ``far_field`` for a microphone in the room.
@@ -105,9 +103,9 @@ class Denoiser:
 
     def flush(self) -> Samples:
         """Gives the rest; afterwards a new stream may begin, in the same noise: what is known of it stays."""
-        behind = len(self._pending) - self._before
+        missing = len(self._pending) - self._before
         known = copy.deepcopy(self._gains)
-        rest = self.feed(np.zeros(FRAME, dtype=np.float32))[:behind]
+        rest = self.feed(np.zeros(FRAME, dtype=np.float32))[:missing]
         self._start()
         self._gains = known
         return rest

@@ -74,7 +74,7 @@ def _relatively_gated(audible: _Energies) -> float:
 
 
 def measure(samples: Samples) -> float | None:
-    """Integrated loudness in LUFS of a whole piece, or None where it is silence."""
+    """Integrated loudness in LUFS of all these samples, or None where it is silence."""
     if not len(samples):
         return None
     hops = np.pad(samples, (0, -len(samples) % HOP)).reshape(-1, HOP)
@@ -85,7 +85,7 @@ def measure(samples: Samples) -> float | None:
 
 
 def normalise(samples: Samples) -> Samples:
-    """The piece at the target loudness: one gain for all of it, then the limiter."""
+    """The samples at the target loudness: one gain for all of them, then the limiter."""
     loudness = measure(samples)
     gain_db = 0.0 if loudness is None else _gain_db(loudness)
     return limit(samples * np.float32(_amplitude(gain_db)))
@@ -104,9 +104,9 @@ def limit(samples: Samples) -> Samples:
 
 
 class RunningGain:
-    """The stream at about the target loudness, by what has been heard of it so far.
+    """The stream at about the target loudness, by what there was of it so far.
 
-    The gain is 0 dB until something audible was heard. Each hop is scaled by a gain that counts this hop
+    The gain is 0 dB until something audible came. Each hop is scaled by a gain that counts this hop
     in, so the output is up to 100 ms behind the input; `flush` gives the rest.
     """
 

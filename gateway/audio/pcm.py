@@ -20,10 +20,10 @@ Encoding: TypeAlias = Literal["pcm16", "ulaw", "alaw"]
 PCM16_BYTES = 2
 
 RATES = range(8_000, 48_001)
-"""Of bare samples."""
+"""Samples per second that bare audio may have."""
 
 _FRAME_RATES = range(1_000, 768_001)
-"""Of containers. A rate outside is a broken header; at 1 Hz a few kilobytes would swell to hours."""
+"""Samples per second of a container. One outside is a broken header's; at 1 Hz a few kilobytes last hours."""
 
 _MAX_AMPLITUDE = 32_768.0
 """Float files scaled like 16-bit integers exist (the loudness gain brings them down); beyond is garbage."""
@@ -54,7 +54,7 @@ class PcmDecoder:
         self._rate = rate
         self._values = None if encoding == "pcm16" else _values(encoding)
         self._half = b""
-        """Of a sample: its other byte comes with the next append."""
+        """The first byte of a sample whose other byte comes with the next append."""
         self._graph: Graph | None = None
 
     def feed(self, data: bytes) -> Samples:
@@ -107,7 +107,7 @@ def _resampler(rate: int) -> Graph:
 
 
 def _pull(graph: Graph) -> list[Samples]:
-    """All that is ready."""
+    """All frames that the graph can give without more input."""
     ready: list[Samples] = []
     while True:
         try:
@@ -135,7 +135,7 @@ class ToMono:
         self._average = False
 
     def feed(self, frame: AudioFrame) -> list[Samples]:
-        """Gives what is ready of the frame and its predecessors."""
+        """Takes the next frame; gives what is ready of it and its predecessors."""
         if frame.sample_rate not in _FRAME_RATES or not frame.samples:
             return []
         out: list[Samples] = []

@@ -41,7 +41,7 @@ class _Utterance:
 
     speech_end: int
     paused: bool = False
-    """The pause was told."""
+    """`UtterancePaused` was given for the silence that goes on."""
 
 
 class Segmenter:
@@ -70,7 +70,7 @@ class Segmenter:
         self._doubt = 0
         """The end of the last frame that may be speech, though too short for the detector."""
         self.waiting = False
-        """A pause was told, and `advance` has not said how long it may be."""
+        """`UtterancePaused` was given, and `advance` has not said how long the pause may be."""
 
     @property
     def position(self) -> int:
@@ -84,7 +84,7 @@ class Segmenter:
 
     @property
     def speaking(self) -> bool:
-        """Somebody speaks, and is not silent for a moment."""
+        """Somebody speaks, without even a short silence at present."""
         return self._vad.state is VadState.SPEAKING
 
     def configure(self, options: TurnOptions) -> None:
@@ -110,7 +110,7 @@ class Segmenter:
         events: list[SegmenterEvent] = []
         end = self._buffer.end
         if self._utterance is None:
-            events.append(self._begin(self._committed, heard=False))
+            events.append(self._begin(self._committed, detected=False))
         start = self._chunk_start
         oldest = max(self._given, self._committed, end - KEPT)
         if start is None and self._doubt > oldest:
@@ -141,7 +141,7 @@ class Segmenter:
         events: list[SegmenterEvent] = []
         while self._pending and not self.waiting:
             events += self._step(self._pending.popleft())
-        # An onset is told at most ONSET_PATIENCE frames late.
+        # An onset is known at most ONSET_PATIENCE frames late.
         oldest = self._vad.position - (ONSET_PATIENCE + 1) * FRAME - KEPT
         self._buffer.drop(max(oldest, self._given) if self._chunk_start is None else self._chunk_start)
         return events
@@ -174,7 +174,7 @@ class Segmenter:
             self._chunk_start = start
 
     def _listen(self, utterance: _Utterance) -> Iterator[SegmenterEvent]:
-        """What this frame means for an utterance that goes on."""
+        """What the newest frame means for an utterance that goes on."""
         if self._vad.state is VadState.SPEAKING:
             utterance.paused = False
             yield from self._speak()
@@ -240,9 +240,9 @@ class Segmenter:
     def _prefix(self) -> int:
         return self._options.vad.prefix_samples
 
-    def _begin(self, start: int, *, heard: bool = True) -> UtteranceStarted:
+    def _begin(self, start: int, *, detected: bool = True) -> UtteranceStarted:
         self._utterance = _Utterance(speech_end=start)
-        return UtteranceStarted(start, heard)
+        return UtteranceStarted(start, detected)
 
     def _chunk(self, start: int, end: int, *, ends: bool) -> Chunk:
         return Chunk(start, normalise(self._buffer.read(start, end)), ends)

@@ -66,12 +66,12 @@ class SileroModel:
         return cls(source="/".join(path.parts[-3:]), session=session)
 
     def stream(self) -> "SileroStream":
-        """A new stream's state."""
+        """The state of a new stream, from its first sample on."""
         return SileroStream(self)
 
 
 class SileroStream:
-    """One stream's recurrent state, carried across blocks of any size."""
+    """Detects speech in one stream: its recurrent state, carried across blocks of any size."""
 
     def __init__(self, model: SileroModel) -> None:
         self._session = model.session

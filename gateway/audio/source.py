@@ -8,7 +8,7 @@ class ByteReader(Protocol):
     """A binary file, or as much of one as decoding needs. It may still be growing: then `read` waits."""
 
     def read(self, size: int, /) -> bytes | None:
-        """At least one byte, or none at the end."""
+        """Gives at least one byte, or none at the end."""
 
     def seekable(self) -> bool:
         """Whether `seek` and `tell` work."""
@@ -70,18 +70,18 @@ class GuardedSource:
         self._position = 0
         self._error: Exception | None = None
         self.furthest = 0
-        """Bytes from the start of all that was read."""
+        """The farthest position up to which bytes were read."""
 
     def readable(self) -> bool:
-        """Always."""
+        """PyAV may read from it: always."""
         return True
 
     def seekable(self) -> bool:
-        """As constructed."""
+        """Whether FFmpeg may seek, as constructed."""
         return self._start is not None
 
     def read(self, size: int) -> bytes:
-        """At least one and at most ``size`` bytes, none at the end."""
+        """Gives at least one and at most ``size`` bytes, none at the end."""
         data, self._surplus = self._surplus, b""
         if not data and self._error is None:
             try:
@@ -112,7 +112,7 @@ class GuardedSource:
         return self._position
 
     def tell(self) -> int:
-        """Bytes from the start."""
+        """The position in bytes from where the inner file stood at first."""
         return self._position
 
     def raise_error(self) -> None:

@@ -23,7 +23,7 @@ class TurnOptions:
         vad: `silence_duration_ms` ends an utterance in `TurnMode.SERVER_VAD` only.
         patience: Samples of silence that end an utterance in `TurnMode.SEMANTIC_VAD` without `advance`.
         max_pause: Samples of silence that end a chunk, though not the utterance.
-        idle: Samples without speech after which `IdleTimeout` is told; None never.
+        idle: Samples without speech after which `IdleTimeout` is given; None never.
     """
 
     mode: TurnMode = TurnMode.SERVER_VAD
@@ -38,11 +38,11 @@ class UtteranceStarted:
     """Speech began, or went on after a commit; ``start`` counts the prefix padding in.
 
     Attributes:
-        heard: False where nobody was, and a commit made an utterance of what there is.
+        detected: False where no speech was, and a commit made an utterance of what there is.
     """
 
     start: int
-    heard: bool = True
+    detected: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class UtteranceEnded:
 
 @dataclass(frozen=True, slots=True)
 class IdleTimeout:
-    """Nobody spoke between these two positions."""
+    """Nobody spoke from one position in the stream to another."""
 
     start: int
     end: int

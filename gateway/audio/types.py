@@ -1,4 +1,4 @@
-"""Positions and pieces of one audio stream: 16 kHz mono float32, counted in samples from its start."""
+"""Positions and chunks of one audio stream: 16 kHz mono float32, counted in samples from its start."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,7 +10,7 @@ SAMPLE_RATE = 16_000
 """Samples per second everywhere after the decoder: what the engines and Silero VAD were trained on."""
 
 MAX_CHUNK_SAMPLES = 30 * SAMPLE_RATE
-"""Whisper's window."""
+"""The most samples of a chunk: Whisper's window of 30 s."""
 
 Samples: TypeAlias = NDArray[np.float32]
 """Shape (n,), nominally within -1.0 to 1.0."""

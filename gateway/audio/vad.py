@@ -91,12 +91,12 @@ class Vad:
 
     @property
     def position(self) -> int:
-        """Samples seen so far."""
+        """Samples of the frames so far."""
         return self._frames * FRAME
 
     @property
     def speaking(self) -> bool:
-        """An onset was given and its offset was not."""
+        """An onset was given, and not yet its offset."""
         return self.state in {VadState.SPEAKING, VadState.STOPPING}
 
     @property
@@ -111,7 +111,7 @@ class Vad:
         return Offset(sample) if speaking else None
 
     def step(self, probability: float) -> Onset | Offset | None:
-        """Takes one frame's probability."""
+        """Takes the next frame's probability of speech; gives the onset or offset that is certain with it."""
         frame = self._frames
         self._frames += 1
         is_speech = probability >= self.options.threshold

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.audio.denoise import DEPTHS_DB, HOP, MAX_DELAY, Denoiser, Kind
+from gateway.audio.denoise import DEPTHS_DB, FRAME, HOP, Denoiser, Kind
 from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.engine.api import DecodeOptions, DecodeRequest, RowFailed
 from gateway.engine.whisper.engine import WhisperSpec
@@ -184,7 +184,7 @@ def test_sample_by_sample() -> None:
         pieces.append(denoiser.feed(noise[i : i + 1]))
         given_out += len(pieces[-1])
 
-        assert i + 1 - MAX_DELAY <= given_out <= i + 1
+        assert i + 1 - FRAME < given_out <= i + 1
 
     assert np.array_equal(
         np.concatenate([*pieces, denoiser.flush()]), denoised(noise, "far_field", 1.0, [len(noise)])

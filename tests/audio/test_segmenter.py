@@ -341,7 +341,7 @@ def test_commits_and_clears_in_a_row() -> None:
     events = hear(script, actions=[(place, Segmenter.commit), (place, Segmenter.commit)])
 
     assert kinds(events) == "SCESESPCE"
-    assert events[3:5] == [UtteranceStarted(place, heard=False), UtteranceEnded(place)]
+    assert events[3:5] == [UtteranceStarted(place, detected=False), UtteranceEnded(place)]
     cleared = hear(script, actions=[(place, Segmenter.commit), (place, _clear)])
     assert kinds(cleared) == "SCESPCE"
     assert spans(cleared)[1][1:] == spans(events)[1][1:]
@@ -354,9 +354,9 @@ def test_commit_of_silence() -> None:
     )
 
     assert events == [
-        UtteranceStarted(0, heard=False),
+        UtteranceStarted(0, detected=False),
         UtteranceEnded(30 * FRAME),
-        UtteranceStarted(30 * FRAME, heard=False),
+        UtteranceStarted(30 * FRAME, detected=False),
         UtteranceEnded(90 * FRAME),
     ]
 
@@ -368,7 +368,7 @@ def test_commit_of_a_word_too_short(options: TurnOptions) -> None:
     events = hear(script, options, actions=[(at(script, 3), Segmenter.commit)])
 
     assert kinds(events) == "SCE"
-    assert events[0] == UtteranceStarted(0, heard=False)
+    assert events[0] == UtteranceStarted(0, detected=False)
     assert spans(events) == [(0, 0, at(script, 3))]
 
 
@@ -631,6 +631,6 @@ def test_real_speech(options: TurnOptions, model: SileroModel, long: Samples) ->
     events = listen(len(long))
 
     assert plain(events) == plain(listen(1_601)) == plain(listen(799))
-    heard = [event for event in events if isinstance(event, UtteranceStarted) and event.heard]
+    heard = [event for event in events if isinstance(event, UtteranceStarted) and event.detected]
     assert len(heard) == (1 if options is MANUAL else 16)
     assert len(chunks(events)) >= (8 if options is MANUAL else 16)
