@@ -2,10 +2,9 @@
 
 from collections import deque
 
-from prometheus_client import Gauge
-
 from gateway.aio import Changed
 from gateway.errors import OverloadedError
+from gateway.metrics import Metrics
 from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
 
 MAX_ENTRIES = 512
@@ -24,13 +23,12 @@ class Inbox:
 
     Args:
         max_waiting_bytes: Of audio; more is an error, as a WebSocket must always be read.
-        waiting: The gauge of all sessions' waiting bytes.
         changed: Notified when something arrives.
     """
 
-    def __init__(self, max_waiting_bytes: int, waiting: Gauge, changed: Changed) -> None:
+    def __init__(self, max_waiting_bytes: int, metrics: Metrics, changed: Changed) -> None:
         self._max_bytes = max_waiting_bytes
-        self._waiting = waiting
+        self._waiting = metrics.live_waiting_bytes
         self._changed = changed
         self._entries: deque[bytearray | Commit | Clear | Configure | Finish] = deque()
         self._bytes = 0

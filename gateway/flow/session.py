@@ -79,7 +79,7 @@ class LiveSession:
         self._clock = clock
         self._changed = Changed()
         self._events: deque[LiveEvent] = deque([SessionCreated(settings)])
-        self._inbox = Inbox(max_waiting_bytes, resources.metrics.live_waiting_bytes, self._changed)
+        self._inbox = Inbox(max_waiting_bytes, resources.metrics, self._changed)
         self._options = LiveOptions()
         self._turns = Turns(new_item_id, Pacing(load, clock, resources.metrics), self._options)
         self._capture = Capture(resources.vad, self._options)

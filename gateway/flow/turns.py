@@ -151,12 +151,12 @@ class Turns:
         """Takes what the segmenter says; `advance` follows when it has nothing more to say.
 
         Args:
-            position: Samples that the session has heard.
+            position: Samples that the session has taken in.
             must_judge: The segmenter waits to be told how long this silence may be.
         """
         match event:
-            case UtteranceStarted(start, heard):
-                return self._begin(start, position, heard=heard)
+            case UtteranceStarted(start, detected):
+                return self._begin(start, position, detected=detected)
             case UtterancePaused(chunk):
                 return self._decode_ahead(chunk, position, must_judge=must_judge)
             case ChunkReady(chunk):
@@ -164,7 +164,7 @@ class Turns:
             case UtteranceEnded(end):
                 return self._end(end)
             case IdleTimeout(start, end):
-                begun = self._begin(start, position, heard=False)
+                begun = self._begin(start, position, detected=False)
                 item_id = self._utterances[-1].item_id
                 timeout = TimeoutTriggered(item_id, start / SAMPLE_RATE, end / SAMPLE_RATE)
                 return [*begun, timeout, *self._end(end)]
@@ -181,7 +181,7 @@ class Turns:
         if order.number is not None:
             order.utterance.settle(order.number, outcome)
             return self.advance()
-        # What was heard until a pause is a hypothesis, too.
+        # What was said until a pause is a hypothesis, too.
         utterance = order.utterance
         if isinstance(outcome, Hypothesis) and order is self._pause and self._may_emit(utterance):
             return [*utterance.partial(utterance.chunks, outcome, paused=True)]
@@ -229,13 +229,13 @@ class Turns:
             self._utterances.popleft()
         return events
 
-    def _begin(self, start: int, position: int, *, heard: bool) -> list[Output]:
+    def _begin(self, start: int, position: int, *, detected: bool) -> list[Output]:
         utterance = Utterance(self._new_item_id(), start, self.options.recognition)
         self._current = utterance
         self._utterances.append(utterance)
         if utterance.partials is not None:
             self._pacing.put_off(position, utterance.partials)
-        if not heard or self.options.turns.mode is TurnMode.MANUAL:
+        if not detected or self.options.turns.mode is TurnMode.MANUAL:
             return []
         utterance.announced = True
         return [SpeechStarted(utterance.item_id, start / SAMPLE_RATE)]

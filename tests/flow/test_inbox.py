@@ -13,8 +13,7 @@ from gateway.transcript.commands import Append, Clear, Commit, Configure
 
 def make(max_waiting_bytes: int, metrics: Metrics | None = None) -> Inbox:
     """An empty one."""
-    gauge = (metrics or Metrics()).live_waiting_bytes
-    return Inbox(max_waiting_bytes, gauge, Changed())
+    return Inbox(max_waiting_bytes, metrics or Metrics(), Changed())
 
 
 async def take_all(inbox: Inbox, least: int, most: int) -> list[Task]:
