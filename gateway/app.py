@@ -24,7 +24,7 @@ from gateway.engine.lifecycle import ServedModel
 from gateway.flow.pacing import Load
 from gateway.metrics import Metrics
 from gateway.models.hub import ModelUnavailableError
-from gateway.protocol.names import ALIASES
+from gateway.protocol.contracts import ALIASES
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
 from gateway.runtime import ModelPlan, load_resources, make_batcher, plan_models

@@ -16,6 +16,8 @@ GatewayError
       └── ShuttingDownError         503  the server ends
 """
 
+from typing import Self
+
 SUPPORTED_FORMATS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
 """The file formats named in OpenAI's own error text. More are decoded: whatever FFmpeg's demuxers know."""
 
@@ -47,6 +49,20 @@ class GatewayError(Exception):
         self.param = param
         self.code = code if code is not None else self.default_code
         self.retry_after = retry_after
+
+    def under(self, param: str | None, *, in_message: bool = False) -> Self:
+        """The same error, of a parameter that the client knows as ``param``.
+
+        Args:
+            in_message: The message names the parameter in quotes, and shall name it so, too.
+        """
+        # Not by `copy`: that calls the constructor with the arguments of `Exception`.
+        error = type(self).__new__(type(self), *self.args)
+        error.__dict__.update(self.__dict__)
+        if in_message:
+            error.message = self.message.replace(f"'{self.param}'", f"'{param}'")
+        error.param = param
+        return error
 
 
 class InvalidRequestError(GatewayError):

@@ -1,7 +1,7 @@
 """Which parameters go together: what contradicts itself is refused with the parameter to change."""
 
 from gateway.errors import InvalidRequestError, UnsupportedValueError
-from gateway.protocol.names import is_diarizing
+from gateway.protocol.contracts import contract
 from gateway.protocol.request import TranscriptionRequest
 
 MAX_KNOWN_SPEAKERS = 4
@@ -27,7 +27,7 @@ def check_combinations(request: TranscriptionRequest) -> None:
             "subtitles are a file, not events.",
             param="response_format",
         )
-    if is_diarizing(request.model):
+    if contract(request.model).diarizes:
         _check_diarizing(request)
     _check_speakers(request)
     if request.response_format == "diarized_json":

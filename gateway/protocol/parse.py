@@ -8,14 +8,14 @@ from pydantic_core import ErrorDetails
 
 from gateway.errors import InvalidRequestError
 from gateway.protocol.combinations import check_combinations
-from gateway.protocol.form import decode_form
-from gateway.protocol.request import TranscriptionRequest, TranslationRequest
-from gateway.protocol.strict import (
+from gateway.protocol.contracts import (
     TRANSCRIPTION_FIELDS,
     TRANSLATION_FIELDS,
     check_strictly,
     refuse_unknown,
 )
+from gateway.protocol.form import decode_form
+from gateway.protocol.request import TranscriptionRequest, TranslationRequest
 
 
 def parse_transcription(fields: Iterable[tuple[str, str]], *, strict: bool = False) -> TranscriptionRequest:

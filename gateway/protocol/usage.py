@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from gateway.protocol.names import bills_tokens, is_prefixed
+from gateway.protocol.contracts import contract
 from gateway.transcript import Transcript
 
 AUDIO_TOKENS_PER_SECOND = 10
@@ -26,10 +26,15 @@ def duration_usage(transcript: Transcript) -> dict[str, Any]:
     return {"type": "duration", "seconds": math.ceil(transcript.duration)}
 
 
-def usage_for(model: str, transcript: Transcript) -> dict[str, Any]:
-    """Usage of a plain answer, of the kind that belongs to the model's name."""
-    usage = token_usage(transcript) if bills_tokens(model) else duration_usage(transcript)
-    if is_prefixed(model):
+def usage_for(model: str, transcript: Transcript, *, both_ways: bool = True) -> dict[str, Any]:
+    """Usage of a plain answer, of the kind that belongs to the model's name.
+
+    Args:
+        both_ways: Of a name with its provider before it both kinds' fields, as such gateways give.
+    """
+    expected = contract(model)
+    usage = token_usage(transcript) if expected.bills_tokens else duration_usage(transcript)
+    if expected.prefixed and both_ways:
         return {**duration_usage(transcript), **_tokens(transcript), **usage}
     return usage
 

@@ -60,8 +60,7 @@ class ClientSecrets:
             try:
                 self._catalog.find(wanted.config.transcription.model)
             except ModelNotFoundError as error:
-                error.param = model_param
-                raise
+                raise error.under(model_param) from None
         value, expires_at = self._signer.sign(wanted.config, now=int(time.time()), seconds=wanted.seconds)
         session_id = f"sess_{secrets.token_hex(12)}"
         body = render(wanted.config, value=value, expires_at=expires_at, session_id=session_id)
@@ -75,6 +74,5 @@ class ClientSecrets:
                 if len(body) > MAX_BODY_BYTES:
                     raise PayloadTooLargeError(f"The body is over {MAX_BODY_BYTES} bytes.")
         except UploadTimeoutError as error:
-            error.param = None
-            raise
+            raise error.under(None) from None
         return body

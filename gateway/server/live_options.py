@@ -99,8 +99,8 @@ async def _recognition(
             decoding = decode_options(request, recognizer, task="transcribe", logprobs=config.wants_logprobs)
             partials = _partials(config, wanted, recognizer, partial_beam_size)
     except (InvalidRequestError, ModelNotFoundError) as error:
-        error.param = "session.include" if error.param == "include" else f"{_PARAM}.{error.param}"
-        raise
+        param = "session.include" if error.param == "include" else f"{_PARAM}.{error.param}"
+        raise error.under(param) from None
     return Recognition(model.lease, wanted.model, decoding, partials)
 
 

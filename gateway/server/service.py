@@ -13,7 +13,7 @@ from gateway.errors import ShuttingDownError
 from gateway.flow.options import PartialOptions, Recognition, Resources
 from gateway.flow.pacing import Load
 from gateway.flow.recording import Transcription
-from gateway.protocol.names import is_openai
+from gateway.protocol.contracts import contract
 from gateway.protocol.request import TranscriptionRequest
 from gateway.server.admission import Admission
 from gateway.server.options import chunking_options, decode_options
@@ -65,7 +65,7 @@ class Service:
 
     def streams_logprobs(self, request: TranscriptionRequest) -> bool:
         """Asked for, or expected: clients of names that are none of OpenAI's read them unasked."""
-        return request.wants_logprobs or self.always_logprobs or not is_openai(request.model)
+        return request.wants_logprobs or self.always_logprobs or not contract(request.model).is_openai
 
     async def abort_when_stopping(self, transcription: Transcription) -> None:
         """Ends the transcription together with the server."""

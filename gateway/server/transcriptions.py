@@ -21,11 +21,11 @@ from gateway.errors import (
     InvalidRequestError,
 )
 from gateway.flow.recording import Transcription, open_transcription
+from gateway.protocol.contracts import contract
 from gateway.protocol.events import EventRenderer
 from gateway.protocol.formats import render
 from gateway.protocol.parse import parse_transcription, parse_translation
 from gateway.protocol.request import TranscriptionRequest
-from gateway.protocol.strict import streams
 from gateway.server.body import Body, ClientGoneError
 from gateway.server.event_stream import open_event_stream
 from gateway.server.options import with_defaults
@@ -93,7 +93,7 @@ class Transcriptions:
         service, request = self._service, early.request
         model = service.catalog.find(request.model)
         wanted = with_defaults(request, model.defaults)
-        is_stream = request.stream and (not service.strict_openai or streams(request.model))
+        is_stream = request.stream and (not service.strict_openai or contract(request.model).streams)
         logprobs = service.streams_logprobs(request) if is_stream else request.wants_logprobs
         async with (
             model.lease() as recognizer,

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 from gateway.errors import GatewayError, ShuttingDownError
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
-from gateway.protocol.realtime.events import error_frame
+from gateway.protocol.realtime.session import error_frame
 from gateway.protocol.websocket import close_code, close_reason
 from gateway.server.body import ClientGoneError
 

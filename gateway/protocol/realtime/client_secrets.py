@@ -9,8 +9,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.errors import InvalidRequestError
-from gateway.protocol.realtime.config import SessionConfig
-from gateway.protocol.realtime.events import session_object
+from gateway.protocol.realtime.config import SessionConfig, session_object
 from gateway.protocol.realtime.objects import as_object, invalid_value, read_object, validated
 
 PREFIX = "ek_"
@@ -83,7 +82,8 @@ def parse_transcription_session(body: bytes, default: SessionConfig) -> SecretRe
     try:
         config = default.updated({**session, "audio": {"input": fields}})
     except InvalidRequestError as error:
-        raise _renamed(error, given) from None
+        param = _known_param(error.param or "", given)
+        raise error.under(param or None, in_message=True) from None
     return SecretRequest(config, expiry.seconds)
 
 
@@ -101,16 +101,14 @@ def _legacy_input(given: Mapping[str, Any]) -> dict[str, Any]:
     return {"format": _LEGACY_FORMATS[audio_format], **fields}
 
 
-def _renamed(error: InvalidRequestError, given: Mapping[str, Any]) -> InvalidRequestError:
-    """The error under the name that the client knows."""
-    old = error.param or ""
-    new = old.removeprefix("session.")
+def _known_param(param: str, given: Mapping[str, Any]) -> str:
+    """The parameter's path as the client knows it."""
+    path = param.removeprefix("session.")
     for flat, nested in _LEGACY_NAMES.items():
-        path = f"audio.input.{nested}"
-        if flat in given and (new == path or new.startswith(f"{path}.")):
-            new = flat + new.removeprefix(path)
-            break
-    return type(error)(error.message.replace(f"'{old}'", f"'{new}'"), param=new or None, code=error.code)
+        todays = f"audio.input.{nested}"
+        if flat in given and (path == todays or path.startswith(f"{todays}.")):
+            return flat + path.removeprefix(todays)
+    return path
 
 
 class SecretSigner:

@@ -7,6 +7,7 @@ from typing import Any
 from gateway.errors import InvalidRequestError
 from gateway.protocol.realtime.objects import read_object
 from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
+from gateway.transcript.events import Refused
 
 MAX_APPEND_BYTES = 15 * 1024 * 1024
 """Of one append's audio, as decoded from base64."""
@@ -41,35 +42,17 @@ _SLICE_CHARACTERS = 256 * 1024
 _SHOWN_CHARACTERS = 64
 
 
-class ClientEventError(InvalidRequestError):
-    """A client event that is none; ``client_event_id`` is its id, where it has a readable one."""
-
-    def __init__(
-        self, message: str, *, param: str | None, code: str | None, client_event_id: str | None = None
-    ) -> None:
-        super().__init__(message, param=param, code=code)
-        self.client_event_id = client_event_id
-
-
-def parse_command(frame: str | bytes) -> Command:
-    """Reads one frame; a binary one may hold the same JSON.
-
-    Raises:
-        ClientEventError: An `InvalidRequestError`; whatever the frame holds, there is no other error.
-    """
+def parse_command(frame: str | bytes) -> Command | Refused:
+    """Reads one frame; a binary one may hold the same JSON. Whatever the frame holds, nothing is raised."""
+    event_id: str | None = None
     try:
         event = read_object(frame)
-    except InvalidRequestError as error:
-        raise ClientEventError(error.message, param=error.param, code=error.code) from None
-    event_id = _event_id(event.get("event_id"))
-    try:
+        event_id = _event_id(event.get("event_id"))
         if event.get("type") != "input_audio_buffer.append":
             _check_length(frame)
         return _command(event, event_id)
     except InvalidRequestError as error:
-        raise ClientEventError(
-            error.message, param=error.param, code=error.code, client_event_id=event_id
-        ) from None
+        return Refused(error, event_id)
 
 
 def _check_length(frame: str | bytes) -> None:
@@ -112,7 +95,7 @@ def _event_id(value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or len(value) > MAX_EVENT_ID_CHARACTERS:
-        raise ClientEventError(
+        raise InvalidRequestError(
             f"Invalid value for 'event_id': It is a string of at most {MAX_EVENT_ID_CHARACTERS} characters.",
             param="event_id",
             code="invalid_value",

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.protocol import request
 from gateway.protocol.combinations import check_combinations
-from gateway.protocol.names import is_continuous
+from gateway.protocol.contracts import contract
 from gateway.protocol.realtime.objects import as_object, check_length, invalid_value, validated
 
 LOGPROBS = "item.input_audio_transcription.logprobs"
@@ -123,7 +123,7 @@ class SessionConfig(_Part):
         """What a session begins with, where its client says nothing but the model."""
         return cls(
             transcription=Transcription(model=model),
-            turn_detection=None if is_continuous(model) else ServerVad(),
+            turn_detection=None if contract(model).continuous else ServerVad(),
         )
 
     @property
@@ -134,7 +134,7 @@ class SessionConfig(_Part):
     @property
     def is_continuous(self) -> bool:
         """The model's name says that deltas flow all along, without turns."""
-        return self.transcription is not None and is_continuous(self.transcription.model)
+        return self.transcription is not None and contract(self.transcription.model).continuous
 
     def updated(self, session: Mapping[str, Any]) -> "SessionConfig":
         """These settings, with what the wire's ``session`` object says: absent is unchanged, null clears.
@@ -177,6 +177,14 @@ class SessionConfig(_Part):
         return {"type": "transcription", "audio": {"input": given}, "include": list(self.include)}
 
 
+def session_object(config: SessionConfig, *, session_id: str, expires_at: int | None) -> dict[str, Any]:
+    """The settings, and what the session is called; ``expires_at`` in seconds since 1970."""
+    identity: dict[str, Any] = {"id": session_id, "object": "realtime.transcription_session"}
+    if expires_at is not None:
+        identity["expires_at"] = expires_at
+    return identity | config.to_wire()
+
+
 def _merge_format(current: AudioFormat, given: object, param: str) -> AudioFormat:
     fields = as_object(given, param)
     is_same = fields.get("type") in (None, current.type) and given is not None
@@ -198,7 +206,7 @@ def _merge_transcription(current: Transcription | None, given: object, param: st
     try:
         check_combinations(checked)
     except InvalidRequestError as error:
-        raise type(error)(error.message, param=f"{param}.{error.param}", code=error.code) from None
+        raise error.under(f"{param}.{error.param}") from None
     fields |= {name: getattr(checked, name) for name in _OF_THE_FORM}
     return validated(Transcription, fields, param)
 

@@ -1,10 +1,14 @@
 """A transcription session's protocol, without its transport: frames to commands, events to frames."""
 
 from collections.abc import Callable
+from typing import Any, cast
 
-from gateway.protocol.realtime import events
-from gateway.protocol.realtime.commands import ClientEventError, parse_command
-from gateway.protocol.realtime.config import SessionConfig
+from gateway.errors import GatewayError
+from gateway.protocol.events import encode, error_body, logprobs
+from gateway.protocol.realtime.commands import parse_command
+from gateway.protocol.realtime.config import SessionConfig, session_object
+from gateway.protocol.usage import usage_for
+from gateway.transcript import Token
 from gateway.transcript.commands import Command
 from gateway.transcript.events import (
     BufferCleared,
@@ -21,9 +25,16 @@ from gateway.transcript.events import (
     TimeoutTriggered,
 )
 
+_TRANSCRIPTION = "conversation.item.input_audio_transcription"
+
 
 class RealtimeProtocol:
-    """Frames in, commands out; events in, frames out. Nothing that a client sends makes it raise."""
+    """Frames in, commands out; events in, frames out, in OpenAI's words. Nothing that a client sends raises.
+
+    Args:
+        new_event_id: Makes the id of each frame.
+        expires_at: When the session ends, in seconds since 1970.
+    """
 
     def __init__(
         self, *, session_id: str, new_event_id: Callable[[], str], expires_at: int | None = None
@@ -35,41 +46,92 @@ class RealtimeProtocol:
 
     def receive(self, frame: str | bytes) -> Command | Refused:
         """What the client wants; `Refused` for a mistake. It touches no state, so it may run in a thread."""
-        try:
-            return parse_command(frame)
-        except ClientEventError as error:
-            return Refused(error, error.client_event_id)
+        return parse_command(frame)
 
     def send(self, event: LiveEvent) -> list[str]:
         """The text frames that tell the client of the event, in their order."""
-        return [events.frame(each, self._new_event_id()) for each in self._render(event)]
+        return [encode({"event_id": self._new_event_id(), **shown}) for shown in self._render(event)]
 
-    def _render(self, event: LiveEvent) -> list[events.Event]:  # noqa: C901 - one line for each kind
+    def _render(self, event: LiveEvent) -> list[dict[str, Any]]:  # noqa: C901 - one case for each kind
         match event:
-            case SessionCreated(SessionConfig() as config):
-                return [events.session_created(self._session(config))]
-            case SessionUpdated(SessionConfig() as config):
-                return [events.session_updated(self._session(config))]
-            case SpeechStarted(i, s):
-                return [events.speech_started(i, round(s * 1000))]
-            case SpeechStopped(i, s):
-                return [events.speech_stopped(i, round(s * 1000))]
-            case TimeoutTriggered(i, a, b):
-                return [events.timeout_triggered(i, round(a * 1000), round(b * 1000))]
-            case BufferCommitted(i):
-                p, self._last_item_id = self._last_item_id, i
-                return [events.committed(i, p), events.item_added(i, p), events.item_done(i, p)]
+            case SessionCreated(settings):
+                return [{"type": "session.created", "session": self._session(settings)}]
+            case SessionUpdated(settings):
+                return [{"type": "session.updated", "session": self._session(settings)}]
+            case SpeechStarted(item_id, seconds):
+                return [_buffer("speech_started", item_id=item_id, audio_start_ms=_ms(seconds))]
+            case SpeechStopped(item_id, seconds):
+                return [_buffer("speech_stopped", item_id=item_id, audio_end_ms=_ms(seconds))]
+            case TimeoutTriggered(item_id, start, end):
+                times = {"audio_start_ms": _ms(start), "audio_end_ms": _ms(end)}
+                return [_buffer("timeout_triggered", item_id=item_id, **times)]
+            case BufferCommitted(item_id):
+                return self._committed(item_id)
             case BufferCleared():
-                return [events.cleared()]
-            case ItemDelta(i, text, tokens, lp):
-                return [events.delta(i, text, tokens, with_logprobs=lp)]
-            case ItemCompleted(i, transcript, model, lp):
-                return [events.completed(i, transcript, model=model, with_logprobs=lp)]
-            case ItemFailed(i, error):
-                return [events.failed(i, error)]
-            case Refused(error, i2):
-                return [events.refused(error, i2)]
-        raise AssertionError
+                return [_buffer("cleared")]
+            case ItemDelta(item_id, text, tokens, wants_logprobs):
+                shown = _of_item("delta", item_id, delta=text)
+                return [shown | _logprobs(tokens, wanted=wants_logprobs)]
+            case ItemCompleted():
+                return [_completed(event)]
+            case ItemFailed(item_id, error):
+                return [_of_item("failed", item_id, **error_body(error))]
+            case Refused(error, event_id):
+                return [refusal(error, event_id)]
 
-    def _session(self, config: SessionConfig) -> dict[str, object]:
-        return events.session_object(config, session_id=self._session_id, expires_at=self._expires_at)
+    def _session(self, settings: object) -> dict[str, Any]:
+        config = cast("SessionConfig", settings)  # what the session was given, and gives back
+        return session_object(config, session_id=self._session_id, expires_at=self._expires_at)
+
+    def _committed(self, item_id: str) -> list[dict[str, Any]]:
+        previous, self._last_item_id = self._last_item_id, item_id
+        item = {
+            "id": item_id,
+            "type": "message",
+            "status": "completed",
+            "role": "user",
+            "content": [{"type": "input_audio", "transcript": None}],
+        }
+        return [
+            _buffer("committed", previous_item_id=previous, item_id=item_id),
+            {"type": "conversation.item.added", "previous_item_id": previous, "item": item},
+            {"type": "conversation.item.done", "previous_item_id": previous, "item": item},
+        ]
+
+
+def error_frame(error: GatewayError, event_id: str) -> str:
+    """An `error` event as a text frame, before any session exists, too."""
+    return encode({"event_id": event_id, **refusal(error, None)})
+
+
+def refusal(error: GatewayError, client_event_id: str | None) -> dict[str, Any]:
+    """`error`, for a client's mistake; ``client_event_id`` is that of the event at fault."""
+    return {"type": "error", "error": {**error_body(error)["error"], "event_id": client_event_id}}
+
+
+def _buffer(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": f"input_audio_buffer.{kind}", **fields}
+
+
+def _of_item(kind: str, item_id: str, **fields: Any) -> dict[str, Any]:
+    return {"type": f"{_TRANSCRIPTION}.{kind}", "item_id": item_id, "content_index": 0, **fields}
+
+
+def _completed(event: ItemCompleted) -> dict[str, Any]:
+    # A prefixed name's usage counts both ways over HTTP; the events of a session know one way at a time.
+    usage = usage_for(event.model, event.transcript, both_ways=False)
+    languages = [{"code": code} for code in event.transcript.languages]
+    transcript = event.transcript.text
+    shown = _of_item("completed", event.item_id, transcript=transcript, usage=usage, languages=languages)
+    return shown | _logprobs(event.transcript.tokens, wanted=event.logprobs)
+
+
+def _logprobs(tokens: tuple[Token, ...], *, wanted: bool) -> dict[str, Any]:
+    # An utterance that was under way when `include` changed was decoded without.
+    if not wanted or any(token.logprob is None for token in tokens):
+        return {}
+    return {"logprobs": logprobs(tokens)}
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

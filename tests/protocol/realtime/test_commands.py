@@ -12,10 +12,10 @@ from gateway.protocol.realtime.commands import (
     MAX_APPEND_BYTES,
     MAX_FRAME_BYTES,
     MAX_OTHER_CHARACTERS,
-    ClientEventError,
     parse_command,
 )
 from gateway.transcript.commands import Append, Clear, Commit, Configure
+from gateway.transcript.events import Refused
 
 AUDIO = bytes(range(256)) * 3
 
@@ -25,11 +25,11 @@ def append(audio: object, **more: Any) -> str:
     return json.dumps({"type": "input_audio_buffer.append", "audio": audio, **more})
 
 
-def mistake(frame: str | bytes) -> ClientEventError:
+def mistake(frame: str | bytes) -> Refused:
     """The refusal of this frame."""
-    with pytest.raises(ClientEventError) as caught:
-        parse_command(frame)
-    return caught.value
+    refused = parse_command(frame)
+    assert isinstance(refused, Refused)
+    return refused
 
 
 @pytest.mark.parametrize("audio", [b"", b"\x01", AUDIO])
@@ -87,8 +87,12 @@ def test_the_longest_append() -> None:
 
     assert len(longest) < MAX_FRAME_BYTES
     assert parse_command(longest) == Append(bytes(MAX_APPEND_BYTES))
-    error = mistake(append(base64.b64encode(bytes(MAX_APPEND_BYTES + 1)).decode(), event_id="big"))
-    assert (error.param, error.code, error.client_event_id) == ("audio", "string_above_max_length", "big")
+    refused = mistake(append(base64.b64encode(bytes(MAX_APPEND_BYTES + 1)).decode(), event_id="big"))
+    assert (refused.error.param, refused.error.code, refused.event_id) == (
+        "audio",
+        "string_above_max_length",
+        "big",
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,12 +114,12 @@ def test_the_longest_append() -> None:
 )
 def test_mistakes(event: dict[str, Any], param: str, code: str) -> None:
     """The parameter is named, and the event by its id."""
-    error = mistake(json.dumps(event | {"event_id": "mine"}))
+    refused = mistake(json.dumps(event | {"event_id": "mine"}))
 
-    assert (error.param, error.code, error.client_event_id) == (param, code, "mine")
-    assert isinstance(error, InvalidRequestError)
-    assert len(error.message) < 300
-    assert error.message.isascii()
+    assert (refused.error.param, refused.error.code, refused.event_id) == (param, code, "mine")
+    assert isinstance(refused.error, InvalidRequestError)
+    assert len(refused.error.message) < 300
+    assert refused.error.message.isascii()
 
 
 @pytest.mark.parametrize(
@@ -123,19 +127,19 @@ def test_mistakes(event: dict[str, Any], param: str, code: str) -> None:
 )
 def test_events_of_conversations(name: str) -> None:
     """They are known, named, and not here."""
-    error = mistake(json.dumps({"type": name}))
+    refused = mistake(json.dumps({"type": name}))
 
-    assert name in error.message
-    assert "transcription sessions" in error.message
-    assert error.code == "unsupported_value"
+    assert name in refused.error.message
+    assert "transcription sessions" in refused.error.message
+    assert refused.error.code == "unsupported_value"
 
 
 @pytest.mark.parametrize("event_id", ["x" * 513, 5, ["x"], True])
 def test_ids_that_cannot_be_sent_back(event_id: object) -> None:
     """Too long, or no string: the error carries none."""
-    error = mistake(json.dumps({"type": "input_audio_buffer.commit", "event_id": event_id}))
+    refused = mistake(json.dumps({"type": "input_audio_buffer.commit", "event_id": event_id}))
 
-    assert (error.param, error.client_event_id) == ("event_id", None)
+    assert (refused.error.param, refused.event_id) == ("event_id", None)
 
 
 def test_the_longest_id() -> None:
@@ -150,22 +154,22 @@ def test_the_longest_id() -> None:
 )
 def test_what_is_no_event(frame: str | bytes) -> None:
     """Raw audio in a binary frame, broken JSON, another type, or half a character."""
-    error = mistake(frame)
+    refused = mistake(frame)
 
-    assert (error.code, error.client_event_id) == ("invalid_json", None)
+    assert (refused.error.code, refused.event_id) == ("invalid_json", None)
 
 
 def test_only_audio_may_be_long() -> None:
     """A megabyte of settings keeps the server busy, and is none."""
-    error = mistake(json.dumps({"type": "session.update", "session": {"x": "y" * MAX_OTHER_CHARACTERS}}))
+    refused = mistake(json.dumps({"type": "session.update", "session": {"x": "y" * MAX_OTHER_CHARACTERS}}))
 
-    assert error.code == "string_above_max_length"
+    assert refused.error.code == "string_above_max_length"
 
 
 @pytest.mark.parametrize("text", ["AAA=AAAA", "AA==" * 100_000, "A" * 262_145])
 def test_base64_is_checked_across_slices(text: str) -> None:
     """What is wrong as a whole is wrong, wherever it is cut for decoding."""
-    assert mistake(append(text)).param == "audio"
+    assert mistake(append(text)).error.param == "audio"
 
 
 def test_long_audio_is_whole() -> None:

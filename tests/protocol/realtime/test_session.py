@@ -3,7 +3,7 @@
 import base64
 import itertools
 import json
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,67 +11,105 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import EngineFailedError, InvalidRequestError
-from gateway.protocol.realtime.config import LOGPROBS, SessionConfig
-from gateway.protocol.realtime.session import RealtimeProtocol
-from gateway.transcript.commands import Append, Clear, Commit, Configure
+from gateway.protocol.realtime.config import LOGPROBS, SemanticVad, SessionConfig
+from gateway.protocol.realtime.session import RealtimeProtocol, error_frame
+from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
+from gateway.transcript.events import (
+    BufferCleared,
+    BufferCommitted,
+    ItemCompleted,
+    ItemDelta,
+    ItemFailed,
+    LiveEvent,
+    Refused,
+    SessionCreated,
+    SessionUpdated,
+    SpeechStarted,
+    SpeechStopped,
+    TimeoutTriggered,
+)
 from tests.protocol.realtime.wire import TOKENS, TRANSCRIPT, check_frame
 
 CONFIG = SessionConfig.default("whisper-1")
 
 
-def open_session(config: SessionConfig = CONFIG, expires_at: int | None = None) -> RealtimeProtocol:
+def open_session(expires_at: int | None = None) -> RealtimeProtocol:
     """A session whose events count from 1."""
     numbers = itertools.count(1)
     return RealtimeProtocol(
-        config, session_id="sess_1", new_event_id=lambda: f"event_{next(numbers)}", expires_at=expires_at
+        session_id="sess_1", new_event_id=lambda: f"event_{next(numbers)}", expires_at=expires_at
     )
 
 
-def drained(protocol: RealtimeProtocol) -> list[dict[str, Any]]:
-    """All new events, each checked."""
-    return [check_frame(frame) for frame in protocol.events_to_send()]
+def shown(protocol: RealtimeProtocol, *events: LiveEvent) -> list[dict[str, Any]]:
+    """The frames' objects; each is strictly what exactly one of the official types describes."""
+    return [check_frame(frame) for event in events for frame in protocol.send(event)]
 
 
-def started() -> RealtimeProtocol:
-    """A session that has said hello."""
-    protocol = open_session()
-    protocol.events_to_send()
-    return protocol
+SEMANTIC = CONFIG.model_copy(update={"turn_detection": SemanticVad()})
+SINGLE: list[tuple[LiveEvent, dict[str, Any]]] = [
+    (
+        SpeechStarted("i", 0.2),
+        {"type": "input_audio_buffer.speech_started", "item_id": "i", "audio_start_ms": 200},
+    ),
+    (
+        SpeechStopped("i", 1.5),
+        {"type": "input_audio_buffer.speech_stopped", "item_id": "i", "audio_end_ms": 1500},
+    ),
+    (
+        TimeoutTriggered("i", 0.0, 6.0),
+        {
+            "type": "input_audio_buffer.timeout_triggered",
+            "item_id": "i",
+            "audio_start_ms": 0,
+            "audio_end_ms": 6_000,
+        },
+    ),
+    (BufferCleared(), {"type": "input_audio_buffer.cleared"}),
+]
 
 
-def test_created_comes_first() -> None:
-    """At once, with settings, id and end."""
-    protocol = open_session(expires_at=1_800_000_000)
-    (event,) = drained(protocol)
-
-    assert event["type"] == "session.created"
-    assert event["session"]["id"] == "sess_1"
-    assert event["session"]["expires_at"] == 1_800_000_000
-    assert protocol.events_to_send() == []
+@pytest.mark.parametrize(("event", "expected"), SINGLE, ids=lambda value: type(value).__name__)
+def test_single_events(event: LiveEvent, expected: dict[str, Any]) -> None:
+    """One event, one frame, with an id of its own; seconds are milliseconds there."""
+    assert shown(open_session(), event) == [{"event_id": "event_1", **expected}]
 
 
-def test_configured() -> None:
-    """New settings are in force and told in full."""
-    protocol = started()
-    config = CONFIG.updated({"include": [LOGPROBS]})
-    protocol.configured(config)
-    (event,) = drained(protocol)
+@pytest.mark.parametrize("config", [CONFIG, SessionConfig(), SEMANTIC])
+def test_settings(config: SessionConfig) -> None:
+    """In full, with the session's id and end, when it begins and when they change."""
+    created, updated = shown(open_session(1_800_000_000), SessionCreated(CONFIG), SessionUpdated(config))
 
-    assert protocol.config == config
-    assert event["type"] == "session.updated"
-    assert event["session"]["include"] == [LOGPROBS]
-    assert event["session"]["id"] == "sess_1"
+    identity = {"id": "sess_1", "object": "realtime.transcription_session", "expires_at": 1_800_000_000}
+    assert created == {
+        "event_id": "event_1",
+        "type": "session.created",
+        "session": identity | CONFIG.to_wire(),
+    }
+    assert updated == {
+        "event_id": "event_2",
+        "type": "session.updated",
+        "session": identity | config.to_wire(),
+    }
+
+
+def test_a_session_without_an_end() -> None:
+    """Says none."""
+    [created] = shown(open_session(), SessionCreated(CONFIG))
+
+    assert "expires_at" not in created["session"]
 
 
 def test_a_turn() -> None:
-    """Speech, commit, text: in the order they were reported, with ids of their own."""
-    protocol = started()
-    protocol.speech_started("item_1", 200)
-    protocol.delta("item_1", "Grüße", TOKENS, logprobs=False)
-    protocol.speech_stopped("item_1", 1_500)
-    protocol.committed("item_1")
-    protocol.completed("item_1", TRANSCRIPT, model="whisper-1", logprobs=True)
-    events = drained(protocol)
+    """Speech, commit, text: in the order they came, with ids of their own."""
+    events = shown(
+        open_session(),
+        SpeechStarted("item_1", 0.2),
+        ItemDelta("item_1", "Grüße", TOKENS, logprobs=False),
+        SpeechStopped("item_1", 1.5),
+        BufferCommitted("item_1"),
+        ItemCompleted("item_1", TRANSCRIPT, "whisper-1", logprobs=True),
+    )
 
     assert [event["type"] for event in events] == [
         "input_audio_buffer.speech_started",
@@ -82,88 +120,150 @@ def test_a_turn() -> None:
         "conversation.item.done",
         "conversation.item.input_audio_transcription.completed",
     ]
-    assert [event["event_id"] for event in events] == [f"event_{n}" for n in range(2, 9)]
+    assert [event["event_id"] for event in events] == [f"event_{n}" for n in range(1, 8)]
     assert "logprobs" not in events[1]
     assert len(events[-1]["logprobs"]) == 2
 
 
 def test_items_are_chained() -> None:
     """Each names the one before, in all three events; the first has none. A failed one is a link, too."""
-    protocol = started()
-    for item_id in ("item_1", "item_2", "item_3"):
-        protocol.committed(item_id)
-        protocol.failed(item_id, EngineFailedError("Could not be decoded."))
-    events = [event for event in drained(protocol) if "previous_item_id" in event]
+    protocol = open_session()
+    failed = EngineFailedError("Could not be decoded.")
+    events = [
+        event
+        for item_id in ("item_1", "item_2", "item_3")
+        for event in shown(protocol, BufferCommitted(item_id), ItemFailed(item_id, failed))
+        if "previous_item_id" in event
+    ]
 
     assert [event["previous_item_id"] for event in events] == [None] * 3 + ["item_1"] * 3 + ["item_2"] * 3
-    assert [event.get("item_id") or event["item"]["id"] for event in events[::3]] == [
-        "item_1",
-        "item_2",
-        "item_3",
-    ]
+    ids = [event.get("item_id") or event["item"]["id"] for event in events]
+    assert ids == ["item_1"] * 3 + ["item_2"] * 3 + ["item_3"] * 3
+
+
+def test_items() -> None:
+    """A user's message that holds audio, whose transcript is still to come."""
+    _, added, done = shown(open_session(), BufferCommitted("item_1"))
+
+    assert (
+        added["item"]
+        == done["item"]
+        == {
+            "id": "item_1",
+            "type": "message",
+            "status": "completed",
+            "role": "user",
+            "content": [{"type": "input_audio", "transcript": None}],
+        }
+    )
+
+
+def test_logprobs_are_a_key_only_when_asked() -> None:
+    """With values for every token, or not at all: what was decoded without has none to give."""
+    blind = tuple(replace(token, logprob=None) for token in TOKENS)
+    protocol = open_session()
+    [asked] = shown(protocol, ItemDelta("i", "Grüße", TOKENS, logprobs=True))
+    others = shown(
+        protocol,
+        ItemDelta("i", "Grüße", TOKENS, logprobs=False),
+        ItemDelta("i", "Grüße", blind, logprobs=True),
+    )
+
+    assert asked["logprobs"][1] == {"token": "ße", "logprob": -0.5, "bytes": [195, 159, 101]}
+    assert all("logprobs" not in other for other in others)
 
 
 @pytest.mark.parametrize(
-    ("report", "kind"),
+    ("model", "usage"),
     [
-        (lambda p: p.cleared(), "input_audio_buffer.cleared"),
-        (lambda p: p.timeout_triggered("i", 0, 6_000), "input_audio_buffer.timeout_triggered"),
+        ("whisper-1", {"type": "duration", "seconds": 2}),
+        ("openai/whisper-1", {"type": "duration", "seconds": 2}),
         (
-            lambda p: p.failed("i", EngineFailedError("No.")),
-            "conversation.item.input_audio_transcription.failed",
+            "gpt-live-transcribe",
+            {
+                "type": "tokens",
+                "input_tokens": 16,
+                "output_tokens": 2,
+                "total_tokens": 18,
+                "input_token_details": {"audio_tokens": 13, "text_tokens": 3},
+            },
         ),
-        (lambda p: p.refused(InvalidRequestError("No."), None), "error"),
     ],
 )
-def test_single_events(report: Callable[[RealtimeProtocol], None], kind: str) -> None:
-    """One report, one event."""
-    protocol = started()
-    report(protocol)
+def test_usage_goes_by_the_name(model: str, usage: dict[str, object]) -> None:
+    """Seconds for whisper names, tokens for gpt names, and never both."""
+    [event] = shown(open_session(), ItemCompleted("i", TRANSCRIPT, model, logprobs=False))
 
-    assert [event["type"] for event in drained(protocol)] == [kind]
+    assert event["usage"] == usage
+    assert event["languages"] == [{"code": "de"}]
+    assert event["transcript"] == "Grüße"
+
+
+def test_failed_and_refused() -> None:
+    """All of an error's keys, in both envelopes; only the client's own mistake carries its event's id."""
+    error = InvalidRequestError("No.", param="p", code="c")
+    body = {"type": "invalid_request_error", "code": "c", "message": "No.", "param": "p"}
+    failed, refused = shown(open_session(), ItemFailed("i", error), Refused(error, "mine"))
+
+    assert failed["type"] == "conversation.item.input_audio_transcription.failed"
+    assert failed["error"] == body
+    assert refused["type"] == "error"
+    assert refused["error"] == body | {"event_id": "mine"}
+
+
+def test_error_frame() -> None:
+    """It needs no session, and ends no line."""
+    frame = error_frame(InvalidRequestError("a\u2028b"), "event_9")
+
+    assert check_frame(frame)["error"]["message"] == "a\u2028b"
+    assert frame.splitlines() == [frame]
+    assert json.loads(frame)["event_id"] == "event_9"
 
 
 def test_receive() -> None:
-    """A right frame is a command and says nothing."""
-    protocol = started()
+    """A right frame is a command; a mistake is a refusal, with the client's id where there is one."""
+    protocol = open_session()
 
     assert protocol.receive('{"type": "input_audio_buffer.commit", "event_id": "c"}') == Commit("c")
     assert protocol.receive(b'{"type": "input_audio_buffer.append", "audio": "AAA="}') == Append(b"\0\0")
-    assert protocol.events_to_send() == []
+    mine = protocol.receive('{"type": "response.create", "event_id": "mine"}')
+    assert isinstance(mine, Refused)
+    assert mine.event_id == "mine"
+    for frame in ("garbage", b"\xff"):
+        refused = protocol.receive(frame)
+        assert isinstance(refused, Refused)
+        assert refused.event_id is None
 
 
-@pytest.mark.parametrize(
-    ("frame", "client_event_id"),
-    [('{"type": "response.create", "event_id": "mine"}', "mine"), ("garbage", None), (b"\xff", None)],
-)
-def test_mistakes_are_answered(frame: str | bytes, client_event_id: str | None) -> None:
-    """One `error` event, with the client's id where there is one; the session goes on."""
-    protocol = started()
+class Peer:
+    """What a live session does with frames, at its plainest."""
 
-    assert protocol.receive(frame) is None
-    (event,) = drained(protocol)
-    assert event["type"] == "error"
-    assert event["error"]["type"] == "invalid_request_error"
-    assert event["error"]["event_id"] == client_event_id
-    assert protocol.receive('{"type": "input_audio_buffer.clear"}') == Clear()
+    def __init__(self) -> None:
+        self.protocol = open_session()
+        self.config = CONFIG
 
+    def obey(self, frame: str | bytes, item_id: str) -> list[dict[str, Any]]:
+        """The answers to one frame."""
+        return shown(self.protocol, *self._events(self.protocol.receive(frame), item_id))
 
-def obey(protocol: RealtimeProtocol, frame: str | bytes, item_id: str) -> None:
-    """What a live session does with a frame, at its plainest."""
-    match protocol.receive(frame):
-        case Configure(session, event_id):
-            try:
-                protocol.configured(protocol.config.updated(session))
-            except InvalidRequestError as error:
-                protocol.refused(error, event_id)
-        case Commit():
-            protocol.committed(item_id)
-            model = protocol.config.transcription.model if protocol.config.transcription else "whisper-1"
-            protocol.completed(item_id, TRANSCRIPT, model=model, logprobs=protocol.config.wants_logprobs)
-        case Clear():
-            protocol.cleared()
-        case Append():
-            protocol.delta(item_id, "Grüße", TOKENS, logprobs=protocol.config.wants_logprobs)
+    def _events(self, command: Command | Refused, item_id: str) -> list[LiveEvent]:
+        wants = self.config.wants_logprobs
+        match command:
+            case Configure(session, event_id):
+                try:
+                    self.config = self.config.updated(session)
+                except InvalidRequestError as error:
+                    return [Refused(error, event_id)]
+                return [SessionUpdated(self.config)]
+            case Commit():
+                model = self.config.transcription.model if self.config.transcription else "whisper-1"
+                return [BufferCommitted(item_id), ItemCompleted(item_id, TRANSCRIPT, model, wants)]
+            case Clear():
+                return [BufferCleared()]
+            case Append():
+                return [ItemDelta(item_id, "Grüße", TOKENS, wants)]
+            case Refused():
+                return [command]
 
 
 SCALARS = st.one_of(
@@ -236,25 +336,10 @@ def frames(draw: st.DrawFn) -> str | bytes:
     return text.encode("utf-8", "surrogatepass") if draw(st.booleans()) else text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(frames(), max_size=8))
 def test_any_frames(sent: list[str | bytes]) -> None:
     """The invariant; and each mistake is answered at once, so that it can be told which one it was."""
-    protocol = started()
+    peer = Peer()
     for n, frame in enumerate(sent):
-        obey(protocol, frame, f"item_{n}")
-        assert len(drained(protocol)) in {1, 4}
-
-
-@given(st.lists(frames(), max_size=8))
-def test_draining_changes_nothing(sent: list[str | bytes]) -> None:
-    """Drained after each frame or once at the end: the same frames in the same order."""
-    whole, stepwise = open_session(), open_session()
-    answers: list[str] = []
-    for n, frame in enumerate(sent):
-        obey(whole, frame, f"item_{n}")
-        obey(stepwise, frame, f"item_{n}")
-        answers += stepwise.events_to_send()
-    answers += stepwise.events_to_send()
-
-    assert answers == whole.events_to_send()
+        assert len(peer.obey(frame, f"item_{n}")) in {1, 4}

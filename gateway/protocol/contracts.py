@@ -1,0 +1,122 @@
+"""What clients expect of a model by the name they ask for: one table, one lookup."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from gateway.errors import InvalidRequestError, UnsupportedValueError
+from gateway.protocol.request import TranscriptionRequest
+
+_PROVIDER = "openai/"
+"""What clients of some gateways put before a name."""
+
+TRANSLATION_FIELDS = frozenset({"model", "prompt", "response_format", "temperature"})
+TRANSCRIPTION_FIELDS = TRANSLATION_FIELDS | {
+    "chunking_strategy",
+    "include",
+    "keywords",
+    "known_speaker_names",
+    "known_speaker_references",
+    "language",
+    "languages",
+    "stream",
+    "timestamp_granularities",
+}
+"""The fields of OpenAI's published document."""
+
+_LIMITED = ("include", "timestamp_granularities", "keywords", "languages")
+"""Parameters that some of OpenAI's models refuse."""
+
+_MAX_TEMPERATURE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What OpenAI's model of a name does, and so what its clients rely on.
+
+    Attributes:
+        formats: Its response formats; here every model has all of them, unless `strict_openai` is set.
+        takes: Of the parameters that only some of OpenAI's models take, those that it does.
+        streams: It streams; else the wish is ignored under `strict_openai`.
+        bills_tokens: `usage` counts tokens, not the recording's seconds.
+        continuous: Its live sessions transcribe all along, without turns: deltas come before a commit.
+        diarizes: It tells speakers apart.
+        is_openai: The name is OpenAI's, so that clients expect its answer and no more.
+        prefixed: The name has its provider before it, as with gateways whose `usage` counts both ways.
+    """
+
+    formats: tuple[str, ...] = ("json", "text", "srt", "verbose_json", "vtt")
+    takes: frozenset[str] = frozenset({"timestamp_granularities"})
+    streams: bool = True
+    bills_tokens: bool = False
+    continuous: bool = False
+    diarizes: bool = False
+    is_openai: bool = True
+    prefixed: bool = False
+
+
+_GPT = Contract(formats=("json", "text"), takes=frozenset(), bills_tokens=True)
+_GPT_4O = replace(_GPT, takes=frozenset({"include"}))
+_LIVE = replace(_GPT, continuous=True)
+
+_CONTRACTS = {
+    "whisper-1": Contract(streams=False),
+    "gpt-transcribe": replace(_GPT, takes=frozenset({"keywords", "languages"})),
+    "gpt-4o-transcribe": _GPT_4O,
+    "gpt-4o-mini-transcribe": _GPT_4O,
+    "gpt-4o-mini-transcribe-2025-12-15": _GPT_4O,
+    "gpt-4o-transcribe-diarize": replace(_GPT, formats=("json", "text", "diarized_json"), diarizes=True),
+    "gpt-live-transcribe": _LIVE,
+    "gpt-realtime-whisper": _LIVE,
+}
+
+ALIASES = (
+    *_CONTRACTS,
+    *(f"{_PROVIDER}{name}" for name in _CONTRACTS),
+    "whisper-large-v3",
+    f"{_PROVIDER}whisper-large-v3",
+)
+"""Names that clients of other providers have in their code; here they all mean the first served model."""
+
+
+def contract(model: str) -> Contract:
+    """What a client that asks for ``model`` expects; of a name that nobody knows what its family has."""
+    name = model.removeprefix(_PROVIDER)
+    known = _CONTRACTS.get(name)
+    if known is None:
+        family = _GPT_4O if name.startswith("gpt-4o-") else _GPT if name.startswith("gpt-") else Contract()
+        known = replace(family, is_openai=False)
+    return known if name == model else replace(known, prefixed=True)
+
+
+def refuse_unknown(form: Collection[str], known: Collection[str]) -> None:
+    """Refuses fields that OpenAI does not know, for those who test against it (`strict_openai`).
+
+    Raises:
+        InvalidRequestError: Names the first one.
+    """
+    for name in form:
+        if name not in known:
+            raise InvalidRequestError(f"Unrecognized request argument supplied: {name}", param=name)
+
+
+def check_strictly(request: TranscriptionRequest) -> None:
+    """Refuses what OpenAI refuses of this model, for those who test against it (`strict_openai`).
+
+    Raises:
+        InvalidRequestError: Beyond OpenAI's range.
+        UnsupportedValueError: OpenAI's model of this name cannot do it.
+    """
+    expected = contract(request.model)
+    if request.temperature > _MAX_TEMPERATURE:
+        raise InvalidRequestError("Invalid value for 'temperature': It is at most 1.", param="temperature")
+    if request.response_format not in expected.formats:
+        raise UnsupportedValueError(
+            f"response_format '{request.response_format}' is not compatible with model '{request.model}'. "
+            f"Use {' or '.join(repr(name) for name in expected.formats)} instead.",
+            param="response_format",
+        )
+    for param in _LIMITED:
+        if getattr(request, param) and param not in expected.takes:
+            raise UnsupportedValueError(
+                f"'{param}' is not supported with the model '{request.model}'.", param=param
+            )
