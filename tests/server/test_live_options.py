@@ -1,30 +1,20 @@
 """A session's settings become what the live flow and the engine are told, within what the model can do."""
 
 import math
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gateway.audio.turns import TurnMode
 from gateway.audio.vad import VadOptions
-from gateway.engine.api import (
-    Capabilities,
-    DecodeOptions,
-    DecodeRequest,
-    Model,
-    ModelDefaults,
-    Priority,
-    Recognizer,
-)
+from gateway.engine.api import Capabilities, DecodeOptions, Model, ModelDefaults
 from gateway.engine.catalog import Catalog
 from gateway.errors import GatewayError, UnavailableError
 from gateway.flow.options import LiveOptions, NoiseReduction, PartialOptions
 from gateway.protocol.realtime.config import LOGPROBS, SessionConfig
 from gateway.server.live_options import live_options
-from gateway.transcript import Hypothesis
+from tests.fake_recognizer import FakeRecognizer, in_turn
 
 ABLE = Capabilities(
     frozenset({"en", "de"}), detects_language=True, prompt=True, keywords=True, logprobs=True, prefix=True
@@ -32,34 +22,16 @@ ABLE = Capabilities(
 UNABLE = Capabilities(frozenset({"en"}))
 
 
-@dataclass
-class Fake:
-    """A model that says what it can, and is its own recognizer."""
-
-    name: str = "able"
-    capabilities: Capabilities = ABLE
-    defaults: ModelDefaults = field(default_factory=ModelDefaults)
-    is_there: bool = True
-
-    @asynccontextmanager
-    async def lease(self) -> AsyncIterator[Recognizer]:
-        """As `Model`."""
-        if not self.is_there:
-            raise UnavailableError("It is being loaded.")
-        yield self
-
-    async def transcribe(
-        self, request: DecodeRequest, *, stream: Hashable, priority: Priority = Priority.FILE
-    ) -> Hypothesis:
-        """As `Recognizer`."""
-        raise AssertionError("nothing is decoded here")
+def fake(capabilities: Capabilities = ABLE, **given: Any) -> FakeRecognizer:
+    """A model that can all this; nothing is decoded here."""
+    return FakeRecognizer(in_turn(), name="able", capabilities=capabilities, **given)
 
 
 async def resolve(
     model: Model | None = None, *, beam: int | None = 1, include: tuple[str, ...] = (), **given: Any
 ) -> LiveOptions:
     """The options for a session of this model after an update."""
-    model = model or Fake()
+    model = model or fake()
     update = {"audio": {"input": given}, "include": include}
     config = SessionConfig.default(model.name).updated(update)
     return await live_options(config, Catalog([model], ["gpt-live-transcribe"]), partial_beam_size=beam)
@@ -157,7 +129,7 @@ async def test_delays() -> None:
 
 async def test_engines_that_revise_what_they_heard() -> None:
     """What is not settled is told only to those who ask by a ``delay``."""
-    revising = Fake(capabilities=replace(ABLE, revises=True))
+    revising = fake(replace(ABLE, revises=True))
     unasked, asked = await partials(revising), await partials(revising, transcription={"delay": "high"})
 
     assert unasked is not None
@@ -188,7 +160,7 @@ async def test_decoding() -> None:
 
 async def test_the_models_own_defaults() -> None:
     """They hold where the session says nothing, and nowhere else."""
-    model = Fake(defaults=ModelDefaults(language="de", prompt="Hallo"))
+    model = fake(defaults=ModelDefaults(language="de", prompt="Hallo"))
     options = await resolve(model)
     other = await resolve(model, transcription={"languages": ["en", "de"], "prompt": "Hi"})
     assert options.recognition is not None
@@ -200,18 +172,20 @@ async def test_the_models_own_defaults() -> None:
 
 async def test_no_transcription() -> None:
     """No model is asked for anything."""
-    assert (await resolve(Fake(is_there=False), transcription=None)).recognition is None
+    assert (
+        await resolve(fake(loading=UnavailableError("It is being loaded.")), transcription=None)
+    ).recognition is None
 
 
 @pytest.mark.parametrize(
     ("model", "include", "given", "param"),
     [
-        (Fake(), (), {"model": "nope"}, "session.audio.input.transcription.model"),
-        (Fake(capabilities=UNABLE), (), {"language": "de"}, "session.audio.input.transcription.language"),
-        (Fake(capabilities=UNABLE), (), {"prompt": "x"}, "session.audio.input.transcription.prompt"),
-        (Fake(capabilities=UNABLE), (), {"keywords": ["x"]}, "session.audio.input.transcription.keywords"),
-        (Fake(capabilities=UNABLE), (LOGPROBS,), {}, "session.include"),
-        (Fake(is_there=False), (), {}, None),
+        (fake(), (), {"model": "nope"}, "session.audio.input.transcription.model"),
+        (fake(UNABLE), (), {"language": "de"}, "session.audio.input.transcription.language"),
+        (fake(UNABLE), (), {"prompt": "x"}, "session.audio.input.transcription.prompt"),
+        (fake(UNABLE), (), {"keywords": ["x"]}, "session.audio.input.transcription.keywords"),
+        (fake(UNABLE), (LOGPROBS,), {}, "session.include"),
+        (fake(loading=UnavailableError("It is being loaded.")), (), {}, None),
     ],
 )
 async def test_refusals(

@@ -2,8 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from prometheus_client import generate_latest
 from starlette.types import Message
 
 from gateway.audio.silero import SileroModel
-from gateway.engine.api import Capabilities, DecodeRequest, Model, ModelDefaults, Priority, Recognizer
+from gateway.engine.api import Capabilities, Model
 from gateway.engine.catalog import Catalog
 from gateway.errors import (
     EngineFailedError,
@@ -34,8 +33,8 @@ from gateway.server.admission import Admission
 from gateway.server.body import ClientGoneError
 from gateway.server.realtime import LARGE_FRAME, SESSION_CONFIG, Realtime
 from gateway.server.service import Limits, Service
-from gateway.transcript import Hypothesis, Segment, Token
 from tests.audio.sound import int16, load
+from tests.fake_recognizer import FakeRecognizer, say
 from tests.protocol.realtime.wire import check_frame
 from tests.support import Sample, pass_time
 
@@ -54,41 +53,6 @@ LIMITS = Limits(
 )
 
 
-class Fake:
-    """Says one word for each chunk; or waits, or fails."""
-
-    name = "fake"
-    defaults = ModelDefaults()
-    capabilities = Capabilities(frozenset({"en"}))
-
-    def __init__(self) -> None:
-        self.begun = anyio.Event()
-        self.go = anyio.Event()
-        self.go.set()
-        self.error: GatewayError | None = None
-        self.loading: GatewayError | None = None
-
-    @asynccontextmanager
-    async def lease(self) -> AsyncIterator[Recognizer]:
-        """As `Model`."""
-        if self.loading is not None:
-            raise self.loading
-        yield self
-
-    async def transcribe(
-        self, request: DecodeRequest, *, stream: Hashable, priority: Priority = Priority.FILE
-    ) -> Hypothesis:
-        """As `Recognizer`."""
-        self.begun.set()
-        await self.go.wait()
-        if self.error is not None:
-            raise self.error
-        token = Token(0, " word", b" word", -0.1)
-        return Hypothesis(
-            (Segment(0.0, 1.0, " word", (token,), (), -0.1, 1.0, 0.0, 0.0),), "en", 1.0, prompt_tokens=0
-        )
-
-
 class Bench:
     """A session's surroundings, and its client.
 
@@ -97,7 +61,7 @@ class Bench:
     """
 
     def __init__(self, vad: SileroModel) -> None:
-        self.model = Fake()
+        self.model = FakeRecognizer(lambda _: say("word"))
         self.metrics = Metrics()
         self.now = 0.0
         self.load = Load(lambda: self.now, self.metrics)
@@ -283,7 +247,7 @@ async def test_events_in_binary_frames(bench: Bench) -> None:
 
 async def test_a_failed_item_is_no_error_event(bench: Bench, hello: bytes) -> None:
     """Clients end the session at an `error`; one item without a text is none."""
-    bench.model.error = EngineFailedError("It could not be decoded.")
+    bench.model.answer = lambda _: EngineFailedError("It could not be decoded.")
     bench.put("session.update", session=at_16_khz())
     bench.say(hello)
     failed = "conversation.item.input_audio_transcription.failed"
@@ -359,7 +323,7 @@ async def test_a_model_that_cannot_be_loaded(bench: Bench) -> None:
 
 async def test_the_longest_session(bench: Bench, hello: bytes) -> None:
     """What was said is emitted first, however long the engine takes; then it closes."""
-    bench.model.go = anyio.Event()
+    bench.model.hold()
     bench.put("session.update", session=at_16_khz(turn_detection=None))
     bench.say(hello)
     bench.put("session.update", session={})
@@ -367,8 +331,8 @@ async def test_the_longest_session(bench: Bench, hello: bytes) -> None:
         tasks.start_soon(bench.serve)
         await bench.until("session.updated", 2)
         pass_time(LIMITS.max_session_seconds)
-        await bench.model.begun.wait()
-        bench.model.go.set()
+        await bench.model.until(1)
+        bench.model.release()
 
     assert bench.kinds()[-2:] == [COMPLETED, "error"]
     assert bench.events[-1]["error"]["code"] == "session_expired"
@@ -378,7 +342,7 @@ async def test_the_longest_session(bench: Bench, hello: bytes) -> None:
 
 async def test_the_end_of_the_server(bench: Bench, hello: bytes) -> None:
     """What was heard is told; what is said from then on is not, or the end would never come."""
-    bench.model.go = anyio.Event()
+    bench.model.hold()
     bench.put("session.update", session=at_16_khz(turn_detection=None))
     bench.say(hello)
 
@@ -391,11 +355,11 @@ async def test_the_end_of_the_server(bench: Bench, hello: bytes) -> None:
         await bench.until("session.updated")
         await anyio.wait_all_tasks_blocked()
         bench.leaving.set()
-        await bench.model.begun.wait()
+        await bench.model.until(1)
         bench.say(hello)
         bench.put("input_audio_buffer.commit")
         await anyio.wait_all_tasks_blocked()
-        bench.model.go.set()
+        bench.model.release()
 
     assert bench.kinds().count(COMPLETED) == 1
     assert bench.kinds()[-1] == COMPLETED
@@ -403,7 +367,7 @@ async def test_the_end_of_the_server(bench: Bench, hello: bytes) -> None:
 
 async def test_the_end_of_the_grace(bench: Bench, hello: bytes) -> None:
     """Who takes longer than the server has time is left, at once."""
-    bench.model.go = anyio.Event()
+    bench.model.hold()
     bench.put("session.update", session=at_16_khz())
     bench.say(hello)
 
@@ -413,7 +377,7 @@ async def test_the_end_of_the_grace(bench: Bench, hello: bytes) -> None:
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(serve)
-        await bench.model.begun.wait()
+        await bench.model.until(1)
         bench.leaving.set()
         await anyio.wait_all_tasks_blocked()
         bench.stopping.set()
@@ -456,12 +420,12 @@ async def test_too_much_audio(bench: Bench) -> None:
 
 async def test_cancelling_ends_it(bench: Bench, hello: bytes) -> None:
     """In mid-decode: nothing hangs, no place is kept."""
-    bench.model.go = anyio.Event()
+    bench.model.hold()
     bench.put("session.update", session=at_16_khz())
     bench.say(hello)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.serve)
-        await bench.model.begun.wait()
+        await bench.model.until(1)
         tasks.cancel_scope.cancel()
     with bench.admission.place():
         pass

@@ -1,7 +1,6 @@
 """One receives, one sends, and neither waits for the other; a client that reads nothing is let go."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import anyio
 import anyio.lowlevel
@@ -9,7 +8,7 @@ import pytest
 from starlette.types import Message
 
 from gateway.audio.silero import SileroModel
-from gateway.engine.api import Capabilities, DecodeRequest, Model, ModelDefaults, Priority, Recognizer
+from gateway.engine.api import Model
 from gateway.engine.catalog import Catalog
 from gateway.errors import ModelNotFoundError, OverloadedError, UploadTimeoutError
 from gateway.flow.options import Resources
@@ -19,28 +18,12 @@ from gateway.server.admission import Admission
 from gateway.server.body import ClientGoneError
 from gateway.server.service import Limits, Service
 from gateway.server.transcriptions_ws import TranscriptionsWs
-from gateway.transcript import Hypothesis, Segment, Token
 from tests.audio.sound import int16, load
+from tests.fake_recognizer import FakeRecognizer, say
 from tests.support import Sample
 
 FRAME = 32_000
 END = {"type": "websocket.receive", "text": '{"type":"input_audio.end"}'}
-
-
-class Fake:
-    """Says one word for each chunk."""
-
-    name = "fake"
-    capabilities = Capabilities(frozenset({"en"}))
-
-    async def transcribe(
-        self, request: DecodeRequest, *, stream: Hashable, priority: Priority = Priority.FILE
-    ) -> Hypothesis:
-        """As `Recognizer`."""
-        token = Token(0, " word", b" word", -0.1)
-        return Hypothesis(
-            (Segment(0.0, 1.0, " word", (token,), (), -0.1, 1.0, 0.0, 0.0),), "en", 1.0, prompt_tokens=0
-        )
 
 
 class Client:
@@ -62,18 +45,6 @@ class Client:
 def vad() -> SileroModel:
     """Loaded once."""
     return SileroModel.load()
-
-
-class FakeModel:
-    """The recognizer, always loaded."""
-
-    name = "fake"
-    defaults = ModelDefaults()
-
-    @asynccontextmanager
-    async def lease(self) -> AsyncIterator[Recognizer]:
-        """As `Model`."""
-        yield Fake()
 
 
 @pytest.fixture
@@ -104,7 +75,7 @@ def serve(
         upload_timeout=upload_timeout,
         send_timeout=send_timeout,
     )
-    models: list[Model] = [FakeModel()]
+    models: list[Model] = [FakeRecognizer(lambda _: say("word"))]
     service = Service(
         Catalog(models),
         Resources(vad, anyio.CapacityLimiter(1), Metrics()),
