@@ -13,8 +13,8 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
 from gateway.audio.types import SAMPLE_RATE, Chunk
-from gateway.engine.api import DecodeOptions, DecodeRequest, Priority, Recognizer, SupersededError
-from gateway.errors import GatewayError
+from gateway.engine.api import DecodeOptions, DecodeRequest, Priority, Recognizer
+from gateway.errors import GatewayError, SupersededError
 from gateway.transcript import Assembler, Interim, TextDelta, TranscriptEvent
 
 STEP_SECONDS = 0.7

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import anyio
 
 from gateway.audio.types import SAMPLE_RATE, Chunk
-from gateway.engine.api import DecodeOptions, DecodeRequest, Priority, Recognizer, SupersededError
-from gateway.errors import GatewayError
+from gateway.engine.api import DecodeOptions, DecodeRequest, Priority, Recognizer
+from gateway.errors import GatewayError, SupersededError
 from gateway.flow.load import LiveLoad
 from gateway.flow.options import PartialOptions, Recognition
 from gateway.flow.utterance import Utterance

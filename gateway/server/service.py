@@ -6,7 +6,6 @@ from typing import Literal
 import anyio
 
 from gateway.audio.chunking import ChunkingOptions
-from gateway.engine.api import Model
 from gateway.engine.catalog import Catalog
 from gateway.errors import ShuttingDownError
 from gateway.flow.recording import Resources, Transcription
@@ -44,7 +43,7 @@ class Service:
         strict: Refuse what OpenAI refuses, too.
     """
 
-    catalog: Catalog[Model]
+    catalog: Catalog
     resources: Resources
     limits: Limits
     admission: Admission

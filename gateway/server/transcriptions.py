@@ -16,6 +16,7 @@ from gateway.audio.length import packets_seconds
 from gateway.engine.api import Task
 from gateway.errors import (
     AudioTooLongError,
+    ClientGoneError,
     EngineFailedError,
     GatewayError,
     InvalidAudioError,
@@ -27,7 +28,7 @@ from gateway.protocol.formats import render
 from gateway.protocol.parse import parse_transcription, parse_translation
 from gateway.protocol.request import TranscriptionRequest
 from gateway.protocol.strict import streams
-from gateway.server.body import Body, ClientGoneError
+from gateway.server.body import Body
 from gateway.server.event_stream import RequestChangedError, open_event_stream
 from gateway.server.options import decode_options, with_defaults
 from gateway.server.service import Service

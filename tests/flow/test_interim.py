@@ -11,8 +11,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from gateway.aio import open_task_group
 from gateway.audio.types import SAMPLE_RATE, Chunk
-from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Priority, SupersededError
-from gateway.errors import EngineFailedError, OverloadedError
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Priority
+from gateway.errors import EngineFailedError, OverloadedError, SupersededError
 from gateway.flow.interim import BACK_OFF, MAX_STEP_SECONDS, STEP_PER_SECOND_TAKEN, STEP_SECONDS, Interims
 from gateway.transcript import Assembler, Hypothesis, Interim, Segment, Token, TranscriptEvent
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from gateway.audio.types import SAMPLE_RATE, Chunk
-from gateway.engine.api import DecodeOptions, Priority, SupersededError
+from gateway.engine.api import DecodeOptions, Priority
+from gateway.errors import SupersededError
 from gateway.flow.load import PARTIALS_UNTIL, LiveLoad
 from gateway.flow.options import PartialOptions, Recognition
 from gateway.flow.partials import BREATH, Partial, Partials

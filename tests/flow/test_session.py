@@ -13,11 +13,12 @@ from gateway.aio import open_task_group
 from gateway.audio.silero import SileroModel
 from gateway.audio.turns import TurnMode, TurnOptions
 from gateway.audio.types import SAMPLE_RATE
-from gateway.engine.api import DecodeOptions, SupersededError
+from gateway.engine.api import DecodeOptions
 from gateway.errors import (
     EngineFailedError,
     InvalidRequestError,
     OverloadedError,
+    SupersededError,
     UnavailableError,
 )
 from gateway.flow.inbox import Clear, Commit, Configure

@@ -16,6 +16,7 @@ from gateway.audio.silero import SileroModel
 from gateway.engine.api import Capabilities, DecodeRequest, Model, ModelDefaults, Priority, Recognizer
 from gateway.engine.catalog import Catalog
 from gateway.errors import (
+    ClientGoneError,
     EngineFailedError,
     GatewayError,
     InvalidRequestError,
@@ -29,7 +30,6 @@ from gateway.flow.recording import Resources
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.admission import Admission
-from gateway.server.body import ClientGoneError
 from gateway.server.realtime import LARGE_FRAME, MISTAKES_AHEAD, SESSION_CONFIG, LiveLimits, Realtime
 from gateway.server.service import Limits, Service
 from gateway.transcript import Hypothesis, Segment, Token

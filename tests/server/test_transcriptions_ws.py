@@ -11,11 +11,10 @@ from starlette.types import Message
 from gateway.audio.silero import SileroModel
 from gateway.engine.api import Capabilities, DecodeRequest, Model, ModelDefaults, Priority, Recognizer
 from gateway.engine.catalog import Catalog
-from gateway.errors import ModelNotFoundError, OverloadedError, UploadTimeoutError
+from gateway.errors import ClientGoneError, ModelNotFoundError, OverloadedError, UploadTimeoutError
 from gateway.flow.recording import Resources
 from gateway.metrics import Metrics
 from gateway.server.admission import Admission
-from gateway.server.body import ClientGoneError
 from gateway.server.service import Limits, Service
 from gateway.server.transcriptions_ws import TranscriptionsWs
 from gateway.transcript import Hypothesis, Segment, Token
