@@ -27,9 +27,8 @@ from gateway.audio.chunking import ChunkingOptions, decode_as, make_cutter
 from gateway.audio.silero import SileroModel
 from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.engine.api import DecodeOptions, DecodeRequest, RowFailed
-from gateway.engine.whisper.context import FITTED_FRAMES, AudioContext
 from gateway.engine.whisper.engine import WhisperEngine, WhisperSpec
-from gateway.engine.whisper.features import WINDOW_FRAMES
+from gateway.engine.whisper.features import FITTED_FRAMES, WINDOW_FRAMES, AudioContext
 
 SAMPLES = MINIATURE.parent / "samples"
 BATCH = 4

@@ -14,7 +14,7 @@ from bench.report import Bench, Report, Target
 from bench.table import Table
 from bench.talk import phrases
 from gateway.audio.types import SAMPLE_RATE
-from gateway.engine.api import EngineSpec
+from gateway.engine.process import ProcessSpec
 from gateway.engine.sphinx import SphinxEngine, SphinxSpec
 from gateway.engine.whisper.engine import WhisperSpec
 from gateway.flow.options import PartialOptions
@@ -42,7 +42,7 @@ class _Case:
     """An engine, the ways to decide what it tells, and which is its default."""
 
     title: str
-    spec: EngineSpec
+    spec: ProcessSpec
     singles: int
     """Turns of one phrase; half as many have several."""
     default: str

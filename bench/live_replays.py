@@ -19,8 +19,9 @@ from gateway.audio.segmenter import Segmenter
 from gateway.audio.silero import SileroModel
 from gateway.audio.turns import TurnOptions
 from gateway.audio.types import SAMPLE_RATE
-from gateway.engine.api import DecodeOptions, EngineSpec, Model
+from gateway.engine.api import DecodeOptions, Model
 from gateway.engine.devices.placement import Machine, worker_environments
+from gateway.engine.process import ProcessSpec
 from gateway.flow.options import PartialOptions, Recognition
 
 SPEECH_SECONDS = 20
@@ -30,7 +31,7 @@ _DECODING = DecodeOptions(language="en")
 
 
 def replay(
-    spec: EngineSpec, turns: Sequence[Turn], options: Mapping[str, PartialOptions]
+    spec: ProcessSpec, turns: Sequence[Turn], options: Mapping[str, PartialOptions]
 ) -> tuple[Costs, dict[str, list[Session]]]:
     """What the engine costs, and by the names of ``options`` a session for each turn."""
     workers = os.cpu_count() or 1
@@ -58,18 +59,18 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _measure(spec: EngineSpec) -> Costs:
+def _measure(spec: ProcessSpec) -> Costs:
     engine, samples = spec.load(), speech(SPEECH_SECONDS)
     partials = replace(_DECODING, beam_size=PartialOptions().beam_size)
     return Costs(measure(engine, samples, partials), measure(engine, samples, _DECODING))
 
 
 def _replay(
-    spec: EngineSpec, costs: Costs, options: Mapping[str, PartialOptions], turns: Sequence[Turn]
+    spec: ProcessSpec, costs: Costs, options: Mapping[str, PartialOptions], turns: Sequence[Turn]
 ) -> dict[str, list[Session]]:
     engine, vad = spec.load(), SileroModel.load()
     # Nobody asks a recognition for its model but who decodes.
-    recognition = Recognition(cast("Model", spec), spec.name, _DECODING, None)
+    recognition = Recognition(cast("Model", spec), "replayed", _DECODING, None)
     sessions: dict[str, list[Session]] = {name: [] for name in options}
     for turn in turns:
         decoder = Decoder(engine)

@@ -17,13 +17,12 @@ import uvicorn
 from starlette.applications import Starlette
 
 from gateway import __version__
-from gateway.engine.api import Model
-from gateway.engine.budget import Shelf
+from gateway.engine.budget import MemoryBudget
 from gateway.engine.catalog import Catalog
-from gateway.engine.lifecycle import ServedModel
+from gateway.engine.lifecycle import ManagedModel
+from gateway.errors import ModelUnavailableError, StartError
 from gateway.flow.pacing import Load
 from gateway.metrics import Metrics
-from gateway.models.hub import ModelUnavailableError
 from gateway.protocol.contracts import ALIASES
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
@@ -47,10 +46,6 @@ UVICORN_MARGIN_SECONDS = 3
 """What uvicorn waits beyond our own grace: running requests then get their refusal through."""
 
 
-class StartError(Exception):
-    """The server cannot start; the text is one clear line for the operator."""
-
-
 class Gateway:
     """One application with its workers and its end.
 
@@ -67,13 +62,13 @@ class Gateway:
         self._leaving = anyio.Event()
         self._stopping = anyio.Event()
         self._sessions = Sessions()
-        shelf = Shelf(settings.memory_budget)
+        budget = MemoryBudget(settings.memory_budget)
         self.models = [
-            ServedModel(
+            ManagedModel(
                 plan.name,
                 plan.find,
                 partial(make_batcher, settings=settings, metrics=self._metrics, models=len(plans)),
-                shelf,
+                budget,
                 policy=plan.policy,
                 defaults=plan.defaults,
                 progress=plan.progress,
@@ -82,7 +77,7 @@ class Gateway:
             for plan in plans
         ]
         given = {alias: plan.name for plan in plans for alias in plan.aliases}
-        catalog: Catalog[Model] = Catalog(self.models, ALIASES, given)
+        catalog = Catalog(self.models, ALIASES, given)
         resources = load_resources(self._metrics)
         service = Service(
             catalog,

@@ -1,4 +1,6 @@
-"""The one error tree. An error knows its HTTP status, OpenAI type, code and parameter, but no HTTP library.
+"""The one error tree: every exception of ours that crosses a module.
+
+What a client may be told, which knows its HTTP status, OpenAI type, code and parameter, but no HTTP library:
 
 GatewayError
  ├── InvalidRequestError            400  a parameter is wrong; names it
@@ -14,6 +16,25 @@ GatewayError
  ├── EngineFailedError              500  a row could not be decoded, whatever was tried
  └── UnavailableError               503  no worker can serve
       └── ShuttingDownError         503  the server ends
+
+What the operator is told, one clear line, which may hold paths and is never shown to clients:
+
+OperatorError
+ ├── StartError                          the server cannot start
+ ├── ModelUnavailableError               a model cannot be found or fetched
+ │    └── DeviceUnavailableError         the device that was asked for cannot be used
+ ├── LoadFailedError                     an engine cannot be loaded
+ ├── StoreError                          something of the model cache cannot be had, added or removed
+ └── OutputError                         a command's outputs cannot be what was asked for
+
+What modules tell each other, which is handled before anybody is answered:
+
+Notice
+ ├── ClientGoneError                     the client left, so there is nobody to answer
+ ├── SupersededError                     a newer row took this one's place, as was intended
+ ├── StdoutError                         standard output takes no more
+ ├── WorkerLostError                     a worker is gone, and what it held waits for another one
+ └── BatchFailedError                    an engine raised for a batch, whose rows are tried in smaller ones
 """
 
 from typing import Self
@@ -175,3 +196,87 @@ class ShuttingDownError(UnavailableError):
 
     def __init__(self) -> None:
         super().__init__("The server is shutting down. Please try again.", retry_after=1)
+
+
+class OperatorError(Exception):
+    """One line for whoever runs the server or the command; it may hold paths, so no client sees it."""
+
+
+class StartError(OperatorError):
+    """The server cannot start."""
+
+
+class ModelUnavailableError(OperatorError):
+    """A model cannot be found or fetched."""
+
+
+class DeviceUnavailableError(ModelUnavailableError):
+    """The device that was asked for cannot be used; says what to do."""
+
+
+class LoadFailedError(OperatorError):
+    """An engine could not be loaded. The text is the whole truth.
+
+    Attributes:
+        public: What may be shown to anybody.
+    """
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.public = f"load failed: {kind}"
+
+
+class StoreError(OperatorError):
+    """Something of the model cache cannot be had, added or removed."""
+
+
+class OutputError(OperatorError):
+    """A command's outputs cannot be what was asked for; one line for each reason."""
+
+
+class Notice(Exception):  # noqa: N818 - it tells of what happens, which need not be an error
+    """What modules tell each other. It is handled before anybody is answered."""
+
+
+class ClientGoneError(Notice):
+    """The client left, so there is nobody to answer."""
+
+
+class SupersededError(Notice):
+    """A newer partial of the same stream took this row's place in the queue, as was intended."""
+
+
+class StdoutError(Notice):
+    """Standard output takes no more, so nothing is left to work for.
+
+    Attributes:
+        is_closed: Whoever read it has left.
+    """
+
+    def __init__(self, reason: str, *, is_closed: bool) -> None:
+        super().__init__(reason)
+        self.is_closed = is_closed
+
+
+class WorkerLostError(Notice):
+    """A worker is gone, and what it held is not decoded.
+
+    Attributes:
+        was_killed: By a SIGKILL, which no program does to itself: an operator or the system's memory ran out.
+    """
+
+    def __init__(self, reason: str, *, was_killed: bool = False) -> None:
+        super().__init__(reason)
+        self.was_killed = was_killed
+
+
+class BatchFailedError(Notice):
+    """The engine raised for a batch; its worker lives. The text is for the log.
+
+    Attributes:
+        out_of_memory: Smaller batches may do.
+    """
+
+    def __init__(self, reason: str, *, out_of_memory: bool = False) -> None:
+        super().__init__(reason)
+        self.out_of_memory = out_of_memory

@@ -3,23 +3,25 @@
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import anyio
 
 from gateway.audio.silero import SileroModel
-from gateway.engine.api import EngineSpec, ModelDefaults
+from gateway.engine.api import EngineSpec, ModelDefaults, ReplicaOptions
 from gateway.engine.batcher import Batcher, BatcherOptions
-from gateway.engine.devices.cuda import DeviceUnavailableError, choose, compute_types
+from gateway.engine.devices.cuda import choose, compute_types
 from gateway.engine.devices.placement import Machine, parse_devices, worker_environments
 from gateway.engine.lifecycle import ModelPolicy
-from gateway.engine.replica import ReplicaOptions
-from gateway.engine.whisper.engine import WhisperSpec
+from gateway.engine.sphinx import SphinxSpec
+from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
+from gateway.errors import DeviceUnavailableError
 from gateway.flow.options import Resources
 from gateway.flow.recording import ROWS_AHEAD
 from gateway.metrics import Metrics
 from gateway.models.hub import Hub
-from gateway.models.locate import Located, WhisperOptions, default_spec, locate, locate_default
+from gateway.models.locate import Located, fetch_default, locate, locate_default
 from gateway.settings import ModelSettings, Settings
 
 logger = logging.getLogger(__name__)
@@ -53,32 +55,30 @@ def plan_models(settings: Settings) -> list[ModelPlan]:
     hub = Hub()
     wanted = [*(ModelSettings(source=source) for source in settings.model), *settings.models]
     if not wanted:
-        return [_plan(locate_default(options, hub), ModelSettings(source="default"), settings, is_first=True)]
+        located = locate_default(hub, on_gpu=options.device == "cuda")
+        return [_plan(located, ModelSettings(source="default"), options, settings, is_first=True)]
     return [
-        _plan(
-            locate(model.source, _options_of(model, options), hub),
-            model,
-            settings,
-            is_first=number == 0,
-        )
+        _plan(locate(model.source, hub), model, options, settings, is_first=number == 0)
         for number, model in enumerate(wanted)
     ]
 
 
-def _plan(located: Located, model: ModelSettings, settings: Settings, *, is_first: bool) -> ModelPlan:
+def _plan(
+    located: Located, model: ModelSettings, options: WhisperOptions, settings: Settings, *, is_first: bool
+) -> ModelPlan:
     name = model.name or located.name
-
-    def find() -> EngineSpec:
-        spec = located.fetch()
-        return spec if spec.name == name else replace(spec, name=name)  # type: ignore[type-var]  # a dataclass
-
+    own = replace(
+        options,
+        beam_size=model.beam_size or options.beam_size,
+        audio_context=model.audio_context or options.audio_context,
+    )
     return ModelPlan(
         name,
-        find,
+        lambda: make_spec(name, located.fetch(), own),
         ModelPolicy(
             pinned=is_first if model.pinned is None else model.pinned,
             idle_seconds=settings.idle_seconds,
-            wait_seconds=settings.load_wait,
+            load_wait=settings.load_wait,
         ),
         located.progress,
         ModelDefaults(model.language, model.prompt),
@@ -86,23 +86,21 @@ def _plan(located: Located, model: ModelSettings, settings: Settings, *, is_firs
     )
 
 
-def _options_of(model: ModelSettings, options: WhisperOptions) -> WhisperOptions:
-    return replace(
-        options,
-        beam_size=model.beam_size or options.beam_size,
-        audio_context=model.audio_context or options.audio_context,
-    )
-
-
-def find_specs(settings: Settings) -> list[EngineSpec]:
-    """The engines of the settings' models, fetched where need be.
+def find_spec(settings: Settings) -> EngineSpec:
+    """The engine of the settings' first model, fetched where need be.
 
     Raises:
-        ModelUnavailableError: One of them cannot be had.
+        ModelUnavailableError: It cannot be had.
     """
-    if not settings.model and not settings.models:
-        return [default_spec(whisper_options(settings), Hub())]
-    return [plan.find() for plan in plan_models(settings)]
+    if settings.model or settings.models:
+        return plan_models(settings)[0].find()
+    options = whisper_options(settings)
+    return make_spec(*fetch_default(Hub(), on_gpu=options.device == "cuda"), options)
+
+
+def make_spec(name: str, folder: Path | None, options: WhisperOptions) -> EngineSpec:
+    """The engine for the weights in ``folder``, or PocketSphinx, which needs none."""
+    return SphinxSpec(name) if folder is None else WhisperSpec(name, folder, **asdict(options))
 
 
 def whisper_options(settings: Settings) -> WhisperOptions:
@@ -123,12 +121,15 @@ def whisper_options(settings: Settings) -> WhisperOptions:
     gpus = choose(device, indices, settings.compute_type)
     for gpu in gpus:
         logger.info("running on %s", gpu)
+    compute_type = settings.compute_type
+    if compute_type == "auto" and all("float16" in compute_types(gpu) for gpu in gpus):
+        # GPUs older than 2017 do not compute float16 well: what suits them CTranslate2 knows.
+        compute_type = "float16" if gpus else "int8"
     return WhisperOptions(
         device="cuda" if gpus else "cpu",
-        compute_type=settings.compute_type,
-        half_precision=all("float16" in compute_types(gpu) for gpu in gpus),
+        compute_type=compute_type,
         cpu_threads=_threads(settings, models=max(1, len(settings.model) + len(settings.models))),
-        max_batch=settings.max_batch,
+        max_batch=settings.max_batch or (16 if gpus else 8),
         beam_size=settings.beam_size,
         audio_context=settings.audio_context,
     )
@@ -142,9 +143,9 @@ def make_batcher(spec: EngineSpec, settings: Settings, metrics: Metrics, *, mode
     """
     options = BatcherOptions(
         max_rows=settings.max_streams * (ROWS_AHEAD + 2),
-        replica=ReplicaOptions(row_seconds=settings.row_timeout),
+        replica=ReplicaOptions(row_timeout=settings.row_timeout),
     )
-    on_gpu = isinstance(spec, WhisperSpec) and spec.device == "cuda"
+    on_gpu = spec.device == "cuda"
     named = [device for device in parse_devices(settings.devices) if (device is not None) == on_gpu]
     devices: list[int | None] = [*named] or [0 if on_gpu else None]
     environments = worker_environments(

@@ -19,7 +19,8 @@ from typing import TextIO
 import numpy as np
 
 from gateway.audio.types import SAMPLE_RATE, Samples
-from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, RowFailed
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Device, RowFailed
+from gateway.engine.process import ProcessSpec
 from gateway.transcript import Hypothesis, Segment, Token, Word
 
 MAGIC = 2.0**20
@@ -52,7 +53,7 @@ def act(number: int, what: Act = Act.SAY, *, seconds: float = 0.1) -> Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class ScriptedSpec:
+class ScriptedSpec(ProcessSpec):
     """How the fake behaves, whatever its rows say.
 
     Attributes:
@@ -62,7 +63,7 @@ class ScriptedSpec:
             decodes once a line comes back. So a test knows what runs, and for how long.
         fault: What loading does while ``fault_file`` exists (None: always).
         too_few: Answers one row too few.
-        memory_bytes: As `EngineSpec`.
+        memory_bytes: See `EngineSpec`.
     """
 
     name: str = "scripted"
@@ -75,6 +76,7 @@ class ScriptedSpec:
     fault_file: str | None = None
     too_few: bool = False
     memory_bytes: int = 50_000_000
+    device: Device = "cpu"
 
     def batch_key(self, options: DecodeOptions) -> Hashable:
         """Rows of different tasks or beams do not mix."""
@@ -98,11 +100,6 @@ class ScriptedEngine:
             connection.connect(spec.cues)
             self._cues = connection.makefile("rw", encoding="ascii")
             connection.close()
-
-    @property
-    def name(self) -> str:
-        """As in the spec."""
-        return self._spec.name
 
     @property
     def capabilities(self) -> Capabilities:

@@ -65,7 +65,7 @@ def live_server(
         ModelPlan(
             spec.name,
             partial(_itself, spec),
-            ModelPolicy(pinned=spec.name not in unpinned, wait_seconds=60),
+            ModelPolicy(pinned=spec.name not in unpinned, load_wait=60),
         )
         for spec in specs
     ]

@@ -6,10 +6,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gateway.engine.devices.cuda import DeviceUnavailableError
-from gateway.engine.whisper.engine import WhisperSpec
+from gateway.engine.sphinx import SphinxSpec
+from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
+from gateway.errors import DeviceUnavailableError
 from gateway.metrics import Metrics
-from gateway.runtime import find_specs, make_batcher, whisper_options
+from gateway.runtime import make_batcher, make_spec, plan_models, whisper_options
 from gateway.settings import ModelSettings, Settings
 from tests import cuda_stubs
 
@@ -27,12 +28,33 @@ def test_cpu() -> None:
     assert (options.device, options.cpu_threads, options.compute_type) == ("cpu", 3, "float32")
 
 
+def test_what_nobody_set() -> None:
+    """The defaults of a CPU."""
+    options = whisper_options(Settings(device="cpu"))
+
+    assert (options.compute_type, options.max_batch, options.beam_size) == ("int8", 8, 5)
+
+
+def test_options_reach_the_spec() -> None:
+    """What the operator set goes to the folder's engine; without a folder it is PocketSphinx."""
+    options = WhisperOptions(
+        compute_type="float32", cpu_threads=3, max_batch=5, beam_size=1, audio_context="fit"
+    )
+    spec = make_spec("mini", Path("folder"), options)
+
+    assert isinstance(spec, WhisperSpec)
+    assert (spec.name, spec.path, spec.device) == ("mini", Path("folder"), "cpu")
+    assert (spec.compute_type, spec.cpu_threads, spec.max_batch, spec.beam_size) == ("float32", 3, 5, 1)
+    assert spec.audio_context == "fit"
+    assert make_spec("pocketsphinx", None, options) == SphinxSpec()
+
+
 def test_a_model_s_own_settings_go_first(mini_whisper: WhisperSpec) -> None:
     """Beam and context are each model's; unset ones are the server's."""
     source = str(mini_whisper.path)
     own = ModelSettings(source=source, name="own", beam_size=2, audio_context="full")
     settings = Settings(device="cpu", audio_context="fit", models=(ModelSettings(source=source), own))
-    specs = find_specs(settings)
+    specs = [plan.find() for plan in plan_models(settings)]
 
     assert all(isinstance(spec, WhisperSpec) for spec in specs)
     assert [(spec.beam_size, spec.audio_context) for spec in specs if isinstance(spec, WhisperSpec)] == [
@@ -42,14 +64,16 @@ def test_a_model_s_own_settings_go_first(mini_whisper: WhisperSpec) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("capability", "half_precision"), [("86", True), ("61", False)])
-def test_gpu(stubs: Path, monkeypatch: pytest.MonkeyPatch, capability: str, half_precision: bool) -> None:  # noqa: FBT001 - a parameter of the table
-    """Named devices are looked for, and tell how well they compute in half precision."""
+@pytest.mark.parametrize(("capability", "compute_type"), [("86", "float16"), ("61", "auto")])
+def test_gpu(stubs: Path, monkeypatch: pytest.MonkeyPatch, capability: str, compute_type: str) -> None:
+    """Named devices are looked for. Old ones, slow in float16, leave the choice to CTranslate2."""
     for name, value in cuda_stubs.variables(stubs, gpus="2", capability=capability).items():
         monkeypatch.setenv(name, value)
     options = whisper_options(Settings(devices=("cuda:0", "cuda:1")))
+    forced = whisper_options(Settings(devices=("cuda:0",), compute_type="float32"))
 
-    assert (options.device, options.half_precision) == ("cuda", half_precision)
+    assert (options.device, options.compute_type, options.max_batch) == ("cuda", compute_type, 16)
+    assert forced.compute_type == "float32"
     with pytest.raises(DeviceUnavailableError, match="cuda:2 was asked for"):
         whisper_options(Settings(devices=("cuda:2",)))
 

@@ -1,22 +1,35 @@
-"""Many recordings through one batcher: the server's main flow without a server."""
+"""``gateway transcribe`` at work: from its wishes to its exit status, many recordings through one batcher."""
 
+import logging
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
 from gateway.aio import open_task_group
-from gateway.cli.inputs import open_recording
-from gateway.cli.outputs import Output, Stdout
-from gateway.cli.rendering import Rendering, printable
-from gateway.cli.screen import Row, Screen
-from gateway.engine.api import EngineSpec
-from gateway.errors import EngineFailedError, GatewayError
+from gateway.cli.common import ending_at_once, fail, printable
+from gateway.cli.inputs import STDIN, open_recording
+from gateway.cli.outputs import SUFFIXES, Folder, Output, Rendering, Stdout, plan_files
+from gateway.cli.screen import Row, Screen, ScreenHandler
+from gateway.engine.api import EngineSpec, Task
+from gateway.errors import (
+    EngineFailedError,
+    GatewayError,
+    OperatorError,
+    OutputError,
+    StdoutError,
+    UnavailableError,
+    UnsupportedValueError,
+)
 from gateway.flow.options import Recognition, Resources
 from gateway.flow.recording import Transcription, open_transcription
 from gateway.metrics import Metrics
-from gateway.runtime import load_resources, make_batcher
+from gateway.protocol.request import TranscriptionRequest
+from gateway.runtime import find_spec, load_resources, make_batcher
 from gateway.server.options import chunking_options
 from gateway.server.service import recognition
 from gateway.settings import Settings
@@ -24,6 +37,23 @@ from gateway.transcript import SegmentDone, Transcript, TranscriptDone, Transcri
 
 ENDLESS = 7 * 24 * 3600.0
 """Seconds. The server's limit on a recording is for strangers; without one of the operator's it is a week."""
+
+SUBTITLES = {"srt", "vtt"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What was asked for on the command line.
+
+    Attributes:
+        folder: Where to write a file for each input; None prints.
+    """
+
+    names: tuple[str, ...]
+    request: TranscriptionRequest
+    task: Task
+    folder: Path | None
+    overwrite: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +169,95 @@ class Batch:
     async def _put(self, index: int, name: str, transcript: Transcript) -> None:
         if self._plan.live is None:
             await self._plan.output.put(index, self._plan.rendering.result(name, transcript))
+
+
+def run(wishes: Wishes, settings: Settings) -> int:
+    """Transcribes; returns the exit status.
+
+    Raises:
+        typer.Exit: Nothing could be begun; why was said.
+    """
+    _check(wishes)
+    has_live_terminal = wishes.request.stream and sys.stdout.isatty()
+    screen = Screen(len(wishes.names), bars=sys.stderr.isatty() and not has_live_terminal)
+    _log_to(screen, settings)
+    rendering = Rendering(wishes.request, wishes.task, with_names=len(wishes.names) > 1)
+    stdout = Stdout(screen.paused) if sys.stdout.isatty() else Stdout()
+    output = stdout if wishes.folder is None else Folder(_paths(wishes, wishes.folder))
+    plan = Plan(wishes.names, rendering, output, live=stdout if wishes.request.stream else None)
+    try:
+        with ending_at_once():
+            # Several are a server's: the first one is what it would answer with.
+            spec = find_spec(settings.model_copy(update={"model": settings.model[:1]}))
+        return anyio.run(_run_to_end, Batch(plan, settings, screen), spec, screen)
+    except OperatorError as error:
+        fail(str(error))
+    except UnsupportedValueError as error:
+        fail(error.message, status=2)
+    except UnavailableError as error:
+        fail(error.message)
+    except StdoutError as error:
+        if error.is_closed:
+            return 128 + signal.SIGPIPE
+        fail(f"standard output: {error}")
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _check(wishes: Wishes) -> None:
+    several = len(wishes.names) > 1
+    if wishes.names.count(STDIN) > 1:
+        fail("standard input (-) can be read once only", status=2)
+    if wishes.folder is not None and wishes.request.stream:
+        fail("--stream prints and --output-dir writes files: choose one", status=2)
+    if wishes.folder is None and several and wishes.request.response_format in SUBTITLES:
+        fail(f"{wishes.request.response_format} of several files needs --output-dir", status=2)
+    if wishes.folder is None and wishes.overwrite:
+        fail("--overwrite needs --output-dir", status=2)
+
+
+def _paths(wishes: Wishes, folder: Path) -> list[Path]:
+    try:
+        paths = plan_files(
+            wishes.names, folder, SUFFIXES[wishes.request.response_format], overwrite=wishes.overwrite
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+    except OutputError as error:
+        fail(str(error), status=2)
+    except OSError as error:
+        fail(f"{folder}: {error.strerror}", status=2)
+    return paths
+
+
+def _log_to(screen: Screen, settings: Settings) -> None:
+    """Quiet unless asked: what matters to a person is said without the log."""
+    level = settings.log_level if "log_level" in settings.model_fields_set else "warning"
+    handler = ScreenHandler(screen)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    for name in ("httpx", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+async def _run_to_end(batch: Batch, spec: EngineSpec, screen: Screen) -> int:
+    """The exit status; a signal ends the work in order, a second one at once."""
+    caught = 0
+    failures = 0
+
+    async def cancel_on_signal() -> None:
+        nonlocal caught
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                caught = number
+                tasks.cancel_scope.cancel()
+                return
+
+    with screen.open():
+        async with open_task_group() as tasks:
+            tasks.start_soon(cancel_on_signal)
+            failures = await batch.run(spec)
+            tasks.cancel_scope.cancel()
+    if caught:
+        return 128 + caught
+    screen.summarize()
+    return 1 if failures else 0

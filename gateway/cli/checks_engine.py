@@ -1,18 +1,20 @@
-"""Checks of what transcribes: device, models and hub, VAD."""
+"""Checks of what transcribes: device, models and hub, VAD, memory."""
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.audio.silero import find_model
-from gateway.engine.devices.cuda import DeviceUnavailableError, Finding, ask, findings, seems_present, usable
+from gateway.cli.checks_machine import gigabytes
+from gateway.engine.devices.cuda import Finding, ask, findings, seems_present, usable
 from gateway.engine.devices.placement import parse_devices
 from gateway.engine.whisper.engine import WhisperSpec
-from gateway.models.hub import WHISPER_REPOS, Hub, ModelUnavailableError
-from gateway.models.locate import WhisperOptions, cached_default, fault
-from gateway.models.store import CachedModel, StoreError, cached_models, repo_of
+from gateway.errors import DeviceUnavailableError, ModelUnavailableError, StoreError
+from gateway.models.hub import WHISPER_REPOS, Hub
+from gateway.models.locate import SPHINX_NAMES, cached_default, fault
+from gateway.models.store import CachedModel, cached_models, repo_of
 from gateway.settings import Settings
-
-SPHINX = "pocketsphinx"
 
 
 def check_device(settings: Settings) -> Iterator[Finding]:
@@ -76,30 +78,56 @@ def check_vad(_: Settings) -> Iterator[Finding]:
         yield Finding("ok", text)
 
 
-def gigabytes(size: int) -> str:
-    """Bytes as an operator thinks of them."""
-    return f"{size / 1e9:.1f} GB"
+def check_memory(settings: Settings) -> Iterator[Finding]:
+    """What there is against what the models need."""
+    total, available = read_memory(Path("/proc/meminfo"), Path("/sys/fs/cgroup"))
+    needed = _local_bytes(settings) * settings.workers * max(1, len(settings.devices))
+    text = f"{gigabytes(available)} of {gigabytes(total)} free"
+    if needed:
+        text += f"; the models need roughly {gigabytes(needed)}"
+    if needed > available:
+        yield Finding("problem", text, "Take a smaller model, fewer workers, or GATEWAY_COMPUTE_TYPE=int8")
+    elif needed * 1.2 > available:
+        yield Finding("warning", text, "That is tight: take a smaller model or fewer workers")
+    else:
+        yield Finding("ok", text)
 
 
-def local_specs(settings: Settings) -> list[WhisperSpec]:
-    """The Whisper models that would be served, as far as they are at hand."""
+def read_memory(meminfo: Path, cgroup: Path) -> tuple[int, int]:
+    """Bytes of memory, all and available, within the limit of the container if it has one."""
+    lines = dict(re.findall(r"^(\w+):\s+(\d+) kB$", meminfo.read_text(), re.MULTILINE))
+    total, available = (int(lines[name]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    for limit_file, used_file in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        with suppress(OSError, ValueError):  # no control groups of this version, or "max"
+            limit = int((cgroup / limit_file).read_text())
+            used = int((cgroup / used_file).read_text())
+            total, available = min(total, limit), min(available, max(0, limit - used))
+    return total, available
+
+
+def _local_bytes(settings: Settings) -> int:
+    """What one worker of each Whisper model takes that would be served, as far as they are at hand."""
     hub = Hub()
-    folders = {model.repo: model.folder for model in cached_models(hub) if not model.fault}
     if not settings.model:
-        spec = cached_default(_options(settings), hub)
-        return [] if spec is None else [spec]
-    found = []
-    for name in settings.model:
-        folder = _folder(name) or folders.get(_repo(name) or "")
-        if folder is not None and fault(folder) is None:
-            found.append(WhisperSpec(name=name, path=folder))
-    return found
+        found = cached_default(hub, on_gpu=_on_gpu(settings))
+        folders = [found.fetch()] if found else []
+    else:
+        cached = {model.repo: model.folder for model in cached_models(hub) if not model.fault}
+        folders = [_folder(name) or cached.get(_repo(name) or "") for name in settings.model]
+    return sum(
+        WhisperSpec("", folder).memory_bytes
+        for folder in folders
+        if folder is not None and fault(folder) is None
+    )
 
 
 def _named(name: str, cached: dict[str, CachedModel], away: ModelUnavailableError | None) -> Finding:
     """How it stands with a model that was asked for."""
-    if name in (SPHINX, "sphinx"):
-        return Finding("ok", f"{SPHINX} is served: English only, with many mistakes")
+    if name in SPHINX_NAMES:
+        return Finding("ok", f"{SPHINX_NAMES[0]} is served: English only, with many mistakes")
     if folder := _folder(name):
         trouble = fault(folder)
         if trouble:
@@ -122,13 +150,13 @@ def _named(name: str, cached: dict[str, CachedModel], away: ModelUnavailableErro
 
 
 def _unnamed(settings: Settings, hub: Hub, away: ModelUnavailableError | None) -> Finding:
-    spec = cached_default(_options(settings), hub)
-    if spec is not None:
-        return Finding("ok", f"{spec.name} is served, as none was named")
+    found = cached_default(hub, on_gpu=_on_gpu(settings))
+    if found is not None:
+        return Finding("ok", f"{found.name} is served, as none was named")
     if away:
         return Finding(
             "warning",
-            f"no Whisper is at hand: {SPHINX} will be served, English only and with many mistakes",
+            f"no Whisper is at hand: {SPHINX_NAMES[0]} will be served, English only and with many mistakes",
             "gateway models pull small, where the hub answers; or name a folder: --model ./folder",
         )
     return Finding(
@@ -136,14 +164,14 @@ def _unnamed(settings: Settings, hub: Hub, away: ModelUnavailableError | None) -
     )
 
 
-def _options(settings: Settings) -> WhisperOptions:
+def _on_gpu(settings: Settings) -> bool:
     # Not at the top: this loads PyAV, which may be what is broken.
     from gateway.runtime import whisper_options  # noqa: PLC0415
 
     try:
-        return whisper_options(settings)
+        return whisper_options(settings).device == "cuda"
     except DeviceUnavailableError:  # said by the check of the device
-        return WhisperOptions()
+        return False
 
 
 def _folder(name: str) -> Path | None:

@@ -1,12 +1,14 @@
-"""Checks of the machine: Python, processor, memory, disks, descriptors, the port."""
+"""Checks of the machine: Python and its packages, processor, disks, descriptors, the port."""
 
 import errno
+import json
 import os
 import platform
 import re
 import resource
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from gateway import __version__
-from gateway.cli.checks_engine import gigabytes, local_specs
 from gateway.engine.devices.cuda import Finding
 from gateway.engine.devices.placement import Machine
 from gateway.models.hub import Hub
@@ -30,6 +31,34 @@ DESCRIPTORS_PER_STREAM, OTHER_DESCRIPTORS = 8, 128
 
 LISTENING = "0A"
 """TCP_LISTEN, as `/proc/net/tcp` writes it."""
+
+CHILD_SECONDS = 20.0
+
+_IMPORTS = """
+import importlib, importlib.metadata, json, sys
+for module in sys.argv[1:]:
+    try:
+        importlib.import_module(module)
+        error = None
+    except BaseException as caught:
+        error = f"{type(caught).__name__}: {caught}"
+    try:
+        version = importlib.metadata.version(module.replace("_", "-"))
+    except importlib.metadata.PackageNotFoundError:
+        version = None
+    print(json.dumps([module, version, error]), flush=True)
+"""
+
+_NATIVE = ("av", "onnxruntime", "ctranslate2", "faster_whisper", "pocketsphinx")
+"""With compiled parts, which can be broken in more ways than by being absent."""
+
+_DECODERS = """
+import av, json
+print(json.dumps([av.__version__, sorted(av.codecs_available), sorted(av.formats_available)]))
+"""
+
+_CODECS = {"flac", "mp3", "aac", "opus", "vorbis", "pcm_s16le"}
+_FORMATS = {"flac", "mp3", "mp4", "ogg", "wav", "webm", "matroska"}
 
 
 def check_python(_: Settings) -> Iterator[Finding]:
@@ -69,22 +98,6 @@ def check_processor(settings: Settings) -> Iterator[Finding]:
             f"{platform.machine()} without AVX2: Whisper will be slow",
             "Take a small model; on a virtual machine, pass the host's CPU type through",
         )
-
-
-def check_memory(settings: Settings) -> Iterator[Finding]:
-    """What there is against what the models need."""
-    total, available = read_memory(Path("/proc/meminfo"), Path("/sys/fs/cgroup"))
-    needed = sum(spec.memory_bytes for spec in local_specs(settings))
-    needed *= settings.workers * max(1, len(settings.devices))
-    text = f"{gigabytes(available)} of {gigabytes(total)} free"
-    if needed:
-        text += f"; the models need roughly {gigabytes(needed)}"
-    if needed > available:
-        yield Finding("problem", text, "Take a smaller model, fewer workers, or GATEWAY_COMPUTE_TYPE=int8")
-    elif needed * 1.2 > available:
-        yield Finding("warning", text, "That is tight: take a smaller model or fewer workers")
-    else:
-        yield Finding("ok", text)
 
 
 def check_disk(_: Settings) -> Iterator[Finding]:
@@ -147,6 +160,54 @@ def check_port(settings: Settings) -> Iterator[Finding]:
     yield Finding("ok", f"{where} is free")
 
 
+def check_packages(_: Settings) -> Iterator[Finding]:
+    """Whether they can be loaded."""
+    done = _run(_IMPORTS, *_NATIVE)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    whole = [f"{module} {version}" for module, version, error in answers if error is None]
+    if whole:
+        yield Finding("ok", ", ".join(whole))
+    for module, version, error in answers:
+        if error is not None:
+            what = f"{module} {version or ''}".strip()
+            yield Finding("problem", f"{what} cannot be loaded: {error}", "Install again: pip install .")
+    if len(answers) < len(_NATIVE):
+        module = _NATIVE[len(answers)]
+        yield Finding(
+            "problem",
+            f"loading {module} ends the process (exit status {done.returncode})",
+            f"Install it again: pip install --force-reinstall {module.replace('_', '-')}",
+        )
+
+
+def check_decoders(_: Settings) -> Iterator[Finding]:
+    """Whether FFmpeg, as PyAV brings it, knows the promised formats."""
+    done = _run(_DECODERS)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        yield Finding("problem", f"PyAV does not work: {said}", "pip install --force-reinstall av")
+        return
+    version, codecs, formats = json.loads(done.stdout)
+    missing = sorted(
+        (_CODECS - set(codecs)) | (_FORMATS - {part for name in formats for part in name.split(",")})
+    )
+    if missing:
+        yield Finding(
+            "problem",
+            f"PyAV {version} lacks {', '.join(missing)}",
+            "Take the wheel, which carries FFmpeg: pip install --force-reinstall --only-binary av av",
+        )
+    else:
+        yield Finding(
+            "ok", f"PyAV {version} decodes {', '.join(sorted(_CODECS))} and {len(codecs) - len(_CODECS)} more"
+        )
+
+
+def gigabytes(size: int) -> str:
+    """Bytes as an operator thinks of them."""
+    return f"{size / 1e9:.1f} GB"
+
+
 def listener_of(port: int) -> str | None:
     """Number and command of the process that listens on ``port``, None where we may not know."""
     inodes = set()
@@ -163,23 +224,19 @@ def listener_of(port: int) -> str | None:
     return None
 
 
-def read_memory(meminfo: Path, cgroup: Path) -> tuple[int, int]:
-    """Bytes of memory, all and available, within the limit of the container if it has one."""
-    lines = dict(re.findall(r"^(\w+):\s+(\d+) kB$", meminfo.read_text(), re.MULTILINE))
-    total, available = (int(lines[name]) * 1024 for name in ("MemTotal", "MemAvailable"))
-    for limit_file, used_file in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        with suppress(OSError, ValueError):  # no control groups of this version, or "max"
-            limit = int((cgroup / limit_file).read_text())
-            used = int((cgroup / used_file).read_text())
-            total, available = min(total, limit), min(available, max(0, limit - used))
-    return total, available
-
-
 def _read(path: str) -> str:
     try:
         return Path(path).read_text(errors="replace")
     except OSError:
         return ""
+
+
+def _run(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Runs code in a process of its own, which may die of a compiled package."""
+    return subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-P", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=CHILD_SECONDS,
+    )

@@ -1,4 +1,4 @@
-"""What the commands share: their settings, their last words, and names to complete."""
+"""What the commands share: their settings, their last words, names to complete, names to print."""
 
 import os
 import signal
@@ -68,3 +68,9 @@ def complete_cached(incomplete: str) -> list[str]:
     from gateway.models.store import cached_models  # noqa: PLC0415
 
     return [model.name for model in cached_models(Hub()) if model.name.startswith(incomplete)]
+
+
+def printable(name: str) -> str:
+    """A file's name as text in one line, whatever its bytes are."""
+    text = os.fsencode(name).decode(errors="replace")
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

@@ -2,18 +2,51 @@
 
 import json
 import logging
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from gateway.cli.common import fail
 
 if TYPE_CHECKING:
-    from gateway.cli.checks import Result
+    from gateway.engine.devices.cuda import Finding
     from gateway.settings import Settings
 
+SECONDS = 30.0
+"""For all checks together. The slowest, a driver that has to wake up, has 20."""
+
+Look: TypeAlias = "Callable[[Settings], Iterable[Finding]]"
+
+MODULES = {
+    "python": "machine",
+    "packages": "machine",
+    "device": "engine",
+    "models": "engine",
+    "vad": "engine",
+    "decoders": "machine",
+    "port": "machine",
+    "processor": "machine",
+    "memory": "engine",
+    "disk": "machine",
+    "descriptors": "machine",
+}
+"""Where the checks are. Each imports its module itself: a package that cannot be loaded is its finding."""
+
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One line of the report: what was looked at, and what was found."""
+
+    check: str
+    finding: "Finding"
 
 
 def doctor(
@@ -31,8 +64,7 @@ def doctor(
     logging.disable(logging.CRITICAL)
     flags = {"host": host, "port": port, "model": tuple(model) if model else None, "device": device}
     try:
-        from gateway.cli.checks import Result, examine  # noqa: PLC0415 - see the package's docstring
-        from gateway.engine.devices.cuda import Finding  # noqa: PLC0415
+        from gateway.engine.devices.cuda import Finding  # noqa: PLC0415 - see the package's docstring
 
         settings, faults = _settings({name: value for name, value in flags.items() if value is not None})
     except ImportError as error:
@@ -48,6 +80,58 @@ def doctor(
     raise typer.Exit(0 if ok else 1)
 
 
+def examine(
+    settings: "Settings", checks: dict[str, Look] | None = None, *, seconds: float = SECONDS
+) -> Iterator[Result]:
+    """Runs all checks at the same time and yields their findings in order.
+
+    Each is guarded and has its time, whatever is broken.
+    """
+    from gateway.engine.devices.cuda import Finding  # noqa: PLC0415 - see the package's docstring
+
+    checks = checks or {name: _importing(name, module) for name, module in MODULES.items()}
+    outcomes: queue.SimpleQueue[tuple[str, list[Finding]]] = queue.SimpleQueue()
+    for name, look in checks.items():
+        # Daemons: one that hangs, on a dead network disk for one, must not keep the process.
+        threading.Thread(
+            target=lambda name=name, look=look: outcomes.put((name, _guarded(look, settings))), daemon=True
+        ).start()
+    found: dict[str, list[Finding]] = {}
+    deadline = time.monotonic() + seconds
+    try:
+        for _ in checks:
+            name, findings = outcomes.get(timeout=max(0.0, deadline - time.monotonic()))
+            found[name] = findings
+    except queue.Empty:
+        pass
+    unanswered = [Finding("problem", f"no answer within {seconds:g} s")]
+    for name in checks:
+        for finding in found.get(name, unanswered):
+            yield Result(name, finding)
+
+
+def _importing(name: str, module: str) -> Look:
+    def look(settings: "Settings") -> "Iterable[Finding]":
+        found: Iterable[Finding] = getattr(import_module(f"gateway.cli.checks_{module}"), f"check_{name}")(
+            settings
+        )
+        return found
+
+    return look
+
+
+def _guarded(look: Look, settings: "Settings") -> "list[Finding]":
+    from gateway.engine.devices.cuda import Finding  # noqa: PLC0415 - see the package's docstring
+
+    findings = []
+    try:
+        for finding in look(settings):
+            findings.append(finding)  # noqa: PERF402 - what was found before an error counts
+    except Exception as error:  # noqa: BLE001 - whatever is broken here is what the operator wants to know
+        findings.append(Finding("problem", f"cannot be checked: {type(error).__name__}: {error}"))
+    return findings
+
+
 def _settings(flags: dict[str, Any]) -> "tuple[Settings, list[str]]":
     """The settings and what is wrong with them, in which case they are the defaults."""
     from pydantic import ValidationError  # noqa: PLC0415 - see the package's docstring
@@ -61,7 +145,7 @@ def _settings(flags: dict[str, Any]) -> "tuple[Settings, list[str]]":
         return Settings.model_construct(), faults
 
 
-def _print(results: "Iterable[Result]") -> None:
+def _print(results: Iterable[Result]) -> None:
     from rich.console import Console  # noqa: PLC0415 - see the package's docstring
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -86,7 +170,7 @@ def _print(results: "Iterable[Result]") -> None:
     console.print(table)
 
 
-def _print_json(results: "Iterable[Result]", *, ok: bool) -> None:
+def _print_json(results: Iterable[Result], *, ok: bool) -> None:
     checks = [
         {
             "check": result.check,

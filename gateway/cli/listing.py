@@ -8,13 +8,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gateway.models.hub import Hub, ModelUnavailableError
-from gateway.models.locate import cached_default
-from gateway.models.store import StoreError, cached_models, repo_of
+from gateway.errors import ModelUnavailableError, StoreError
+from gateway.models.hub import Hub
+from gateway.models.locate import SPHINX_NAMES, cached_default
+from gateway.models.store import cached_models, repo_of
 from gateway.runtime import whisper_options
 from gateway.settings import Settings
 
-SPHINX = "pocketsphinx"
+SPHINX = SPHINX_NAMES[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +107,14 @@ def human(size: int) -> str:
 def _default(settings: Settings, hub: Hub) -> str | None:
     """The repository, or PocketSphinx, that answers to OpenAI's names; None where it must be fetched."""
     if settings.model:
-        if settings.model[0] in (SPHINX, "sphinx"):
+        if settings.model[0] in SPHINX_NAMES:
             return SPHINX
         try:
             return repo_of(settings.model[0])
         except StoreError:  # a folder
             return None
     try:
-        spec = cached_default(whisper_options(settings), hub)
+        found = cached_default(hub, on_gpu=whisper_options(settings).device == "cuda")
     except ModelUnavailableError:  # the device is not there
         return None
-    return None if spec is None else repo_of(spec.name)
+    return None if found is None else repo_of(found.name)

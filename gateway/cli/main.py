@@ -1,12 +1,13 @@
-"""The ``gateway`` command and its subcommands."""
+"""The ``gateway`` command and its subcommands, of which ``gateway serve`` is here."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from gateway.cli.common import fail, read_settings
 from gateway.cli.doctor import doctor
 from gateway.cli.models import models
-from gateway.cli.serve import serve
 from gateway.cli.transcribe import transcribe
 
 app = typer.Typer(
@@ -15,7 +16,48 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command()(serve)
+
+
+@app.command()
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [8000].")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Model to serve: a name (small, large-v3-turbo, pocketsphinx), a hub id or a local folder. "
+            "Repeatable; the first one answers to OpenAI's names. None takes the best at hand.",
+            metavar="NAME_OR_PATH",
+        ),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda (auto).")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes for each model [1].")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with settings, also for several models [none].")
+    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error (info).")] = None,
+) -> None:
+    """Start the server. Every setting is also an environment variable, as GATEWAY_PORT."""
+    from gateway.app import run  # noqa: PLC0415 - see the package's docstring
+    from gateway.errors import StartError  # noqa: PLC0415 - see the package's docstring
+
+    flags: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "model": tuple(model) if model else None,
+        "device": device,
+        "workers": workers,
+        "config": config,
+        "log_level": log_level,
+    }
+    settings = read_settings(flags)
+    try:
+        run(settings)
+    except StartError as error:
+        fail(str(error))
+
+
 app.command()(transcribe)
 app.command()(doctor)
 app.add_typer(models, name="models")

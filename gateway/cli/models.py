@@ -33,9 +33,10 @@ def pull(
     ],
 ) -> None:
     """Fetch a model, or its newest version; what was fetched before an interruption is not fetched again."""
-    from gateway.models.hub import Hub, ModelUnavailableError  # noqa: PLC0415
+    from gateway.errors import ModelUnavailableError, StoreError  # noqa: PLC0415
+    from gateway.models.hub import Hub  # noqa: PLC0415
     from gateway.models.locate import fault  # noqa: PLC0415
-    from gateway.models.store import StoreError, check_weights, repo_of  # noqa: PLC0415
+    from gateway.models.store import check_weights, repo_of  # noqa: PLC0415
 
     hub = Hub()
     try:
@@ -58,8 +59,9 @@ def remove(
 ) -> None:
     """Delete a model from the cache."""
     from gateway.cli.listing import human  # noqa: PLC0415
+    from gateway.errors import StoreError  # noqa: PLC0415
     from gateway.models.hub import Hub  # noqa: PLC0415
-    from gateway.models.store import StoreError, cached_size, repo_of  # noqa: PLC0415
+    from gateway.models.store import cached_size, repo_of  # noqa: PLC0415
     from gateway.models.store import remove as remove_repo  # noqa: PLC0415
 
     hub = Hub()
@@ -95,9 +97,10 @@ def import_model(
 
     A SHA256SUMS file beside the model's files is held against them.
     """
+    from gateway.errors import StoreError  # noqa: PLC0415
     from gateway.models.archive import import_archive  # noqa: PLC0415
     from gateway.models.hub import Hub  # noqa: PLC0415
-    from gateway.models.store import StoreError, repo_of  # noqa: PLC0415
+    from gateway.models.store import repo_of  # noqa: PLC0415
 
     try:
         repo, verified = import_archive(
@@ -119,9 +122,10 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the archive if it exists.")] = False,
 ) -> None:
     """Pack a cached model with its checksums, to import it elsewhere."""
+    from gateway.errors import StoreError  # noqa: PLC0415
     from gateway.models.archive import write  # noqa: PLC0415
     from gateway.models.hub import Hub  # noqa: PLC0415
-    from gateway.models.store import StoreError, repo_of, whole_snapshot  # noqa: PLC0415
+    from gateway.models.store import repo_of, whole_snapshot  # noqa: PLC0415
 
     if not archive.name.endswith((".tar", ".tar.gz", ".tgz")):
         fail(f"{archive}: the name must end in .tar or .tar.gz", status=2)

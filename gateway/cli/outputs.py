@@ -1,33 +1,71 @@
-"""Where transcripts go: to standard output in the order of the inputs, or to a file for each input."""
+"""How transcripts look and where they go: to standard output in the order of the inputs, or to files."""
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 import anyio.to_thread
 
+from gateway.cli.common import printable
 from gateway.cli.inputs import STDIN
+from gateway.engine.api import Task
+from gateway.errors import OutputError, StdoutError
+from gateway.protocol.events import EventRenderer, encode
+from gateway.protocol.formats import render
+from gateway.protocol.request import TranscriptionRequest
+from gateway.transcript import TextDelta, Transcript, TranscriptDone, TranscriptEvent
 
 SUFFIXES = {"text": ".txt", "json": ".json", "verbose_json": ".json", "srt": ".srt", "vtt": ".vtt"}
 
 
-class StdoutError(Exception):
-    """Standard output takes no more, so nothing is left to work for.
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """How the transcripts of one command look.
 
     Attributes:
-        is_closed: Whoever read it has left.
+        with_names: Each line begins with its file's name (text), each object holds it as ``file`` (JSON).
     """
 
-    def __init__(self, reason: str, *, is_closed: bool) -> None:
-        super().__init__(reason)
-        self.is_closed = is_closed
+    request: TranscriptionRequest
+    task: Task
+    with_names: bool
 
+    def result(self, name: str, transcript: Transcript) -> str:
+        """The whole transcript in the format that was asked for."""
+        body = render(transcript, self.request, task=self.task).body
+        match self.request.response_format:
+            case "text":
+                return self._lines(name, body)
+            case "srt" | "vtt":
+                return body
+            case _:
+                return self._object(name, json.loads(body))
 
-class PlanError(Exception):
-    """The outputs cannot be what was asked for. One line for each reason."""
+    def event(self, name: str, event: TranscriptEvent) -> str:
+        """What becomes known; the events of one file joined are its text and a line's end."""
+        if self.request.response_format != "text":
+            renderer = EventRenderer(self.request, with_logprobs=False)
+            return "".join(self._object(name, fields) for fields in renderer.render(event))
+        match event:
+            case TextDelta(text):
+                return self._lines(name, text.strip()) if self.with_names else text
+            case TranscriptDone() if not self.with_names:
+                return "\n"
+            case _:
+                return ""
+
+    def _lines(self, name: str, text: str) -> str:
+        if not self.with_names:
+            return f"{text}\n"
+        return "".join(f"{printable(name)}: {line}\n" for line in text.splitlines() or [""])
+
+    def _object(self, name: str, fields: dict[str, Any]) -> str:
+        return encode({"file": printable(name), **fields} if self.with_names else fields) + "\n"
 
 
 class Output(Protocol):
@@ -105,7 +143,7 @@ def plan_files(names: Sequence[str], folder: Path, suffix: str, *, overwrite: bo
     """The output of each input, once it is sure that nothing of value is overwritten.
 
     Raises:
-        PlanError: Two inputs share an output, or it exists, or is an input.
+        OutputError: Two inputs share an output, or it exists, or is an input.
     """
     paths = [folder / f"{'stdin' if name == STDIN else Path(name).stem}{suffix}" for name in names]
     inputs = {key for name in names if name != STDIN and (key := _identity(Path(name)))}
@@ -120,7 +158,7 @@ def plan_files(names: Sequence[str], folder: Path, suffix: str, *, overwrite: bo
         elif os.path.lexists(path) and not overwrite:
             problems.append(f"{path} exists; --overwrite replaces it")
     if problems:
-        raise PlanError("\n".join(problems))
+        raise OutputError("\n".join(problems))
     return paths
 
 

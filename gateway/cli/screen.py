@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
-from gateway.cli.rendering import printable
+from gateway.cli.common import printable
 
 NAME_WIDTH = 28
 

@@ -58,7 +58,7 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
     each line begins with its file's name, and JSON objects hold it as "file".
     A file that fails is named, the others go on, and the exit status is 1.
     """
-    from gateway.cli.run import Wishes, run  # noqa: PLC0415 - see the package's docstring
+    from gateway.cli.batch import Wishes, run  # noqa: PLC0415 - see the package's docstring
     from gateway.errors import InvalidRequestError  # noqa: PLC0415
     from gateway.protocol.parse import parse_transcription  # noqa: PLC0415
 

@@ -1,14 +1,17 @@
 """What an engine is: the protocol, what goes in, what comes out, and what it can be asked for."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, Protocol, TypeAlias
 
-from gateway.audio.types import Samples
+from anyio.abc import TaskGroup
+
+from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.transcript import Hypothesis
 
+Device: TypeAlias = Literal["cpu", "cuda"]
 Task: TypeAlias = Literal["transcribe", "translate"]
 
 
@@ -92,12 +95,8 @@ class Engine(Protocol):
     """A loaded recogniser, living in a worker process. Called from one thread at a time."""
 
     @property
-    def name(self) -> str:
-        """The model's name, as users know it."""
-
-    @property
     def capabilities(self) -> Capabilities:
-        """Known once the model is loaded."""
+        """What may be asked of it."""
 
     def transcribe(self, batch: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
         """Decodes the rows of one batch, all of one batch key.
@@ -107,8 +106,72 @@ class Engine(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class ReplicaOptions:
+    """How long a replica may take; generous, as they tell one that hangs from one that is slow.
+
+    Attributes:
+        load_timeout: Seconds to load the model.
+        row_timeout: Seconds per row, however short: Whisper pads every row to 30 s.
+        per_audio_second: On top of that, for each second of a row's audio.
+        stop_timeout: Seconds to leave on its own before it is killed.
+    """
+
+    load_timeout: float = 900.0
+    row_timeout: float = 30.0
+    per_audio_second: float = 10.0
+    stop_timeout: float = 2.0
+
+    def batch_timeout(self, batch: Sequence[DecodeRequest]) -> float:
+        """Seconds that one call may take."""
+        audio_seconds = sum(len(row.samples) for row in batch) / SAMPLE_RATE
+        return len(batch) * self.row_timeout + audio_seconds * self.per_audio_second
+
+
+class Replica(Protocol):
+    """One running copy of an engine, wherever it runs: in a worker process, say, or behind a network.
+
+    `start` it once, `transcribe` batches one at a time, `stop` it whatever happened. It is never mended: who
+    lost one makes another (see `Supervisor`).
+    """
+
+    @property
+    def pid(self) -> int | None:
+        """Of its process on this machine, once started; None where it has none."""
+
+    @property
+    def exited(self) -> bool:
+        """It is gone, and takes no batch any more."""
+
+    async def start(self, tasks: TaskGroup, on_exit: Callable[[], None] = lambda: None) -> Capabilities:
+        """Returns once the engine is loaded.
+
+        Args:
+            tasks: Owns what watches over the replica, which ends with it.
+            on_exit: Called when it is gone, even if nobody waits for an answer.
+
+        Raises:
+            LoadFailedError: The engine could not be loaded, and will not be if tried again.
+            WorkerLostError: It could not be started, died or hung.
+        """
+
+    async def transcribe(self, batch: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
+        """Decodes one batch. After a `WorkerLostError`, or if cancelled, only `stop` is left to do.
+
+        Returns:
+            As many results as rows, in their order.
+
+        Raises:
+            BatchFailedError: The engine raised, or answered too few or too many rows.
+            WorkerLostError: The replica died or hung.
+        """
+
+    async def stop(self) -> None:
+        """Ends it, if it was started, and waits until it is gone; cancellation does not cut that short."""
+
+
 class EngineSpec(Protocol):
-    """A picklable recipe for an engine, and what the batcher must know before a model is loaded."""
+    """A recipe for an engine, and what the batcher must know before the model is loaded."""
 
     @property
     def name(self) -> str:
@@ -120,13 +183,21 @@ class EngineSpec(Protocol):
 
     @property
     def memory_bytes(self) -> int:
-        """What one worker takes with the model loaded, estimated."""
+        """What one replica takes with the model loaded, estimated."""
+
+    @property
+    def device(self) -> Device:
+        """What its replicas run on."""
 
     def batch_key(self, options: DecodeOptions) -> Hashable:
         """Rows of equal keys may share a call. Computed from the options alone, without the model."""
 
-    def load(self) -> Engine:
-        """Loads the model and warms it up; runs inside the worker."""
+    def replica(self, environment: Mapping[str, str], options: ReplicaOptions) -> Replica:
+        """A replica that does not run yet.
+
+        Args:
+            environment: Variables that place it on its device and cores.
+        """
 
 
 class Priority(IntEnum):
@@ -137,12 +208,8 @@ class Priority(IntEnum):
     FILE = 2
 
 
-class SupersededError(Exception):
-    """A newer partial of the same stream took this one's place in the queue. Never shown to clients."""
-
-
 class Recognizer(Protocol):
-    """What the main flow needs of the engine room. The batcher is one; tests bring others."""
+    """A loaded model that decodes rows of many streams, as the flows see it; the `Batcher` is one."""
 
     @property
     def name(self) -> str:
@@ -178,7 +245,6 @@ class ModelDefaults:
 
     language: str | None = None
     prompt: str | None = None
-    beam_size: int | None = None
 
 
 class Model(Protocol):
@@ -190,7 +256,7 @@ class Model(Protocol):
 
     @property
     def defaults(self) -> ModelDefaults:
-        """Of this model."""
+        """What it uses where a request says nothing."""
 
     def lease(self) -> AbstractAsyncContextManager[Recognizer]:
         """The model, loaded; it stays so until the context is left.

@@ -9,28 +9,28 @@ import math
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 import anyio
 
+from gateway.aio import Changed
 from gateway.engine.api import (
     Capabilities,
     DecodeRequest,
     EngineSpec,
     Priority,
-    RowFailed,
-    SupersededError,
-)
-from gateway.engine.queue import BatchQueue, Row
-from gateway.engine.replica import (
-    BatchFailedError,
     Replica,
     ReplicaOptions,
-    WorkerDiedError,
-    WorkerError,
+    RowFailed,
 )
+from gateway.engine.queue import BatchQueue, Row
 from gateway.engine.supervisor import Supervisor, WorkerState, WorkerStatus
-from gateway.errors import EngineFailedError, UnavailableError
+from gateway.errors import (
+    BatchFailedError,
+    EngineFailedError,
+    SupersededError,
+    UnavailableError,
+    WorkerLostError,
+)
 from gateway.metrics import Metrics
 from gateway.transcript import Hypothesis
 
@@ -63,33 +63,14 @@ class BatcherOptions:
     replica: ReplicaOptions = field(default_factory=ReplicaOptions)
 
 
-@dataclass(eq=False, slots=True)
-class _Pending(Row):
-    """A row and its caller, who waits for ``settled``."""
-
-    settled: anyio.Event = field(default_factory=anyio.Event, init=False)
-    outcome: Hypothesis | Exception | None = field(default=None, init=False)
-    deaths: int = field(default=0, init=False)
-    kills: int = field(default=0, init=False)
-
-    def settle(self, outcome: Hypothesis | Exception) -> None:
-        """Answers the caller; a second answer is ignored."""
-        if self.outcome is None:
-            self.outcome = outcome
-            self.settled.set()
-
-    def result(self) -> Hypothesis:
-        """The answer to a settled row, raised if it is an error."""
-        if isinstance(self.outcome, Hypothesis):
-            return self.outcome
-        raise cast("Exception", self.outcome)
-
-
 class Batcher:
-    """A `Recognizer` on worker processes. Rows wait until `run` runs, in a task group of the caller.
+    """A `Recognizer` on replicas of one engine. Rows wait until `run` runs, in a task group of the caller.
 
     Args:
-        environments: One worker for each: the variables it gets beside our own, as CUDA_VISIBLE_DEVICES.
+        environments: One worker for each: the variables that place it, as CUDA_VISIBLE_DEVICES.
+
+    Attributes:
+        changed: Notified whenever rows or workers change.
     """
 
     def __init__(
@@ -101,9 +82,7 @@ class Batcher:
     ) -> None:
         options = options or BatcherOptions()
         self._spec = spec
-        self._queue: BatchQueue[_Pending] = BatchQueue(
-            options.max_rows, spec.max_batch, spec.batch_key, options.idle_wait_seconds
-        )
+        self._queue = BatchQueue(options.max_rows, spec.max_batch, spec.batch_key, options.idle_wait_seconds)
         self._supervisors = [
             Supervisor(
                 spec, environment, options.replica, options.restart_seconds, metrics, self._note_change
@@ -112,8 +91,7 @@ class Batcher:
         ]
         self._metrics = metrics
         self._closed = False
-        # Set and replaced whenever rows or workers change.
-        self._changed = anyio.Event()
+        self.changed = Changed()
 
     @property
     def name(self) -> str:
@@ -147,10 +125,6 @@ class Batcher:
         """No worker serves, and starting them has failed again and again."""
         return all(status.state is WorkerState.FAILED for status in self.state)
 
-    async def changed(self) -> None:
-        """Returns when rows or workers have changed."""
-        await self._changed.wait()
-
     async def wait_ready(self) -> None:
         """Returns once a worker serves.
 
@@ -158,13 +132,12 @@ class Batcher:
             LoadFailedError: The engine cannot be loaded; the text is for operators.
             UnavailableError: The workers do not start, or `run` has ended.
         """
-        while not self.ready:
-            if self.hopeless:
-                failures = [supervisor.load_failure for supervisor in self._supervisors]
-                raise next(filter(None, failures), UnavailableError(NOT_SERVED))
-            if self._closed:
-                raise UnavailableError(SHUTTING_DOWN)
-            await self._changed.wait()
+        await self.changed.until(lambda: self.ready or self.hopeless or self._closed)
+        if self.hopeless:
+            failures = [supervisor.load_failure for supervisor in self._supervisors]
+            raise next(filter(None, failures), UnavailableError(NOT_SERVED))
+        if self._closed:
+            raise UnavailableError(SHUTTING_DOWN)
 
     async def transcribe(
         self, request: DecodeRequest, *, stream: Hashable, priority: Priority = Priority.FILE
@@ -172,15 +145,14 @@ class Batcher:
         """Decodes one row; a cancelled call frees its place. See `Recognizer`."""
         if self.hopeless or self._closed:
             raise UnavailableError(SHUTTING_DOWN if self._closed else NOT_SERVED)
-        # A stream has one utterance at a time, so its newer partial makes the older one useless.
-        replaces = priority if priority is Priority.LIVE_PARTIAL else None
-        row = _Pending(request, stream, priority, replaces)
+        settled = anyio.Event()
+        row = Row(request, stream, priority, settled.set)
         replaced = self._queue.put(row, anyio.current_time())
         if replaced is not None:
             replaced.settle(SupersededError())
         self._note_change()
         try:
-            await row.settled.wait()
+            await settled.wait()
         finally:
             if row.outcome is None:
                 # If it runs, its batch goes on for the sake of the others, and its result is ignored.
@@ -207,7 +179,7 @@ class Batcher:
         """Decodes batches until the worker is lost.
 
         Raises:
-            WorkerError: It is lost; the rows it held wait again.
+            WorkerLostError: It is lost; the rows it held wait again.
         """
         running_rows = self._metrics.running_rows.labels(self.name)
         while True:
@@ -220,20 +192,20 @@ class Batcher:
                 running_rows.dec(len(batch))
             supervisor.done()
 
-    async def _next_batch(self, replica: Replica) -> list[_Pending]:
+    async def _next_batch(self, replica: Replica) -> list[Row]:
         while not replica.exited:
             if batch := self._queue.take(anyio.current_time()):
                 return batch
             wake_at = self._queue.wake_at()
             with anyio.CancelScope(deadline=math.inf if wake_at is None else wake_at):
-                await self._changed.wait()
-        raise WorkerDiedError("died")
+                await self.changed.wait()
+        raise WorkerLostError("died")
 
-    async def _decode(self, replica: Replica, batch: list[_Pending]) -> None:
+    async def _decode(self, replica: Replica, batch: list[Row]) -> None:
         """Answers each row of the batch, in several calls if one of them fails.
 
         Raises:
-            WorkerError: The worker is lost; rows not answered wait again.
+            WorkerLostError: The worker is lost; rows not answered wait again.
         """
         parts = deque([batch])
         held = batch
@@ -242,7 +214,7 @@ class Batcher:
                 held = [row for row in parts.popleft() if row.outcome is None]
                 if held:
                     parts.extend(await self._call(replica, held))
-        except WorkerError as error:
+        except WorkerLostError as error:
             if len(held) == 1:
                 self._count_death(held[0], error)
             raise
@@ -252,7 +224,7 @@ class Batcher:
             for row in self._queue.put_back(rows):
                 row.settle(SupersededError())
 
-    async def _call(self, replica: Replica, rows: list[_Pending]) -> list[list[_Pending]]:
+    async def _call(self, replica: Replica, rows: list[Row]) -> list[list[Row]]:
         """One engine call. Returns the rows it did not answer, in the parts in which to try them again."""
         self._metrics.batch_rows.labels(self.name).observe(len(rows))
         try:
@@ -274,8 +246,8 @@ class Batcher:
                 row.settle(result)
         return []
 
-    def _count_death(self, row: _Pending, error: WorkerError) -> None:
-        if isinstance(error, WorkerDiedError) and error.was_killed:
+    def _count_death(self, row: Row, error: WorkerLostError) -> None:
+        if error.was_killed:
             row.kills += 1
         else:
             row.deaths += 1
@@ -294,5 +266,4 @@ class Batcher:
         serving = sum(status.state.serves for status in self.state)
         self._metrics.workers_ready.labels(self.name).set(0 if self._closed else serving)
         self._metrics.queue_rows.labels(self.name).set(len(self._queue))
-        self._changed.set()
-        self._changed = anyio.Event()
+        self.changed.notify()

@@ -6,11 +6,12 @@ from typing import Protocol
 
 import anyio
 
-from gateway.engine.replica import LoadFailedError
+from gateway.aio import Changed
+from gateway.errors import LoadFailedError
 
 
-class Shelved(Protocol):
-    """A loaded model, as far as the shelf is concerned."""
+class Evictable(Protocol):
+    """A loaded model, as far as its memory is concerned."""
 
     last_used: float
 
@@ -26,54 +27,51 @@ class Shelved(Protocol):
         """Asks it to unload."""
 
 
-class Shelf:
+class MemoryBudget:
     """Counts what loaded models take.
 
     Args:
-        budget_bytes: What they may take together; 0 has no bound. One model alone may always be loaded.
+        memory_budget: Bytes they may take together; 0 has no bound. One model alone may always be loaded.
+
+    Attributes:
+        changed: To be notified when a model's use changes, as room may be made then.
     """
 
-    def __init__(self, budget_bytes: int = 0) -> None:
-        self._budget = budget_bytes
-        self._taken: dict[Shelved, int] = {}
+    def __init__(self, memory_budget: int = 0) -> None:
+        self._budget = memory_budget
+        self._reserved: dict[Evictable, int] = {}
         # One at a time makes room, or two would both evict for the same room.
         self._turn = anyio.Lock()
-        self._changed = anyio.Event()
+        self.changed = Changed()
 
     @property
-    def taken_bytes(self) -> int:
-        """Of all models on the shelf."""
-        return sum(self._taken.values())
+    def reserved_bytes(self) -> int:
+        """Of all models together."""
+        return sum(self._reserved.values())
 
     @asynccontextmanager
-    async def place(self, model: Shelved, size: int) -> AsyncIterator[None]:
+    async def reserve(self, model: Evictable, size: int) -> AsyncIterator[None]:
         """Waits for room, evicting idle models, and holds it until the context is left.
 
         Raises:
             LoadFailedError: There can be no room, as pinned models do not leave enough.
         """
         async with self._turn:
-            while self._budget and self._taken and self.taken_bytes + size > self._budget:
-                pinned = sum(taken for other, taken in self._taken.items() if other.is_pinned)
+            while self._budget and self._reserved and self.reserved_bytes + size > self._budget:
+                pinned = sum(taken for other, taken in self._reserved.items() if other.is_pinned)
                 if pinned and pinned + size > self._budget:
                     raise LoadFailedError(
                         "memory budget",
                         f"it takes {size} bytes, the pinned models take {pinned}, "
                         f"and the memory budget is {self._budget}",
                     )
-                changed = self._changed
-                idle = [other for other in self._taken if other.is_idle]
+                idle = [other for other in self._reserved if other.is_idle]
                 if idle:
                     min(idle, key=lambda other: other.last_used).evict()
-                await changed.wait()
-            self._taken[model] = size
+                await self.changed.wait()
+            self._reserved[model] = size
         try:
             yield
         finally:
-            del self._taken[model]
-            self.note_change()
-
-    def note_change(self) -> None:
-        """A model's use changed."""
-        self._changed.set()
-        self._changed = anyio.Event()
+            del self._reserved[model]
+            self.changed.notify()

@@ -1,23 +1,12 @@
 """The served models by every name clients ask for: their own, and OpenAI's, which the first one answers."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
 
+from gateway.engine.api import Model
 from gateway.errors import ModelNotFoundError
 
 
-class Named(Protocol):
-    """Whatever is served under a name: a recognizer, a spec, a description."""
-
-    @property
-    def name(self) -> str:
-        """The model's own name."""
-
-
-Entry = TypeVar("Entry", bound=Named)
-
-
-class Catalog(Generic[Entry]):
+class Catalog:
     """Served models in their order. A model's own name goes before an alias that reads the same.
 
     Args:
@@ -29,7 +18,7 @@ class Catalog(Generic[Entry]):
     """
 
     def __init__(
-        self, entries: Iterable[Entry], aliases: Sequence[str] = (), given: Mapping[str, str] | None = None
+        self, entries: Iterable[Model], aliases: Sequence[str] = (), given: Mapping[str, str] | None = None
     ) -> None:
         self.entries = tuple(entries)
         if not self.entries:
@@ -48,7 +37,7 @@ class Catalog(Generic[Entry]):
         """Returns every name that `find` knows, the models' own first."""
         return self._names
 
-    def find(self, name: str) -> Entry:
+    def find(self, name: str) -> Model:
         """Returns the model that answers to ``name``.
 
         Raises:

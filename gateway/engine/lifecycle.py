@@ -1,4 +1,4 @@
-"""A served model: fetched and loaded when it is wanted, unloaded when it is not, able to say how it is."""
+"""A model's life: fetched and loaded when it is wanted, unloaded when it is not; and how it is."""
 
 import logging
 import math
@@ -9,14 +9,12 @@ from enum import StrEnum
 
 import anyio
 
-from gateway.aio import open_task_group, run_abandonable
+from gateway.aio import Changed, open_task_group, run_abandonable
 from gateway.engine.api import EngineSpec, ModelDefaults, Recognizer
 from gateway.engine.batcher import Batcher
-from gateway.engine.budget import Shelf
-from gateway.engine.replica import LoadFailedError
+from gateway.engine.budget import MemoryBudget
 from gateway.engine.supervisor import WorkerStatus
-from gateway.errors import UnavailableError
-from gateway.models.hub import ModelUnavailableError
+from gateway.errors import LoadFailedError, ModelUnavailableError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -55,22 +53,22 @@ class ModelPolicy:
     Attributes:
         pinned: Loaded from the start and never unloaded.
         idle_seconds: Unloaded after so long without a request; 0 never.
-        wait_seconds: How long a request waits for it to be loaded before it is told to come back.
+        load_wait: Seconds a request waits for it to be loaded before it is told to come back.
     """
 
     pinned: bool = True
     idle_seconds: float = 0.0
-    wait_seconds: float = 30.0
+    load_wait: float = 30.0
 
 
-class ServedModel:
+class ManagedModel:
     """One model under its name. `run` owns its workers; `lease` is how requests get at them.
 
     Args:
         find: Finds or fetches the model, in a thread, which the end of the process does not wait for.
         start: Makes the batcher for it.
-        shelf: Where loaded models share the memory.
-        progress: How far the fetching is, if it is.
+        budget: The memory that loaded models share.
+        progress: How far the fetching is, while it is fetched.
         on_failure: Told when a pinned model cannot be loaded at the start.
     """
 
@@ -79,7 +77,7 @@ class ServedModel:
         name: str,
         find: Callable[[], EngineSpec],
         start: Callable[[EngineSpec], Batcher],
-        shelf: Shelf,
+        budget: MemoryBudget,
         *,
         policy: ModelPolicy,
         defaults: ModelDefaults | None = None,
@@ -91,7 +89,7 @@ class ServedModel:
         self.defaults = defaults or ModelDefaults()
         self._find = find
         self._start = start
-        self._shelf = shelf
+        self._budget = budget
         self._progress = progress
         self._on_failure = on_failure
         self._batcher: Batcher | None = None
@@ -103,13 +101,12 @@ class ServedModel:
         # Its workers are being stopped: what comes now waits for the next loading.
         self._leaving = False
         self._failed_at = -math.inf
-        # Set and replaced whenever something above changes.
-        self._changed = anyio.Event()
+        self._changed = Changed()
         self.last_used = 0.0
 
     @property
     def status(self) -> ModelStatus:
-        """How it is."""
+        """Where the model is, and how its workers are."""
         if self._batcher is None or self._leaving:
             if self._status.state is ModelState.FETCHING:
                 return ModelStatus(ModelState.FETCHING, self._progress())
@@ -158,12 +155,11 @@ class ServedModel:
         self._wanted = True
         self._note_change()
         try:
-            with anyio.move_on_after(self.policy.wait_seconds):
-                while not self._is_loaded:
-                    if self._is_hopeless:
-                        raise UnavailableError(f"The model '{self.name}' cannot be served at the moment.")
-                    await self._wait_change()
+            with anyio.move_on_after(self.policy.load_wait):
+                await self._changed.until(lambda: self._is_loaded or self._is_hopeless)
             if self._batcher is None or not self._is_loaded:
+                if self._is_hopeless:
+                    raise UnavailableError(f"The model '{self.name}' cannot be served at the moment.")
                 raise UnavailableError(f"The model '{self.name}' is not loaded yet.", retry_after=5)
             yield self._batcher
         finally:
@@ -182,7 +178,7 @@ class ServedModel:
         while True:
             while not self._wanted or anyio.current_time() < self._failed_at + FAILED_SECONDS:
                 with anyio.move_on_after(FAILED_SECONDS):
-                    await self._wait_change()
+                    await self._changed.wait()
             try:
                 await self._serve_once()
             except (ModelUnavailableError, LoadFailedError, UnavailableError) as error:
@@ -193,7 +189,7 @@ class ServedModel:
                 self._fail(error)
 
     async def _serve_once(self) -> None:
-        """From the shelf's place to the unloading.
+        """From finding the model to unloading it.
 
         Raises:
             ModelUnavailableError: It cannot be found or fetched.
@@ -202,7 +198,7 @@ class ServedModel:
         self._set(ModelState.FETCHING)
         spec = await run_abandonable(self._find)
         self._set(ModelState.LOADING)
-        async with self._shelf.place(self, spec.memory_bytes):
+        async with self._budget.reserve(self, spec.memory_bytes):
             batcher = self._batcher = self._start(spec)
             try:
                 async with open_task_group() as tasks:
@@ -226,7 +222,7 @@ class ServedModel:
         """Wakes the requests that wait for a worker which takes the place of a lost one."""
         while True:
             was = batcher.ready, batcher.hopeless
-            await batcher.changed()
+            await batcher.changed.wait()
             if was != (batcher.ready, batcher.hopeless):
                 self._note_change()
 
@@ -243,7 +239,7 @@ class ServedModel:
                 if anyio.current_time() >= deadline:
                     return
             with anyio.CancelScope(deadline=deadline):
-                await self._wait_change()
+                await self._changed.wait()
 
     def _fail(self, error: Exception) -> None:
         logger.error("model %s cannot be served: %s", self.name, error)
@@ -258,10 +254,6 @@ class ServedModel:
         self._status = ModelStatus(state, detail)
         self._note_change()
 
-    async def _wait_change(self) -> None:
-        await self._changed.wait()
-
     def _note_change(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
-        self._shelf.note_change()
+        self._changed.notify()
+        self._budget.changed.notify()

@@ -2,7 +2,7 @@
 
 Order: live finals, then live partials and files, which lead by turns where both wait. Within one of these,
 streams take turns, one row each, and a stream that had no turn yet goes first, so a short clip never waits
-behind a long recording. Rows that somebody waits for, live ones and the first of each stream, form a batch
+for a long recording. Rows that somebody waits for, live ones and the first of each stream, form a batch
 among themselves: filled up with rows of recordings it would take longer, and the clip would wait for two
 batches instead of one. Every second batch takes what fits, so that recordings get on.
 """
@@ -11,10 +11,11 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import cast
 
 from gateway.engine.api import DecodeOptions, DecodeRequest, Priority
 from gateway.errors import OverloadedError
+from gateway.transcript import Hypothesis
 
 NEWCOMERS_IN_A_ROW = 8
 """So many first rows may overtake a stream that waits for a turn: a rush of clips does not starve it."""
@@ -31,45 +32,64 @@ RATE_WINDOW_BATCHES = 64
 
 @dataclass(eq=False, slots=True)
 class Row:
-    """One request in the queue; compared by identity.
+    """One request on its way to its answer; compared by identity.
 
     Attributes:
         stream: Whose row it is.
-        replaces: A waiting row of the same stream, priority and ``replaces`` is replaced by this one; None
-            replaces nothing.
+        on_settled: Called once, when the row has its outcome.
         key: The batch key, set by the queue.
         alone: It was in a batch that failed, so it is decoded without others, lest it harm them again.
+        outcome: Its result, or what is raised to its caller.
+        deaths: So many workers were lost while it was alone in them.
+        kills: The same, where the worker was killed from outside.
     """
 
     request: DecodeRequest
     stream: Hashable
     priority: Priority = Priority.FILE
-    replaces: Hashable = None
+    on_settled: Callable[[], None] = lambda: None
     key: Hashable = field(default=None, init=False)
     alone: bool = field(default=False, init=False)
+    outcome: Hypothesis | Exception | None = field(default=None, init=False)
+    deaths: int = field(default=0, init=False)
+    kills: int = field(default=0, init=False)
+
+    @property
+    def is_replaceable(self) -> bool:
+        """A stream's newer partial makes the older one useless: it has one utterance at a time."""
+        return self.priority is Priority.LIVE_PARTIAL
+
+    def settle(self, outcome: Hypothesis | Exception) -> None:
+        """Answers the caller; a second answer is ignored."""
+        if self.outcome is None:
+            self.outcome = outcome
+            self.on_settled()
+
+    def result(self) -> Hypothesis:
+        """The answer to a settled row, raised if it is an error."""
+        if isinstance(self.outcome, Hypothesis):
+            return self.outcome
+        raise cast("Exception", self.outcome)
 
 
-R = TypeVar("R", bound=Row)
-
-
-class _Turns(Generic[R]):
+class _Turns:
     """The waiting rows of one priority. Dictionaries keep the order in which streams have their turn."""
 
     def __init__(self) -> None:
-        self.again: deque[R] = deque()
-        self._new: dict[Hashable, deque[R]] = {}
-        self._known: dict[Hashable, deque[R]] = {}
+        self.again: deque[Row] = deque()
+        self._new: dict[Hashable, deque[Row]] = {}
+        self._known: dict[Hashable, deque[Row]] = {}
         self._overtaken = 0
 
-    def append(self, row: R, *, known: bool) -> None:
-        """Puts a row behind those of its stream, and a stream without rows behind the other streams."""
+    def append(self, row: Row, *, known: bool) -> None:
+        """Puts a row after those of its stream, and a stream without rows after the other streams."""
         for group in (self._new, self._known):
             if row.stream in group:
                 group[row.stream].append(row)
                 return
         (self._known if known else self._new)[row.stream] = deque([row])
 
-    def replace(self, old: R, new: R) -> None:
+    def replace(self, old: Row, new: Row) -> None:
         """Gives ``new`` the place of ``old``: sent to the end each time, it might never be served."""
         if old in self.again:
             self.again.remove(old)
@@ -78,7 +98,7 @@ class _Turns(Generic[R]):
         rows = self._rows_with(old)
         rows[rows.index(old)] = new
 
-    def remove(self, row: R) -> None:
+    def remove(self, row: Row) -> None:
         """Takes a row out, wherever it waits."""
         if row in self.again:
             self.again.remove(row)
@@ -88,7 +108,7 @@ class _Turns(Generic[R]):
         if not rows:
             del (self._new if row.stream in self._new else self._known)[row.stream]
 
-    def lead(self) -> tuple[R, bool] | None:
+    def lead(self) -> tuple[Row, bool] | None:
         """Takes the row whose turn it is, and tells whether it is the first of its stream."""
         if self.again:
             return self.again.popleft(), False
@@ -96,7 +116,7 @@ class _Turns(Generic[R]):
         row = self._next(lambda _: True)
         return None if row is None else (row, len(self._new) < new)
 
-    def fill(self, key: Hashable, *, new: bool = False) -> R | None:
+    def fill(self, key: Hashable, *, new: bool = False) -> Row | None:
         """Takes the next row that may join a batch of ``key``; other streams keep their turn.
 
         Args:
@@ -104,7 +124,7 @@ class _Turns(Generic[R]):
         """
         return self._next(lambda row: row.key == key, new=new)
 
-    def _next(self, fits: Callable[[R], bool], *, new: bool = False) -> R | None:
+    def _next(self, fits: Callable[[Row], bool], *, new: bool = False) -> Row | None:
         groups = [self._new] if new else [self._new, self._known]
         if self._overtaken >= NEWCOMERS_IN_A_ROW:
             groups.reverse()
@@ -119,11 +139,11 @@ class _Turns(Generic[R]):
                     return row
         return None
 
-    def _rows_with(self, row: R) -> deque[R]:
+    def _rows_with(self, row: Row) -> deque[Row]:
         return (self._new if row.stream in self._new else self._known)[row.stream]
 
 
-class BatchQueue(Generic[R]):
+class BatchQueue:
     """Waiting rows, and the rule by which they become batches.
 
     Args:
@@ -142,9 +162,9 @@ class BatchQueue(Generic[R]):
         self._max_batch = max_batch
         self._batch_key = batch_key
         self._idle_wait = idle_wait
-        self._turns: dict[Priority, _Turns[R]] = {priority: _Turns() for priority in sorted(Priority)}
-        self._since: dict[R, float] = {}
-        self._replaceable: dict[Hashable, R] = {}
+        self._turns: dict[Priority, _Turns] = {priority: _Turns() for priority in sorted(Priority)}
+        self._since: dict[Row, float] = {}
+        self._replaceable: dict[Hashable, Row] = {}
         # Bounded: a stream that is forgotten merely counts as new again.
         self._admitted: OrderedDict[Hashable, None] = OrderedDict()
         self._taken: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW_BATCHES)
@@ -157,7 +177,7 @@ class BatchQueue(Generic[R]):
         """Rows waiting."""
         return len(self._since)
 
-    def put(self, row: R, now: float) -> R | None:
+    def put(self, row: Row, now: float) -> Row | None:
         """Adds a row.
 
         Returns:
@@ -167,7 +187,7 @@ class BatchQueue(Generic[R]):
             OverloadedError: The queue is full.
         """
         row.key = self._batch_key(row.request.options)
-        old = self._replaceable.get(_place(row)) if row.replaces is not None else None
+        old = self._replaceable.get(row.stream) if row.is_replaceable else None
         known = row.stream in self._admitted
         if old is not None:
             self._turns[row.priority].replace(old, row)
@@ -177,12 +197,12 @@ class BatchQueue(Generic[R]):
             self._since[row] = now
         else:
             raise OverloadedError("The server is busy. Try again later.", retry_after=self._retry_after(now))
-        if row.replaces is not None:
-            self._replaceable[_place(row)] = row
+        if row.is_replaceable:
+            self._replaceable[row.stream] = row
         self._admit(row.stream)
         return old
 
-    def put_back(self, rows: list[R]) -> list[R]:
+    def put_back(self, rows: list[Row]) -> list[Row]:
         """Adds rows again whose batch failed: before others of their priority, each for a batch alone.
 
         Returns:
@@ -190,7 +210,7 @@ class BatchQueue(Generic[R]):
         """
         replaced = []
         for row in reversed(rows):
-            if row.replaces is not None and self._replaceable.setdefault(_place(row), row) is not row:
+            if row.is_replaceable and self._replaceable.setdefault(row.stream, row) is not row:
                 replaced.append(row)
                 continue
             row.alone = True
@@ -198,7 +218,7 @@ class BatchQueue(Generic[R]):
             self._since[row] = -math.inf
         return replaced
 
-    def take(self, now: float) -> list[R]:
+    def take(self, now: float) -> list[Row]:
         """Forms a batch of what waits; empty before `wake_at`."""
         ripe = self.wake_at()
         if ripe is None or now < ripe:
@@ -217,7 +237,7 @@ class BatchQueue(Generic[R]):
         self._taken.append((now, len(batch)))
         return batch
 
-    def _in_order(self) -> list[_Turns[R]]:
+    def _in_order(self) -> list[_Turns]:
         """Whose row leads: partials of many microphones would otherwise keep recordings waiting for good."""
         finals, partials, files = (self._turns[priority] for priority in sorted(Priority))
         if self._lead is Priority.LIVE_PARTIAL:
@@ -232,28 +252,26 @@ class BatchQueue(Generic[R]):
             return -math.inf
         return min(self._since.values()) + self._idle_wait
 
-    def discard(self, row: R) -> bool:
-        """Takes out a row whose caller left. False if it did not wait (any more)."""
-        if row not in self._since:
-            return False
-        self._forget(row)
-        return True
+    def discard(self, row: Row) -> None:
+        """Takes out a row whose caller left, if it still waits."""
+        if row in self._since:
+            self._forget(row)
 
-    def clear(self) -> list[R]:
+    def clear(self) -> list[Row]:
         """Takes out all rows."""
         rows = list(self._since)
         for row in rows:
             self._forget(row)
         return rows
 
-    def _forget(self, row: R) -> None:
+    def _forget(self, row: Row) -> None:
         self._turns[row.priority].remove(row)
         self._release(row)
 
-    def _release(self, row: R) -> None:
+    def _release(self, row: Row) -> None:
         del self._since[row]
-        if self._replaceable.get(_place(row)) is row:
-            del self._replaceable[_place(row)]
+        if self._replaceable.get(row.stream) is row:
+            del self._replaceable[row.stream]
 
     def _admit(self, stream: Hashable) -> None:
         self._admitted[stream] = None
@@ -268,7 +286,3 @@ class BatchQueue(Generic[R]):
         if not rows or elapsed <= 0:
             return UNKNOWN_RETRY_SECONDS
         return min(MAX_RETRY_SECONDS, max(1, math.ceil(len(self) * elapsed / rows)))
-
-
-def _place(row: Row) -> Hashable:
-    return row.priority, row.stream, row.replaces

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from gateway.audio.types import SAMPLE_RATE, Samples
-from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, RowFailed
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Device, RowFailed
+from gateway.engine.process import ProcessSpec
 from gateway.transcript import Hypothesis, Segment, Token, Word
 
 _FRAMES_PER_SECOND = 100
@@ -41,11 +42,12 @@ _PRONUNCIATION = re.compile(r"\(\d+\)$")
 
 
 @dataclass(frozen=True, slots=True)
-class SphinxSpec:
+class SphinxSpec(ProcessSpec):
     """The recipe for a `SphinxEngine`; there is nothing to choose."""
 
     name: str = "pocketsphinx"
     memory_bytes: int = 200_000_000  # resident, measured
+    device: Device = "cpu"
     max_batch: int = 1  # it decodes row after row, so a longer batch only delays its first row's answer
 
     def batch_key(self, options: DecodeOptions) -> Hashable:  # noqa: ARG002  # of all options none changes the decoding
@@ -54,7 +56,7 @@ class SphinxSpec:
 
     def load(self) -> "SphinxEngine":
         """Loads model, dictionary and language model (half a second)."""
-        engine = SphinxEngine(self.name)
+        engine = SphinxEngine()
         engine.transcribe([DecodeRequest(np.zeros(SAMPLE_RATE // 4, np.float32), DecodeOptions())])
         return engine
 
@@ -69,8 +71,7 @@ class SphinxEngine:
     # Figures: `python -m bench --only live_policy`.
     capabilities = Capabilities(languages=frozenset({"en"}), words=True, logprobs=True, revises=True)
 
-    def __init__(self, name: str = "pocketsphinx") -> None:
-        self.name = name
+    def __init__(self) -> None:
         self._decoder = _new_decoder()
 
     def transcribe(self, batch: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:

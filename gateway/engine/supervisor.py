@@ -1,4 +1,4 @@
-"""Keeps one worker running: starts it, replaces it when it is lost, and says how it fares."""
+"""Keeps one worker running: starts a replica, replaces it when it is lost, and says how it fares."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,8 +8,8 @@ from enum import StrEnum
 import anyio
 from anyio.abc import TaskGroup
 
-from gateway.engine.api import Capabilities, EngineSpec
-from gateway.engine.replica import LoadFailedError, Replica, ReplicaOptions, WorkerError
+from gateway.engine.api import Capabilities, EngineSpec, Replica, ReplicaOptions
+from gateway.errors import LoadFailedError, WorkerLostError
 from gateway.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -50,15 +50,15 @@ class WorkerStatus:
 
 
 class Supervisor:
-    """One worker and its successors.
+    """One worker: a replica of the engine and its successors.
 
     Args:
-        environment: Variables the worker gets beside our own.
+        environment: Variables that place the replica on its device and cores.
         restart_seconds: Pause before the second restart in a row; it doubles from there.
-        on_change: Called when the status changes or the worker's process ends.
+        on_change: Called when the status changes or the replica ends.
 
     Attributes:
-        status: What to tell the world.
+        status: How the worker is, for `/health`.
         capabilities: Of the engine, once it has been loaded.
         load_failure: Why the engine could not be loaded, the last time that happened.
     """
@@ -85,26 +85,26 @@ class Supervisor:
         self._restarts = metrics.worker_restarts.labels(spec.name)
 
     async def run(self, tasks: TaskGroup, serve: Callable[[Replica], Awaitable[None]]) -> None:
-        """Has each worker served by ``serve`` until that raises `WorkerError`, and then starts the next.
+        """Has each replica served by ``serve`` until that raises `WorkerLostError`, and then starts the next.
 
         Returns only if the engine cannot be loaded at first: a wrong path or setting, which no restart mends.
         A load that failed after one that went well may do so for want of memory, and is tried again.
         """
         while True:
-            replica = Replica(self._spec, self._environment, self._options)
+            replica = self._spec.replica(self._environment, self._options)
             try:
                 self.capabilities = await replica.start(tasks, self._on_change)
                 self._failed_starts = 0
                 self._set(WorkerState.READY, pid=replica.pid)
                 await serve(replica)
             except LoadFailedError as error:
-                logger.error("engine not loaded: %s", error.reason)  # noqa: TRY400 (its traceback is the worker's, logged)
+                logger.error("engine not loaded: %s", error)  # noqa: TRY400 (its traceback is the worker's, logged)
                 self.load_failure = error
                 if self.capabilities is None:
                     self._set(WorkerState.FAILED, error.public)
                     return
                 self._lost(error.public)
-            except WorkerError as error:
+            except WorkerLostError as error:
                 self._lost(str(error))
             finally:
                 await replica.stop()

@@ -1,6 +1,6 @@
 """The child process: ``python -m gateway.engine.worker`` loads one engine and decodes batch after batch.
 
-Messages are pickles behind their sizes: an `EngineSpec`, then lists of `DecodeRequest`, come in on descriptor
+Messages are pickles after their sizes: a `ProcessSpec`, then lists of `DecodeRequest`, come in on descriptor
 0; `Ready` or `LoadFailed`, then `Decoded` or `BatchFailed`, go out on what was descriptor 1. Nothing but the
 standard library is imported at the top, so that nothing prints into the answers before `main` has moved them.
 """
@@ -21,11 +21,12 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 if TYPE_CHECKING:
-    from gateway.engine.api import Capabilities, EngineSpec, RowFailed
+    from gateway.engine.api import Capabilities, RowFailed
+    from gateway.engine.process import ProcessSpec
     from gateway.transcript import Hypothesis
 
 Parts: TypeAlias = Sequence[bytes | bytearray | memoryview]
-"""A pickle, and behind it the arrays it refers to: they are never copied into the pickle."""
+"""A pickle, and after it the arrays it refers to: they are never copied into the pickle."""
 
 COUNT = struct.Struct("!I")
 
@@ -54,7 +55,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class LoadFailed:
-    """`EngineSpec.load` raised; trying again will not help."""
+    """`ProcessSpec.load` raised; trying again will not help."""
 
     kind: str
     reason: str
@@ -120,7 +121,7 @@ def read_parts(stream: BinaryIO) -> Parts | None:
 def serve(inbox: "SimpleQueue[Parts]", answers: BinaryIO, *, batches: int | None = None) -> None:
     """Loads the engine of the first message and decodes the others, for ever or ``batches`` times."""
     try:
-        spec: EngineSpec = unpack(inbox.get())
+        spec: ProcessSpec = unpack(inbox.get())
         engine = spec.load()
         capabilities = engine.capabilities
     except Exception as error:  # noqa: BLE001 (whatever a backend raises is told to the parent)

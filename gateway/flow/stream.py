@@ -17,9 +17,8 @@ from gateway.engine.api import (
     DecodeRequest,
     Priority,
     Recognizer,
-    SupersededError,
 )
-from gateway.errors import EngineFailedError, GatewayError
+from gateway.errors import EngineFailedError, GatewayError, SupersededError
 from gateway.flow.options import Recognition
 from gateway.flow.pacing import Load
 from gateway.transcript import Hypothesis

@@ -1,26 +1,31 @@
 """Models as archives, for places without a network: written with checksums, read with distrust.
 
-Of what is read only the model's own files are taken, into an empty folder.
+Of what is read only the model's own files are taken, into an empty folder. An archive with links, devices or
+paths that lead elsewhere is refused as a whole, whatever else it holds.
 """
 
+import bz2
 import fnmatch
+import gzip
 import hashlib
 import io
 import lzma
 import os
 import re
+import stat
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from gateway.models.entries import Entry, folder_entries, tar_entries, zip_entries
+from gateway.errors import StoreError
 from gateway.models.hub import MODEL_FILES, Hub
-from gateway.models.store import StoreError, install, sha256
+from gateway.models.store import install, sha256
 
 SUMS = "SHA256SUMS"
 
@@ -31,6 +36,8 @@ MAX_TEXT_BYTES = 64 << 20
 """Of each other file; the largest tokenizer has 4 MB."""
 
 MAX_ENTRIES = 10_000
+
+MAX_HEADER_BYTES = 1 << 20
 
 _CHUNK = 1 << 18
 _ROOT = re.compile(r"models--([\w.-]+?)--([\w.-]+)")
@@ -52,6 +59,14 @@ class Taken:
 
     repo: str | None
     verified: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A regular file of an archive or a folder; to be opened before the next one is asked for."""
+
+    path: PurePosixPath
+    open: Callable[[], IO[bytes]]
 
 
 def import_archive(
@@ -96,7 +111,7 @@ def read(source: Path, folder: Path, *, expected: str | None = None) -> Taken:
     if source.is_dir():
         if expected is not None:
             raise StoreError(f"{source} is a folder: a checksum is of an archive")
-        return _take(folder_entries(source), folder, source.resolve().parts)
+        return _take(_folder_entries(source), folder, source.resolve().parts)
     try:
         with source.open("rb") as file:
             if expected is not None:
@@ -104,7 +119,7 @@ def read(source: Path, folder: Path, *, expected: str | None = None) -> Taken:
                 if found != expected.lower():
                     raise StoreError(f"{source} has the SHA-256 {found}, not {expected.lower()}")
                 file.seek(0)
-            entries = zip_entries if zipfile.is_zipfile(file) else tar_entries
+            entries = _zip_entries if zipfile.is_zipfile(file) else _tar_entries
             file.seek(0)
             taken = _take(entries(file), folder)
     except _UNREADABLE as error:
@@ -149,7 +164,7 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
-def _take(entries: Iterable[Entry], folder: Path, parts: tuple[str, ...] = ()) -> Taken:
+def _take(entries: Iterable[_Entry], folder: Path, parts: tuple[str, ...] = ()) -> Taken:
     home: PurePosixPath | None = None
     for number, entry in enumerate(entries):
         if number >= MAX_ENTRIES:
@@ -208,3 +223,95 @@ def _verify(folder: Path) -> bool:
         if found[name] != expected[name]:
             raise StoreError(f"{name} is not what {SUMS} says: it has the SHA-256 {found[name]}")
     return True
+
+
+def _folder_entries(source: Path) -> Iterator[_Entry]:
+    """The files of the one folder at or below ``source`` that holds weights; links are followed.
+
+    Raises:
+        StoreError: There are several.
+    """
+    found = sorted(path.parent for path in source.rglob("model.bin") if path.is_file())
+    if len(found) > 1:
+        raise StoreError(f"{source} holds several models: name one of their folders")
+    for path in sorted(found[0].iterdir() if found else ()):
+        if path.is_file():
+            yield _Entry(PurePosixPath(path.relative_to(source)), partial(_open, path))
+
+
+def _zip_entries(file: IO[bytes]) -> Iterator[_Entry]:
+    """The files of a zip archive.
+
+    Raises:
+        StoreError: It is unsafe. Broken archives raise what zipfile raises.
+    """
+    with zipfile.ZipFile(file) as archive:
+        for entry in archive.infolist():
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise StoreError(f"{entry.filename!r} is a link or a device")
+            path = _safe(entry.filename)
+            if not entry.is_dir():
+                yield _Entry(path, partial(archive.open, entry))
+
+
+def _tar_entries(file: IO[bytes]) -> Iterator[_Entry]:
+    """The files of a tar archive, plain or compressed with gzip, bzip2 or xz.
+
+    Raises:
+        StoreError: It is unsafe. Broken archives raise what tarfile and the decompressors raise.
+    """
+    with tarfile.open(fileobj=_Meek(_decompressed(file)), mode="r:") as archive:
+        for entry in archive:
+            if not (entry.isreg() or entry.isdir()):
+                raise StoreError(f"{entry.name!r} is a link or a device")
+            path = _safe(entry.name)
+            if entry.isreg():
+                yield _Entry(path, partial(_extract, archive, entry))
+
+
+def _open(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+def _extract(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
+    # None for what is no regular file, which this is.
+    return cast("IO[bytes]", archive.extractfile(entry))
+
+
+def _safe(name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise StoreError(f"{name!r} leads out of the archive")
+    return path
+
+
+def _decompressed(file: IO[bytes]) -> IO[bytes]:
+    head = file.read(6)
+    file.seek(0)
+    if head.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.open(file))
+    if head.startswith(b"BZh"):
+        return bz2.open(file)
+    return lzma.open(file) if head == b"\xfd7zXZ\0" else file
+
+
+class _Meek(io.RawIOBase):
+    """A file for tarfile, which reads headers of any announced size into memory at once."""
+
+    def __init__(self, inner: IO[bytes]) -> None:
+        self._inner = inner
+
+    def read(self, size: int = -1, /) -> bytes:
+        """As files do, but ValueError for more than any sound header has."""
+        if not 0 <= size <= MAX_HEADER_BYTES:
+            raise ValueError("a header is too large")
+        return self._inner.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """As files do."""
+        return self._inner.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As files do."""
+        return self._inner.tell()

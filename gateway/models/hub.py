@@ -4,15 +4,19 @@ Endpoint, offline mode, cache folder, key and proxies are the hub client's own: 
 `HF_HUB_OFFLINE`, `HF_HOME`, `HF_TOKEN`, `HTTPS_PROXY`.
 """
 
+import fcntl
+import hashlib
 import queue
+import re
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.models.weights import fetch_weights
+from gateway.errors import ModelUnavailableError
 
 WHISPER_REPOS = {
     "tiny.en": "Systran/faster-whisper-tiny.en",
@@ -46,11 +50,10 @@ _REMEDY = (
     "or name a local folder: gateway serve --model ./folder"
 )
 
+SHA256 = re.compile(r"[0-9a-f]{64}")
+"""What the cache calls files that the hub keeps in Git LFS or Xet: their checksums."""
+
 _Answer = TypeVar("_Answer")
-
-
-class ModelUnavailableError(Exception):
-    """A model cannot be had. One line for the operator at start; never shown to clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Hub:
             disable_progress_bars()
         revision = self.check(repo)
         try:
-            if fetch_weights(self.root(repo), repo, revision, self.endpoint):
+            if _fetch_weights(self.root(repo), repo, revision, self.endpoint):
                 disable_progress_bars()  # for what is left, which is small
             folder = snapshot_download(
                 repo, endpoint=self.endpoint, cache_dir=self.cache_dir, allow_patterns=MODEL_FILES
@@ -186,6 +189,65 @@ class Hub:
         from huggingface_hub import constants  # noqa: PLC0415  # as above
 
         return self.endpoint or constants.ENDPOINT
+
+
+def _fetch_weights(root: Path, repo: str, revision: str, endpoint: str | None) -> bool:
+    """Puts model.bin among the blobs of the repository's folder ``root``, checked against the hub's checksum.
+
+    A broken download goes on where it broke off, in a later process too: the hub client does so within one
+    call only, as since version 2 each call has a temporary file of its own. Blobs that are there, it finds.
+
+    Returns:
+        It is there. Else the hub gives no checksum, or another process is at it, and all is left to the hub
+        client.
+
+    Raises:
+        OSError: What came is not what was announced; it is deleted.
+        Exception: The hub client's, of many kinds. What came is kept.
+    """
+    if (root / "snapshots" / revision / "model.bin").exists():
+        return True
+    # 0.3 s that a start without the hub need not wait.
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
+    from huggingface_hub.file_download import http_get  # noqa: PLC0415
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # loaded lazily, documented  # noqa: PLC0415
+
+    url = hf_hub_url(repo, "model.bin", revision=revision, endpoint=endpoint)
+    announced = get_hf_file_metadata(url)
+    # The checksum of what is kept in Git LFS or Xet; files kept in Git itself are small.
+    if announced.etag is None or not SHA256.fullmatch(announced.etag):
+        return False
+    blob = root / "blobs" / announced.etag
+    if blob.exists():
+        return True
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    part = blob.with_name(f"{blob.name}.part")
+    with part.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        if blob.exists():
+            return True
+        have = file.tell()
+        if announced.size is None or have < announced.size:
+            http_get(
+                url,
+                file,
+                resume_size=have,
+                headers=build_hf_headers(),
+                expected_size=announced.size,
+                displayed_filename="model.bin",
+            )
+        file.flush()
+        with part.open("rb") as whole:
+            found = hashlib.file_digest(whole, "sha256").hexdigest()
+        if found != blob.name:
+            with suppress(OSError):
+                part.unlink()
+            raise OSError("model.bin is not what the hub announced, and is deleted")
+        part.replace(blob)
+    return True
 
 
 def _within(seconds: float, ask: Callable[[], _Answer]) -> _Answer:

@@ -1,4 +1,4 @@
-"""From what the operator named, or did not name, to the spec of an engine that can be loaded."""
+"""From what the operator named, or did not name, to a folder with weights that can be loaded."""
 
 import json
 import logging
@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from gateway.engine.api import EngineSpec
-from gateway.engine.sphinx import SphinxSpec
-from gateway.engine.whisper.context import AudioContext
-from gateway.engine.whisper.engine import WhisperSpec
-from gateway.models.hub import WHISPER_REPOS, Hub, ModelUnavailableError
+from gateway.errors import ModelUnavailableError
+from gateway.models.hub import WHISPER_REPOS, Hub
 
-_SPHINX_NAMES = ("pocketsphinx", "sphinx")
+SPHINX_NAMES = ("pocketsphinx", "sphinx")
+"""What is called so needs no weights: its Python package brings them."""
 
 _BY_QUALITY = (
     *("large-v3", "large-v3-turbo", "large-v2", "large-v1", "medium", "small"),
@@ -49,42 +47,25 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class WhisperOptions:
-    """How Whisper models are run.
-
-    Attributes:
-        compute_type: ``auto`` is int8 on a CPU and float16 on CUDA.
-        half_precision: The GPUs compute float16 well, which those older than 2017 do not.
-        cpu_threads: Per worker; 0 leaves the choice to CTranslate2.
-        max_batch: 0 is 8 on a CPU and 16 on CUDA.
-        audio_context: As `WhisperSpec` has it.
-    """
-
-    device: Literal["cpu", "cuda"] = "cpu"
-    compute_type: str = "auto"
-    half_precision: bool = True
-    cpu_threads: int = 0
-    max_batch: int = 0
-    beam_size: int = 5
-    audio_context: AudioContext = "full"
-
-
-@dataclass(frozen=True, slots=True)
 class Located:
     """A model that was found, and is fetched if it must be.
 
     Attributes:
         name: What it is called where nobody gave it a name.
-        fetch: Gives the spec, after a download if it is not there; raises ModelUnavailableError.
+        fetch: Gives the folder of its weights, after a download if they are not there, or None for
+            PocketSphinx, which brings its own; raises ModelUnavailableError.
         progress: How far the download is; None before it began.
     """
 
     name: str
-    fetch: Callable[[], EngineSpec]
+    fetch: Callable[[], Path | None]
     progress: Callable[[], str | None] = lambda: None
 
 
-def locate(model: str, options: WhisperOptions, hub: Hub) -> Located:
+_SPHINX = Located(SPHINX_NAMES[0], lambda: None)
+
+
+def locate(model: str, hub: Hub) -> Located:
     """Finds the one model that the operator named, within seconds.
 
     Args:
@@ -94,31 +75,31 @@ def locate(model: str, options: WhisperOptions, hub: Hub) -> Located:
     Raises:
         ModelUnavailableError: It is nowhere, or what is there is broken.
     """
-    if model in _SPHINX_NAMES:
-        return Located(SphinxSpec().name, SphinxSpec)
+    if model in SPHINX_NAMES:
+        return _SPHINX
     if model in WHISPER_REPOS:
-        return _at_hub(model, WHISPER_REPOS[model], options, hub)
+        return _at_hub(model, WHISPER_REPOS[model], hub)
     folder = Path(model).expanduser()
     if model and folder.is_dir():
         if trouble := fault(folder):
             raise ModelUnavailableError(f"{folder} is no CTranslate2 Whisper model: {trouble}")
         name = folder.name if folder.name not in ("", "..") else folder.resolve().name
-        return Located(name, lambda: _spec(name, folder.resolve(), options))
+        return Located(name, folder.resolve)
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", model):
-        return _at_hub(model, model, options, hub)
+        return _at_hub(model, model, hub)
     raise ModelUnavailableError(
         f"Model '{model}' is neither a folder nor a hub id (org/name) nor a known name: "
-        f"{', '.join([*_SPHINX_NAMES[:1], *WHISPER_REPOS])}"
+        f"{', '.join([*SPHINX_NAMES[:1], *WHISPER_REPOS])}"
     )
 
 
-def locate_default(options: WhisperOptions, hub: Hub) -> Located:
+def locate_default(hub: Hub, *, on_gpu: bool) -> Located:
     """Chooses a model where none was named: a cached Whisper, one of the hub's, or PocketSphinx, loudly."""
-    if spec := cached_default(options, hub):
-        return Located(spec.name, lambda: spec)
-    name = "large-v3-turbo" if options.device == "cuda" else "base"
+    if found := cached_default(hub, on_gpu=on_gpu):
+        return found
+    name = "large-v3-turbo" if on_gpu else "base"
     try:
-        return _at_hub(name, WHISPER_REPOS[name], options, hub)
+        return _at_hub(name, WHISPER_REPOS[name], hub)
     except ModelUnavailableError as error:
         _logger.warning(
             "NO WHISPER MODEL: serving PocketSphinx, which knows English only and makes many mistakes. "
@@ -126,29 +107,24 @@ def locate_default(options: WhisperOptions, hub: Hub) -> Located:
             "with a CTranslate2 Whisper. Why: %s",
             error,
         )
-        return Located(SphinxSpec().name, SphinxSpec)
+        return _SPHINX
 
 
-def resolve(model: str, options: WhisperOptions, hub: Hub) -> EngineSpec:
-    """As `locate`, and fetches the model if it must be."""
-    return locate(model, options, hub).fetch()
-
-
-def default_spec(options: WhisperOptions, hub: Hub) -> EngineSpec:
+def fetch_default(hub: Hub, *, on_gpu: bool) -> tuple[str, Path | None]:
     """As `locate_default`, and fetches the model; PocketSphinx where the download breaks off."""
-    located = locate_default(options, hub)
+    located = locate_default(hub, on_gpu=on_gpu)
     try:
-        return located.fetch()
+        return located.name, located.fetch()
     except ModelUnavailableError as error:
         _logger.warning("NO WHISPER MODEL: serving PocketSphinx instead. Why: %s", error)
-        return SphinxSpec()
+        return _SPHINX.name, None
 
 
-def cached_default(options: WhisperOptions, hub: Hub) -> WhisperSpec | None:
+def cached_default(hub: Hub, *, on_gpu: bool) -> Located | None:
     """The cached Whisper that is served where none was named."""
-    for name in _BY_QUALITY if options.device == "cuda" else _BY_PACE:
+    for name in _BY_QUALITY if on_gpu else _BY_PACE:
         if folder := _cached(WHISPER_REPOS[name], hub):
-            return _spec(name, folder, options)
+            return Located(name, lambda: folder)
     return None
 
 
@@ -170,16 +146,16 @@ def fault(folder: Path) -> str | None:
         return _model_fault(file)
 
 
-def _at_hub(name: str, repo: str, options: WhisperOptions, hub: Hub) -> Located:
+def _at_hub(name: str, repo: str, hub: Hub) -> Located:
     if folder := _cached(repo, hub):
-        return Located(name, lambda: _spec(name, folder, options))
+        return Located(name, lambda: folder)
     hub.check(repo)
 
-    def fetch() -> EngineSpec:
+    def fetch() -> Path:
         folder = hub.download(repo)
         if trouble := fault(folder):
             raise ModelUnavailableError(f"{repo} is no CTranslate2 Whisper model: {trouble} ({folder})")
-        return _spec(name, folder, options)
+        return folder
 
     return Located(
         name, fetch, lambda: f"downloading {repo}: {hub.fetched_bytes(repo) // 1_000_000} MB so far"
@@ -189,25 +165,6 @@ def _at_hub(name: str, repo: str, options: WhisperOptions, hub: Hub) -> Located:
 def _cached(repo: str, hub: Hub) -> Path | None:
     """A whole snapshot. The hub is not asked for a newer one: a restart must not change the model."""
     return next((folder for folder in hub.snapshots(repo) if fault(folder) is None), None)
-
-
-def _spec(name: str, folder: Path, options: WhisperOptions) -> WhisperSpec:
-    on_gpu = options.device == "cuda"
-    compute_type = options.compute_type
-    if compute_type == "auto" and not on_gpu:
-        compute_type = "int8"
-    elif compute_type == "auto" and options.half_precision:
-        compute_type = "float16"
-    return WhisperSpec(
-        name=name,
-        path=folder,
-        device=options.device,
-        compute_type=compute_type,
-        cpu_threads=options.cpu_threads,
-        max_batch=options.max_batch or (16 if on_gpu else 8),
-        beam_size=options.beam_size,
-        audio_context=options.audio_context,
-    )
 
 
 def _model_fault(file: BinaryIO) -> str | None:

@@ -8,14 +8,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.models.hub import WHISPER_REPOS, Hub, ModelUnavailableError
-from gateway.models.locate import fault
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class StoreError(Exception):
-    """Something of the cache cannot be had, added or removed. One line for the operator."""
+from gateway.errors import ModelUnavailableError, StoreError
+from gateway.models.hub import SHA256, WHISPER_REPOS, Hub
+from gateway.models.locate import SPHINX_NAMES, fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +43,7 @@ def repo_of(name: str) -> str:
         return name
     raise StoreError(
         f"'{name}' is neither a hub id (org/name) nor a known name: {', '.join(WHISPER_REPOS)}"
-        if name not in ("pocketsphinx", "sphinx")
+        if name not in SPHINX_NAMES
         else "pocketsphinx comes with its Python package, not from the cache"
     )
 
@@ -144,7 +139,7 @@ def check_weights(folder: Path) -> None:
     """
     blob = (folder / "model.bin").resolve()
     # The hub client names files by the hub's checksum, SHA-256 for what is kept in Git LFS or Xet.
-    if _SHA256.fullmatch(blob.name) and sha256(blob) != blob.name:
+    if SHA256.fullmatch(blob.name) and sha256(blob) != blob.name:
         blob.unlink()
         raise ModelUnavailableError(f"{blob} was not what the hub announced and is deleted: pull it again")
 

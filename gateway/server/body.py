@@ -5,11 +5,7 @@ from collections.abc import AsyncIterator
 import anyio
 from starlette.types import Message, Receive
 
-from gateway.errors import UploadTimeoutError
-
-
-class ClientGoneError(Exception):
-    """The client left; there is nobody to answer."""
+from gateway.errors import ClientGoneError, UploadTimeoutError
 
 
 class Body:

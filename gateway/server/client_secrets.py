@@ -8,7 +8,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.engine.api import Model
 from gateway.engine.catalog import Catalog
 from gateway.errors import ModelNotFoundError, PayloadTooLargeError, UploadTimeoutError
 from gateway.protocol.events import encode
@@ -33,7 +32,7 @@ class ClientSecrets:
         pause: Seconds a client may pause within its body.
     """
 
-    def __init__(self, catalog: Catalog[Model], signer: SecretSigner, *, pause: float) -> None:
+    def __init__(self, catalog: Catalog, signer: SecretSigner, *, pause: float) -> None:
         self._catalog = catalog
         self._signer = signer
         self._pause = pause

@@ -9,10 +9,9 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from gateway.aio import open_task_group
-from gateway.errors import GatewayError, InvalidRequestError
+from gateway.errors import ClientGoneError, GatewayError, InvalidRequestError
 from gateway.flow.recording import Transcription
 from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode, error_body
-from gateway.server.body import ClientGoneError
 from gateway.server.upload import EarlyRequest, RequestChangedError
 from gateway.transcript import TranscriptDone, TranscriptEvent
 

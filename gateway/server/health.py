@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.engine.lifecycle import ModelState, ModelStatus, ServedModel
+from gateway.engine.lifecycle import ManagedModel, ModelState, ModelStatus
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode
 
@@ -19,7 +19,7 @@ class Health:
         vad: Names the Silero file in use: two are about, and they differ audibly.
     """
 
-    def __init__(self, models: Sequence[ServedModel], *, vad: str, version: str, metrics: Metrics) -> None:
+    def __init__(self, models: Sequence[ManagedModel], *, vad: str, version: str, metrics: Metrics) -> None:
         self._models = models
         self._vad = vad
         self._version = version

@@ -7,7 +7,7 @@ from gateway.audio.pcm import Encoding
 from gateway.audio.turns import TurnMode, TurnOptions
 from gateway.audio.types import SAMPLE_RATE
 from gateway.audio.vad import VadOptions
-from gateway.engine.api import Model, Recognizer
+from gateway.engine.api import Recognizer
 from gateway.engine.catalog import Catalog
 from gateway.errors import InvalidRequestError, ModelNotFoundError
 from gateway.flow.options import LiveOptions, NoiseReduction, PartialOptions, Recognition
@@ -41,7 +41,7 @@ _PARAM = "session.audio.input.transcription"
 
 
 async def live_options(
-    config: SessionConfig, catalog: Catalog[Model], *, partial_beam_size: int | None
+    config: SessionConfig, catalog: Catalog, *, partial_beam_size: int | None
 ) -> LiveOptions:
     """What the session's settings mean.
 
@@ -87,7 +87,7 @@ def _eagerness(config: SessionConfig) -> Eagerness:
 
 
 async def _recognition(
-    config: SessionConfig, catalog: Catalog[Model], partial_beam_size: int | None
+    config: SessionConfig, catalog: Catalog, partial_beam_size: int | None
 ) -> Recognition | None:
     wanted = config.transcription
     if wanted is None:

@@ -11,11 +11,17 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import AuthenticationError, GatewayError, MethodNotAllowedError, UploadTimeoutError
+from gateway.errors import (
+    AuthenticationError,
+    ClientGoneError,
+    GatewayError,
+    MethodNotAllowedError,
+    UploadTimeoutError,
+)
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
 from gateway.protocol.realtime.client_secrets import PREFIX, SecretSigner
-from gateway.server.body import Body, ClientGoneError
+from gateway.server.body import Body
 from gateway.server.realtime import SESSION_CONFIG
 
 logger = logging.getLogger(__name__)

@@ -3,7 +3,6 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.engine.api import Model
 from gateway.engine.catalog import Catalog
 from gateway.protocol.events import encode
 from gateway.protocol.models import model_list, model_object
@@ -16,7 +15,7 @@ class Models:
         started: Seconds since 1970; stands for the models' times of creation, which nobody knows.
     """
 
-    def __init__(self, catalog: Catalog[Model], *, started: int) -> None:
+    def __init__(self, catalog: Catalog, *, started: int) -> None:
         self._catalog = catalog
         self._started = started
 

@@ -15,13 +15,18 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.aio import open_task_group
-from gateway.errors import GatewayError, InvalidRequestError, OverloadedError, ShuttingDownError
+from gateway.errors import (
+    ClientGoneError,
+    GatewayError,
+    InvalidRequestError,
+    OverloadedError,
+    ShuttingDownError,
+)
 from gateway.flow.options import LiveOptions
 from gateway.flow.session import LiveSession
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.protocol.realtime.session import RealtimeProtocol
 from gateway.server.admission import Admission
-from gateway.server.body import ClientGoneError
 from gateway.server.live_options import live_options
 from gateway.server.service import Service
 from gateway.transcript.events import Refused

@@ -7,7 +7,7 @@ from typing import Literal
 import anyio
 
 from gateway.audio.chunking import ChunkingOptions
-from gateway.engine.api import Model, Recognizer, Task
+from gateway.engine.api import Recognizer, Task
 from gateway.engine.catalog import Catalog
 from gateway.errors import ShuttingDownError
 from gateway.flow.options import PartialOptions, Recognition, Resources
@@ -46,7 +46,7 @@ class Service:
         strict_openai: Refuse what OpenAI refuses, too.
     """
 
-    catalog: Catalog[Model]
+    catalog: Catalog
     resources: Resources
     limits: Limits
     load: Load

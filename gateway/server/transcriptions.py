@@ -15,6 +15,7 @@ from gateway.audio.decode import packets_seconds
 from gateway.engine.api import Task
 from gateway.errors import (
     AudioTooLongError,
+    ClientGoneError,
     EngineFailedError,
     GatewayError,
     InvalidAudioError,
@@ -26,7 +27,7 @@ from gateway.protocol.events import EventRenderer
 from gateway.protocol.formats import render
 from gateway.protocol.parse import parse_transcription, parse_translation
 from gateway.protocol.request import TranscriptionRequest
-from gateway.server.body import Body, ClientGoneError
+from gateway.server.body import Body
 from gateway.server.event_stream import open_event_stream
 from gateway.server.options import with_defaults
 from gateway.server.service import Service, recognition

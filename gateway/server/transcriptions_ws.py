@@ -24,6 +24,7 @@ from starlette.websockets import WebSocket
 from gateway.aio import open_task_group
 from gateway.errors import (
     AudioTooLongError,
+    ClientGoneError,
     GatewayError,
     InvalidRequestError,
     OverloadedError,
@@ -34,7 +35,6 @@ from gateway.flow.options import PartialOptions
 from gateway.flow.recording import Transcription, open_transcription
 from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode
 from gateway.protocol.websocket import StreamQuery, check_text, parse_query
-from gateway.server.body import ClientGoneError
 from gateway.server.options import with_defaults
 from gateway.server.service import Limits, Service, recognition
 from gateway.server.spool import Spool

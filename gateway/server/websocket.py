@@ -14,12 +14,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from gateway.errors import GatewayError, ShuttingDownError
+from gateway.errors import ClientGoneError, GatewayError, ShuttingDownError
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
 from gateway.protocol.realtime.session import error_frame
 from gateway.protocol.websocket import close_code, close_reason
-from gateway.server.body import ClientGoneError
 
 logger = logging.getLogger(__name__)
 

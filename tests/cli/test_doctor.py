@@ -6,12 +6,17 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.cli.doctor import Result, examine
+from gateway.engine.devices.cuda import Finding
+from gateway.settings import Settings
 from tests import cuda_stubs
 from tests.support import MODEL
 
@@ -196,3 +201,43 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     assert "→ gateway models pull small" in terminal.stdout
     assert "\x1b" not in plain.stdout
     assert {line.split()[0] for line in plain.stdout.splitlines()} <= {"ok", "warning", "problem"}
+
+
+_FINE = Finding("ok", "fine")
+
+
+def _fine(_: Settings) -> list[Finding]:
+    return [_FINE]
+
+
+def test_a_check_that_raises() -> None:
+    """What it had found before counts, the error is told, the others run."""
+
+    def breaks(_: Settings) -> Iterator[Finding]:
+        yield _FINE
+        raise OSError("no such disk")
+
+    results = list(examine(Settings(), {"breaks": breaks, "whole": _fine}))
+
+    assert results == [
+        Result("breaks", _FINE),
+        Result("breaks", Finding("problem", "cannot be checked: OSError: no such disk")),
+        Result("whole", _FINE),
+    ]
+
+
+def test_a_check_that_hangs() -> None:
+    """The report comes without it, in the order of the checks."""
+    enough = threading.Event()
+
+    def hangs(_: Settings) -> list[Finding]:
+        enough.wait()
+        return [_FINE]
+
+    results = list(examine(Settings(), {"hangs": hangs, "whole": _fine}, seconds=0.1))
+    enough.set()
+
+    assert results == [
+        Result("hangs", Finding("problem", "no answer within 0.1 s")),
+        Result("whole", _FINE),
+    ]

@@ -1,8 +1,13 @@
-"""The command itself: there at once, whatever its commands need when they run."""
+"""The `gateway` command is there at once, and `gateway serve` starts, answers and ends as it should."""
 
 import json
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from gateway import __version__
 
 HEAVY = set("anyio av ctranslate2 huggingface_hub numpy onnxruntime pydantic rich uvicorn".split())
 
@@ -13,3 +18,77 @@ def test_help_loads_nothing_that_is_heavy() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert HEAVY.isdisjoint(json.loads(run.stdout))
+
+
+def _gateway(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": "", "HOME": "", "TERM": "dumb", "COLUMNS": "100", **environment},
+    )
+
+
+def test_version() -> None:
+    """It is the installed package's."""
+    assert _gateway("--version").stdout == f"gateway {__version__}\n"
+
+
+def test_help_lists_the_commands() -> None:
+    """Help says what there is."""
+    done = _gateway("--help")
+
+    assert done.returncode == 0
+    assert "serve" in done.stdout
+
+
+def test_help_of_serve_lists_the_flags() -> None:
+    """The flags of the README are there."""
+    text = _gateway("serve", "--help").stdout
+
+    assert all(flag in text for flag in ("--host", "--port", "--model"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["serve", "--port", "99999"], "port"),
+        (["serve", "--device", "tpu"], "device"),
+        (["serve", "--model", "no-such-model"], "no-such-model"),
+        (["serve", "--model", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["serve", "--model", "org/model"], "org/model"),
+    ],
+)
+def test_mistakes_are_one_clear_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+    """What is wrong stands in one line on stderr, and nothing was started."""
+    done = _gateway(*arguments, HF_HOME=str(tmp_path), HF_ENDPOINT="http://127.0.0.1:9")
+    complaint = [line for line in done.stderr.splitlines() if line.startswith("gateway: ")]
+
+    assert done.returncode != 0
+    assert len(complaint) == 1
+    assert words in complaint[0]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("devices", "words"), [("cuda:0,cpu", "mixes cpu and cuda"), ("gpu", "'gpu'")])
+def test_wrong_devices_are_one_clear_line(tmp_path: Path, devices: str, words: str) -> None:
+    """Before any model is looked for."""
+    done = _gateway("serve", HF_HOME=str(tmp_path), GATEWAY_DEVICES=devices)
+
+    assert done.returncode == 1
+    assert [words in line for line in done.stderr.splitlines()] == [True]
+
+
+def test_a_taken_port_is_said(tmp_path: Path) -> None:
+    """Listening where somebody listens already ends with the reason."""
+    import socket  # noqa: PLC0415
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = _gateway("serve", "--model", "pocketsphinx", "--port", str(port), HF_HOME=str(tmp_path))
+
+    assert done.returncode != 0
+    assert "address already in use" in done.stderr
+    assert "Traceback" not in done.stderr

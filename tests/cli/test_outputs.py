@@ -1,6 +1,7 @@
-"""Outputs in their order, and files that are there as a whole or not at all."""
+"""Each form tells files apart; texts come in their order, and files are there as a whole or not at all."""
 
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.outputs import Folder, PlanError, Stdout, plan_files
+from gateway.cli.common import printable
+from gateway.cli.outputs import Folder, Rendering, Stdout, plan_files
+from gateway.errors import OutputError
+from gateway.protocol.parse import parse_transcription
+from gateway.transcript import TextDelta, Transcript, TranscriptDone
 
 
 @pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
@@ -68,7 +73,7 @@ def test_every_problem_is_named(tmp_path: Path) -> None:
     (tmp_path / "d.txt").symlink_to("nowhere")
     (tmp_path / "link.txt").hardlink_to(tmp_path / "c.wav")
     names = [str(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav", "d.wav", "link.mp3", "x/a.mp3")]
-    with pytest.raises(PlanError) as caught:
+    with pytest.raises(OutputError) as caught:
         plan_files(names, tmp_path, ".txt", overwrite=False)
 
     lines = str(caught.value).splitlines()
@@ -77,3 +82,46 @@ def test_every_problem_is_named(tmp_path: Path) -> None:
     ]
     assert "is an input" in lines[3]
     assert "would both be written" in lines[4]
+
+
+_TRANSCRIPT = Transcript("One.\nTwo.", "en", ("en",), 3.0, (), ())
+_EVENTS = (TextDelta("One.", ()), TextDelta("\nTwo.", ()), TranscriptDone(_TRANSCRIPT))
+
+
+def _rendering(form: str, *, with_names: bool) -> Rendering:
+    request = parse_transcription([("model", "whisper-1"), ("response_format", form)])
+    return Rendering(request, "transcribe", with_names)
+
+
+@pytest.mark.parametrize("with_names", [True, False])
+def test_text(*, with_names: bool) -> None:
+    """Whole or streamed, it is the same text; with names each line has its own."""
+    rendering = _rendering("text", with_names=with_names)
+    whole = rendering.result("a", _TRANSCRIPT)
+    streamed = "".join(rendering.event("a", event) for event in _EVENTS)
+
+    assert whole == streamed == ("a: One.\na: Two.\n" if with_names else "One.\nTwo.\n")
+
+
+def test_silence_has_a_line_too() -> None:
+    """So that each file is there."""
+    silence = Transcript("", None, (), 3.0, (), ())
+
+    assert _rendering("text", with_names=True).result("a", silence) == "a: \n"
+
+
+@pytest.mark.parametrize("form", ["json", "verbose_json"])
+def test_json(form: str) -> None:
+    """One line for each object, the name first."""
+    line = _rendering(form, with_names=True).result("a", _TRANSCRIPT)
+
+    assert line.count("\n") == 1
+    assert next(iter(json.loads(line))) == "file"
+    assert json.loads(line)["text"] == "One.\nTwo."
+    assert "file" not in json.loads(_rendering(form, with_names=False).result("a", _TRANSCRIPT))
+
+
+def test_names_of_any_bytes() -> None:
+    """They stay in their line, whatever they hold."""
+    assert printable("a\nb\x1b[31m\udcff.wav") == "a\ufffdb\ufffd[31m\ufffd.wav"
+    assert printable("Gespräch – 1.wav") == "Gespräch – 1.wav"

@@ -21,11 +21,16 @@ import pytest
 from anyio.abc import SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from gateway.engine.api import DecodeOptions, DecodeRequest, Priority, Recognizer, SupersededError
+from gateway.engine.api import DecodeOptions, DecodeRequest, Priority, Recognizer, ReplicaOptions
 from gateway.engine.batcher import LONELY_DEATHS, Batcher, BatcherOptions
-from gateway.engine.replica import LoadFailedError, ReplicaOptions
 from gateway.engine.supervisor import WorkerState
-from gateway.errors import EngineFailedError, OverloadedError, UnavailableError
+from gateway.errors import (
+    EngineFailedError,
+    LoadFailedError,
+    OverloadedError,
+    SupersededError,
+    UnavailableError,
+)
 from gateway.metrics import Metrics
 from tests.scripted import CAPABILITIES, Act, ScriptedSpec, act
 
@@ -254,7 +259,7 @@ async def test_a_worker_killed_while_idle_is_replaced_at_once() -> None:
         old = batcher.state[0].pid or 0
         os.kill(old, signal.SIGKILL)
         while batcher.ready:
-            await batcher._changed.wait()
+            await batcher.changed.wait()
         reason = batcher.state[0].reason
         await batcher.wait_ready()
 
@@ -277,7 +282,7 @@ async def test_a_row_that_kills_workers_fails_alone(caplog: pytest.LogCaptureFix
 
 async def test_a_hanging_worker_is_replaced_within_the_deadline() -> None:
     """The rows it held are answered by its successor; the row to blame fails alone."""
-    deadlines = ReplicaOptions(row_seconds=0.3, per_audio_second=0.0)
+    deadlines = ReplicaOptions(row_timeout=0.3, per_audio_second=0.0)
     options = BatcherOptions(idle_wait_seconds=0.2, replica=deadlines)
     async with batcher_of(ScriptedSpec(), options) as batcher:
         answers = await gather(*calls_for(batcher, range(3), _1=Act.HANG))
@@ -481,7 +486,7 @@ async def test_workers_that_no_longer_start_are_tried_until_they_do(tmp_path: Pa
         refusing = batcher.state[0].state
         fault.unlink()
         while not batcher.ready:
-            await batcher._changed.wait()
+            await batcher.changed.wait()
 
         assert refusing is WorkerState.FAILED
         assert await say(batcher, 2) == " 2"
@@ -526,7 +531,7 @@ async def main():
         row = DecodeRequest(act(1, Act.HANG), DecodeOptions())
         tasks.start_soon(lambda: batcher.transcribe(row, stream=1))
         while batcher.state[0].state != "busy":
-            await batcher._changed.wait()
+            await batcher.changed.wait()
         print(batcher.state[0].pid, flush=True)
 
 anyio.run(main)

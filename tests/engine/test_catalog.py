@@ -2,12 +2,25 @@
 
 import pytest
 
+from gateway.engine.batcher import Batcher
+from gateway.engine.budget import MemoryBudget
 from gateway.engine.catalog import Catalog
-from gateway.engine.sphinx import SphinxSpec
+from gateway.engine.lifecycle import ManagedModel, ModelPolicy
 from gateway.errors import ModelNotFoundError
+from gateway.metrics import Metrics
+from tests.scripted import ScriptedSpec
 
 _ALIASES = ("whisper-1", "gpt-4o-transcribe", "openai/whisper-1")
-_FIRST, _SECOND = SphinxSpec("first"), SphinxSpec("second")
+
+
+def model(name: str) -> ManagedModel:
+    """A model that is not loaded."""
+    return ManagedModel(
+        name, ScriptedSpec, lambda spec: Batcher(spec, Metrics()), MemoryBudget(), policy=ModelPolicy()
+    )
+
+
+_FIRST, _SECOND = model("first"), model("second")
 
 
 @pytest.mark.parametrize("name", _ALIASES)
@@ -30,7 +43,7 @@ def test_own_names() -> None:
 
 def test_own_name_beats_alias() -> None:
     """An operator who calls a model `whisper-1` gets that one, and it is listed once."""
-    named = SphinxSpec("whisper-1")
+    named = model("whisper-1")
     catalog = Catalog([_FIRST, named], _ALIASES)
 
     assert catalog.find("whisper-1") is named
@@ -60,4 +73,4 @@ def test_unknown_model() -> None:
 def test_refused_catalogs(names: list[str], text: str) -> None:
     """An empty catalog and two models of one name are mistakes of the operator, told at start."""
     with pytest.raises(ValueError, match=text):
-        Catalog([SphinxSpec(name) for name in names])
+        Catalog([model(name) for name in names])

@@ -12,21 +12,21 @@ import anyio.from_thread
 import anyio.lowlevel
 import pytest
 
+from gateway.aio import Changed
 from gateway.engine.api import DecodeOptions, DecodeRequest, EngineSpec
 from gateway.engine.batcher import Batcher
-from gateway.engine.budget import Shelf
-from gateway.engine.lifecycle import ModelPolicy, ModelState, ServedModel
-from gateway.errors import UnavailableError
+from gateway.engine.budget import MemoryBudget
+from gateway.engine.lifecycle import ManagedModel, ModelPolicy, ModelState
+from gateway.errors import ModelUnavailableError, UnavailableError
 from gateway.metrics import Metrics
-from gateway.models.hub import ModelUnavailableError
 from tests.scripted import Act, ScriptedSpec, act
 
 
 @dataclass
 class Bench:
-    """Makes models on one shelf, and remembers what failed."""
+    """Makes models in one memory budget, and remembers what failed."""
 
-    shelf: Shelf = field(default_factory=Shelf)
+    budget: MemoryBudget = field(default_factory=MemoryBudget)
     failures: list[str] = field(default_factory=list)
 
     def model(
@@ -36,23 +36,23 @@ class Bench:
         *,
         pinned: bool = False,
         idle_seconds: float = 0.0,
-        wait_seconds: float = 20.0,
+        load_wait: float = 20.0,
         spec: ScriptedSpec | None = None,
         progress: Callable[[], str | None] = lambda: None,
-    ) -> ServedModel:
+    ) -> ManagedModel:
         """A model on scripted workers."""
-        return ServedModel(
+        return ManagedModel(
             name,
             find or (lambda: spec or ScriptedSpec(name=name)),
             lambda found: Batcher(found, Metrics()),
-            self.shelf,
-            policy=ModelPolicy(pinned=pinned, idle_seconds=idle_seconds, wait_seconds=wait_seconds),
+            self.budget,
+            policy=ModelPolicy(pinned=pinned, idle_seconds=idle_seconds, load_wait=load_wait),
             progress=progress,
             on_failure=self.failures.append,
         )
 
 
-async def _say(model: ServedModel) -> str:
+async def _say(model: ManagedModel) -> str:
     async with model.lease() as recognizer:
         hypothesis = await recognizer.transcribe(
             DecodeRequest(act(7, Act.SAY), DecodeOptions()), stream="test"
@@ -60,7 +60,7 @@ async def _say(model: ServedModel) -> str:
     return "".join(segment.text for segment in hypothesis.segments).strip()
 
 
-async def _until(model: ServedModel, state: ModelState) -> None:
+async def _until(model: ManagedModel, state: ModelState) -> None:
     with anyio.fail_after(20):
         while model.status.state is not state:
             await anyio.lowlevel.checkpoint()
@@ -93,7 +93,7 @@ async def test_pinned_models_are_loaded_from_the_start() -> None:
 
 
 async def test_unloaded_when_idle_and_loaded_again() -> None:
-    """Behind the last request a model stays for its idle time, then goes, and comes back when wanted."""
+    """After the last request a model stays for its idle time, then goes, and comes back when wanted."""
     model = Bench().model(idle_seconds=0.05)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(model.run)
@@ -121,7 +121,7 @@ async def test_never_unloaded_in_use() -> None:
 
 async def test_the_budget_evicts_the_least_recently_used() -> None:
     """Three models, room for two: using the third unloads the one that was used longest ago."""
-    bench = Bench(Shelf(120_000_000))
+    bench = Bench(MemoryBudget(120_000_000))
     models = [bench.model(name) for name in "abc"]
     async with anyio.create_task_group() as tasks:
         for model in models:
@@ -145,7 +145,7 @@ async def test_downloads_tell_their_progress() -> None:
         anyio.from_thread.run(go_on.wait, token=token)
         return ScriptedSpec()
 
-    model = Bench().model(find=find, progress=lambda: "12 MB", pinned=True, wait_seconds=0.01)
+    model = Bench().model(find=find, progress=lambda: "12 MB", pinned=True, load_wait=0.01)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(model.run)
         await told.wait()
@@ -229,7 +229,7 @@ async def test_a_request_while_a_lost_worker_is_replaced() -> None:
         started.append(Batcher(found, Metrics()))
         return started[-1]
 
-    model = ServedModel("m", lambda: spec, start, Shelf(), policy=ModelPolicy(wait_seconds=1_000.0))
+    model = ManagedModel("m", lambda: spec, start, MemoryBudget(), policy=ModelPolicy(load_wait=1_000.0))
     with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(model.run)
@@ -246,13 +246,14 @@ async def test_asked_to_go_once() -> None:
     """Who waits for room sleeps while an idle model goes; it does not ask again and again."""
     asked = 0
 
-    class Counted(Shelf):
-        def note_change(self) -> None:
+    class Counted(Changed):
+        def notify(self) -> None:
             nonlocal asked
             asked += 1
-            super().note_change()
+            super().notify()
 
-    bench = Bench(Counted(60_000_000))
+    bench = Bench(MemoryBudget(60_000_000))
+    bench.budget.changed = Counted()
     old, new = bench.model("old"), bench.model("new")
     async with anyio.create_task_group() as tasks:
         for model in (old, new):

@@ -8,8 +8,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gateway.engine.replica import Replica, ReplicaOptions, WorkerDiedError
+from gateway.engine.api import Replica, ReplicaOptions
 from gateway.engine.supervisor import MAX_PAUSE_SECONDS, Supervisor, WorkerState
+from gateway.errors import WorkerLostError
 from gateway.metrics import Metrics
 from tests.scripted import CAPABILITIES, Act, ScriptedSpec
 
@@ -73,7 +74,7 @@ async def test_a_lost_worker_is_followed_by_another() -> None:
             await anyio.sleep_forever()
         supervisor.busy()
         os.kill(replica.pid or 0, signal.SIGKILL)
-        raise WorkerDiedError("died")
+        raise WorkerLostError("died")
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(supervisor.run, tasks, serve)
@@ -119,7 +120,7 @@ async def test_an_engine_that_loaded_before_is_tried_again(tmp_path: Path) -> No
             tasks.cancel_scope.cancel()
             await anyio.sleep_forever()
         fault.touch()
-        raise WorkerDiedError("died")
+        raise WorkerLostError("died")
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(supervisor.run, tasks, serve)

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.aio import Changed, open_task_group
 from gateway.audio.types import SAMPLE_RATE, Chunk
-from gateway.engine.api import DecodeOptions, Priority, SupersededError
-from gateway.errors import EngineFailedError, OverloadedError, UnavailableError
+from gateway.engine.api import DecodeOptions, Priority
+from gateway.errors import EngineFailedError, OverloadedError, SupersededError, UnavailableError
 from gateway.flow.options import PartialOptions, Recognition
 from gateway.flow.pacing import Load
 from gateway.flow.stream import RowStream

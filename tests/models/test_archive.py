@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import StoreError
 from gateway.models import archive as archiving
 from gateway.models.archive import SUMS, import_archive, write
 from gateway.models.hub import WHISPER_REPOS, Hub
-from gateway.models.store import StoreError, sha256, whole_snapshot
+from gateway.models.store import sha256, whole_snapshot
 from tests.support import MODEL
 
 _BASE = WHISPER_REPOS["base"]

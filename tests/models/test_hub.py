@@ -1,5 +1,7 @@
 """The hub client against a real HTTP server standing in for the hub, and against hubs that do not answer."""
 
+import fcntl
+import hashlib
 import os
 import socket
 import subprocess
@@ -13,8 +15,10 @@ import huggingface_hub
 import pytest
 from faster_whisper.utils import _MODELS
 
-from gateway.models.hub import WHISPER_REPOS, Hub, ModelUnavailableError
-from tests.hub_server import BASE, COMMIT, hub_server
+from gateway.errors import ModelUnavailableError
+from gateway.models.hub import WHISPER_REPOS, Hub
+from gateway.models.locate import fault
+from tests.hub_server import BASE, COMMIT, HubServer, hub_server
 from tests.support import MODEL
 
 
@@ -73,10 +77,10 @@ def _start(code: str, environment: dict[str, str]) -> subprocess.CompletedProces
 _RESOLVE = """
 import logging, time
 from gateway.models.hub import Hub
-from gateway.models.locate import WhisperOptions, default_spec
+from gateway.models.locate import fetch_default
 logging.basicConfig(format="%(message)s")
 before = time.monotonic()
-print(default_spec(WhisperOptions(device="cpu"), Hub()))
+print(*fetch_default(Hub(), on_gpu=False))
 print(time.monotonic() - before)
 """
 
@@ -188,9 +192,9 @@ def test_environment_mirror(endpoint: str, tmp_path: Path) -> None:
     """Nothing named, nothing cached: the mirror in HF_ENDPOINT gives the default, HF_HOME keeps it."""
     environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path)}
 
-    assert "WhisperSpec(name='base'" in _start(_RESOLVE, environment).stdout
+    assert _start(_RESOLVE, environment).stdout.startswith(f"base {tmp_path}")
     offline = _start(_RESOLVE, {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)})
-    assert "WhisperSpec(name='base'" in offline.stdout
+    assert offline.stdout.startswith(f"base {tmp_path}")
 
 
 @pytest.mark.slow
@@ -199,7 +203,7 @@ def test_environment_offline(endpoint: str, tmp_path: Path, asked: list[str]) ->
     environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     run = _start(_RESOLVE, environment)
 
-    assert run.stdout.startswith("SphinxSpec(")
+    assert run.stdout.startswith("pocketsphinx None\n")
     assert "HF_HUB_OFFLINE forbids" in run.stderr
     assert asked == []
 
@@ -208,10 +212,86 @@ def test_environment_offline(endpoint: str, tmp_path: Path, asked: list[str]) ->
 def test_environment_mute_hub(mute_endpoint: str, tmp_path: Path) -> None:
     """The real deadline: a mute hub delays the start by 5 s, and one loud line tells how to get Whisper."""
     run = _start(_RESOLVE, {"HF_ENDPOINT": mute_endpoint, "HF_HOME": str(tmp_path)})
-    spec, seconds = run.stdout.splitlines()
+    found, seconds = run.stdout.splitlines()
 
-    assert spec.startswith("SphinxSpec(")
+    assert found == "pocketsphinx None"
     assert float(seconds) < 6.5
     assert "NO WHISPER MODEL" in run.stderr
     assert "gateway serve --model small" in run.stderr
     assert len(run.stderr.splitlines()) == 1
+
+
+_WEIGHTS = (MODEL / "model.bin").read_bytes()
+_SHA256 = hashlib.sha256(_WEIGHTS).hexdigest()
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    """A hub that answers."""
+    with hub_server() as running:
+        yield running
+        huggingface_hub.close_session()
+
+
+@pytest.fixture
+def hub(server: HubServer, tmp_path: Path) -> Hub:
+    """Its client, with an empty cache."""
+    return Hub(server.endpoint, tmp_path)
+
+
+@pytest.fixture
+def part(hub: Hub) -> Path:
+    """Where a broken download is kept."""
+    path = hub.root(BASE) / "blobs" / f"{_SHA256}.part"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def _times_asked(server: HubServer) -> int:
+    return server.asked.count(f"/{BASE}/resolve/{COMMIT}/model.bin")
+
+
+@pytest.mark.slow
+def test_the_rest_is_asked_for(server: HubServer, hub: Hub, part: Path) -> None:
+    """What another process fetched before it died is not fetched again."""
+    part.write_bytes(_WEIGHTS[:1_234_567])
+    folder = hub.download(BASE)
+
+    assert server.resumed_at == [1_234_567]
+    assert (folder / "model.bin").read_bytes() == _WEIGHTS
+    assert fault(folder) is None
+    assert not part.exists()
+
+
+@pytest.mark.slow
+def test_nothing_is_asked_for_twice(server: HubServer, hub: Hub) -> None:
+    """The hub client takes over what lies in the cache: it is sent once, and asked about twice."""
+    hub.download(BASE)
+    first = _times_asked(server)
+    hub.download(BASE)
+
+    assert first == 3
+    assert _times_asked(server) == first
+
+
+@pytest.mark.slow
+def test_a_wrong_beginning(server: HubServer, hub: Hub, part: Path) -> None:
+    """The checksum finds it, it is deleted, and the next download is whole."""
+    part.write_bytes(b"x" * 1_000_000)
+    with pytest.raises(ModelUnavailableError, match="not what the hub announced"):
+        hub.download(BASE)
+    kept = list(part.parent.iterdir())
+
+    assert kept == []
+    assert fault(hub.download(BASE)) is None
+
+
+@pytest.mark.slow
+def test_another_process_is_at_it(hub: Hub, part: Path) -> None:
+    """Its file is left alone, and the model is fetched all the same."""
+    with part.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        folder = hub.download(BASE)
+
+        assert part.stat().st_size == 0
+    assert fault(folder) is None

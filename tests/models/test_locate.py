@@ -9,21 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from gateway.engine.sphinx import SphinxSpec
-from gateway.engine.whisper.engine import WhisperSpec
-from gateway.models.hub import WHISPER_REPOS, Hub, ModelUnavailableError
-from gateway.models.locate import (
-    _BY_PACE,
-    _BY_QUALITY,
-    WhisperOptions,
-    default_spec,
-    fault,
-    resolve,
-)
+from gateway.errors import ModelUnavailableError
+from gateway.models.hub import WHISPER_REPOS, Hub
+from gateway.models.locate import _BY_PACE, _BY_QUALITY, fault, fetch_default, locate
 
 _MODEL = Path(__file__).parents[1] / "mini-whisper" / "model"
-_CPU = WhisperOptions(device="cpu")
-_GPU = WhisperOptions(device="cuda")
+
+
+def resolve(model: str, hub: Hub) -> tuple[str, Path | None]:
+    """Name and folder of a model that is found and fetched."""
+    located = locate(model, hub)
+    return located.name, located.fetch()
 
 
 @pytest.fixture
@@ -62,67 +58,39 @@ def _cache(hub: Hub, name: str, *, commit: str = "abc", current: bool = True, wi
 @pytest.mark.parametrize("name", ["pocketsphinx", "sphinx"])
 def test_pocketsphinx(name: str, hub: Hub) -> None:
     """Both names mean the one engine, which is always served under its full name."""
-    assert resolve(name, _CPU, hub) == SphinxSpec("pocketsphinx")
+    assert resolve(name, hub) == ("pocketsphinx", None)
 
 
 def test_local_folder(folder: Path, hub: Hub) -> None:
-    """A folder is served under its own name, as it is, with the defaults of a CPU."""
-    assert resolve(str(folder), _CPU, hub) == WhisperSpec(
-        name="mini",
-        path=folder,
-        device="cpu",
-        device_index=0,
-        compute_type="int8",
-        cpu_threads=0,
-        max_batch=8,
-        beam_size=5,
-    )
+    """A folder is served under its own name, as it is."""
+    assert resolve(str(folder), hub) == ("mini", folder)
 
 
 def test_relative_folder(folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """`.` has a name and an absolute path too: workers may start elsewhere."""
     monkeypatch.chdir(folder)
-    spec = resolve(".", _CPU, hub)
+    found = resolve(".", hub)
 
-    assert isinstance(spec, WhisperSpec)
-    assert (spec.name, spec.path) == ("mini", folder)
+    assert found == ("mini", folder)
 
 
 def test_linked_folder(folder: Path, hub: Hub) -> None:
     """A link gives the name, its target the path: moving the link changes no running server's model."""
     link = folder.with_name("production")
     link.symlink_to(folder)
-    spec = resolve(str(link), _CPU, hub)
+    found = resolve(str(link), hub)
 
-    assert isinstance(spec, WhisperSpec)
-    assert (spec.name, spec.path) == ("production", folder)
+    assert found == ("production", folder)
 
 
 def test_known_name_beats_folder(folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that happens to be called `small` does not stand in for the model; `./small` does."""
     monkeypatch.chdir(folder.rename(folder.with_name("small")).parent)
     cached = _cache(hub, "small")
-    by_name, by_path = resolve("small", _CPU, hub), resolve("./small", _CPU, hub)
+    by_name, by_path = resolve("small", hub), resolve("./small", hub)
 
-    assert isinstance(by_name, WhisperSpec)
-    assert isinstance(by_path, WhisperSpec)
-    assert (by_name.name, by_name.path) == ("small", cached)
-    assert (by_path.name, by_path.path) == ("small", Path("small").resolve())
-
-
-def test_options_reach_the_spec(folder: Path, hub: Hub) -> None:
-    """What the operator set goes before any default."""
-    spec = resolve(
-        str(folder),
-        WhisperOptions(
-            device="cpu", compute_type="float32", cpu_threads=3, max_batch=5, beam_size=1, audio_context="fit"
-        ),
-        hub,
-    )
-
-    assert isinstance(spec, WhisperSpec)
-    assert (spec.compute_type, spec.cpu_threads, spec.max_batch, spec.beam_size) == ("float32", 3, 5, 1)
-    assert spec.audio_context == "fit"
+    assert by_name == ("small", cached)
+    assert by_path == ("small", Path("small").resolve())
 
 
 @pytest.mark.parametrize(
@@ -131,10 +99,9 @@ def test_options_reach_the_spec(folder: Path, hub: Hub) -> None:
 def test_cached_model_needs_no_hub(name: str, commit: str, hub: Hub) -> None:
     """A name or hub id whose model is in the cache is served under that name while the hub is away."""
     snapshot = _cache(hub, name, commit=commit)
-    spec = resolve(name, _CPU, hub)
+    found = resolve(name, hub)
 
-    assert isinstance(spec, WhisperSpec)
-    assert (spec.name, spec.path) == (name, snapshot)
+    assert found == (name, snapshot)
 
 
 @pytest.mark.parametrize("without", ["model.bin", "tokenizer.json", "config.json", "vocabulary.json"])
@@ -143,7 +110,7 @@ def test_half_a_download_is_no_model(without: str, hub: Hub) -> None:
     _cache(hub, "tiny", without=without)
 
     with pytest.raises(ModelUnavailableError, match="cannot be fetched"):
-        resolve("tiny", _CPU, hub)
+        resolve("tiny", hub)
 
 
 def test_older_whole_snapshot_beats_half_a_new_one(hub: Hub) -> None:
@@ -152,10 +119,9 @@ def test_older_whole_snapshot_beats_half_a_new_one(hub: Hub) -> None:
     newer = former.with_name("newer")
     newer.mkdir()
     (former.parents[1] / "refs" / "main").write_text("newer")
-    spec = resolve("tiny", _CPU, hub)
+    found = resolve("tiny", hub)
 
-    assert isinstance(spec, WhisperSpec)
-    assert spec.path == former
+    assert found == ("tiny", former)
 
 
 @pytest.mark.parametrize("name", ["enormous", "a/b/c", "/nowhere/at/all", "whisper-1", ""])
@@ -164,14 +130,14 @@ def test_unknown_names(name: str, hub: Hub, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(ModelUnavailableError, match=r"neither a folder nor a hub id.*pocketsphinx, tiny\.en"):
-        resolve(name, _CPU, hub)
+        resolve(name, hub)
 
 
 @pytest.mark.parametrize("name", ["small", "org/name"])
 def test_hub_away(name: str, hub: Hub) -> None:
     """A named model is never replaced by another one: the start fails with one line."""
     with pytest.raises(ModelUnavailableError) as caught:
-        resolve(name, _CPU, hub)
+        resolve(name, hub)
 
     text = str(caught.value)
     assert WHISPER_REPOS.get(name, name) in text
@@ -199,7 +165,7 @@ def test_missing_files_are_named(folder: Path, hub: Hub, gone: list[str], said: 
         (folder / name).unlink()
 
     with pytest.raises(ModelUnavailableError) as caught:
-        resolve(str(folder), _CPU, hub)
+        resolve(str(folder), hub)
 
     assert str(caught.value) == f"{folder} is no CTranslate2 Whisper model: {said}"
 
@@ -257,9 +223,9 @@ def test_broken_json(folder: Path) -> None:
 def test_default_is_sphinx_without_hub(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
     """No cache, no hub: PocketSphinx, and one warning that says so and how to get Whisper."""
     with caplog.at_level(logging.WARNING):
-        spec = default_spec(_CPU, hub)
+        found = fetch_default(hub, on_gpu=False)
 
-    assert spec == SphinxSpec()
+    assert found == ("pocketsphinx", None)
     [record] = caplog.records
     assert "NO WHISPER MODEL: serving PocketSphinx" in record.getMessage()
     assert "gateway serve --model small" in record.getMessage()
@@ -270,26 +236,24 @@ def test_default_on_cpu_keeps_pace(hub: Hub, caplog: pytest.LogCaptureFixture) -
     """On a CPU, `base` in the cache goes before `large-v3`; no warning, and the hub is not asked."""
     for name in ("large-v3", "base", "tiny"):
         _cache(hub, name)
-    spec = default_spec(_CPU, hub)
+    found = fetch_default(hub, on_gpu=False)
 
-    assert isinstance(spec, WhisperSpec)
-    assert spec.name == "base"
+    assert found[0] == "base"
     assert caplog.records == []
 
 
 def test_default_on_gpu_is_the_best(hub: Hub) -> None:
-    """On a GPU the best cached one wins, in half precision and with bigger batches."""
+    """On a GPU the best cached one wins."""
     for name in ("base", "large-v3", "tiny"):
         _cache(hub, name)
-    spec = default_spec(_GPU, hub)
+    found = fetch_default(hub, on_gpu=True)
 
-    assert isinstance(spec, WhisperSpec)
-    assert (spec.name, spec.device, spec.compute_type, spec.max_batch) == ("large-v3", "cuda", "float16", 16)
+    assert found[0] == "large-v3"
 
 
 def test_default_download_on_gpu(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
     """With a GPU it is the turbo model that is looked for on the hub."""
-    default_spec(_GPU, hub)
+    fetch_default(hub, on_gpu=True)
 
     assert WHISPER_REPOS["large-v3-turbo"] in caplog.text
 
@@ -298,23 +262,12 @@ def test_default_passes_over_broken_models(hub: Hub) -> None:
     """A half-downloaded favourite gives way to a whole lesser one."""
     _cache(hub, "small", without="model.bin")
     _cache(hub, "tiny")
-    spec = default_spec(_CPU, hub)
+    found = fetch_default(hub, on_gpu=False)
 
-    assert isinstance(spec, WhisperSpec)
-    assert spec.name == "tiny"
+    assert found[0] == "tiny"
 
 
 @pytest.mark.parametrize("order", [_BY_QUALITY, _BY_PACE])
 def test_orders_know_every_model(order: tuple[str, ...]) -> None:
     """Every model of faster-whisper has its place, once."""
     assert sorted(WHISPER_REPOS[name] for name in order) == sorted(set(WHISPER_REPOS.values()))
-
-
-def test_old_gpu(folder: Path, hub: Hub) -> None:
-    """Where float16 is not supported CTranslate2 chooses; what the operator set stays."""
-    chosen = resolve(str(folder), WhisperOptions(device="cuda", half_precision=False), hub)
-    forced = resolve(str(folder), WhisperOptions(device="cuda", compute_type="int8"), hub)
-
-    assert isinstance(chosen, WhisperSpec)
-    assert isinstance(forced, WhisperSpec)
-    assert (chosen.compute_type, forced.compute_type) == ("auto", "int8")

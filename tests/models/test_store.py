@@ -6,11 +6,10 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from gateway.engine.whisper.engine import WhisperSpec
-from gateway.models.hub import WHISPER_REPOS, Hub, ModelUnavailableError
-from gateway.models.locate import WhisperOptions, fault, resolve
+from gateway.errors import ModelUnavailableError, StoreError
+from gateway.models.hub import WHISPER_REPOS, Hub
+from gateway.models.locate import fault, locate
 from gateway.models.store import (
-    StoreError,
     cached_models,
     cached_size,
     check_weights,
@@ -51,13 +50,12 @@ def test_install(hub: Hub) -> None:
     """What is installed is found under its name, and the hub client's own scan finds nothing wrong."""
     snapshot = _install(hub, _BASE)
     scanned = huggingface_hub.scan_cache_dir(hub.cache)
-    spec = resolve("base", WhisperOptions(device="cpu"), hub)
+    found = locate("base", hub).fetch()
 
     assert {path.name: path.read_bytes() for path in snapshot.iterdir()} == {
         path.name: path.read_bytes() for path in MODEL.iterdir()
     }
-    assert isinstance(spec, WhisperSpec)
-    assert spec.path == snapshot
+    assert found == snapshot
     assert [repo.repo_id for repo in scanned.repos] == [_BASE]
     assert not scanned.warnings
 

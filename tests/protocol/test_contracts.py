@@ -1,4 +1,4 @@
-"""Every name of OpenAI's clients is known, and limited as OpenAI's model of that name under `strict_openai`."""
+"""Every name of OpenAI's clients is known, and limited as OpenAI limits it under `strict_openai`."""
 
 from typing import get_args
 

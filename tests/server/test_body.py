@@ -6,8 +6,8 @@ from typing import Any
 import anyio
 import pytest
 
-from gateway.errors import UploadTimeoutError
-from gateway.server.body import Body, ClientGoneError
+from gateway.errors import ClientGoneError, UploadTimeoutError
+from gateway.server.body import Body
 
 
 def _receive(*messages: dict[str, Any]) -> Callable[[], Awaitable[dict[str, Any]]]:

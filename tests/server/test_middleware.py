@@ -8,6 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.errors import (
     AuthenticationError,
+    ClientGoneError,
     InvalidRequestError,
     MethodNotAllowedError,
     OverloadedError,
@@ -16,7 +17,6 @@ from gateway.errors import (
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.config import SessionConfig
-from gateway.server.body import ClientGoneError
 from gateway.server.middleware import AuthMiddleware, RequestMiddleware
 from gateway.server.realtime import SESSION_CONFIG
 

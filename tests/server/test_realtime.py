@@ -16,6 +16,7 @@ from gateway.audio.silero import SileroModel
 from gateway.engine.api import Capabilities, Model
 from gateway.engine.catalog import Catalog
 from gateway.errors import (
+    ClientGoneError,
     EngineFailedError,
     GatewayError,
     InvalidRequestError,
@@ -30,7 +31,6 @@ from gateway.flow.session import REFUSALS_AHEAD
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.admission import Admission
-from gateway.server.body import ClientGoneError
 from gateway.server.realtime import LARGE_FRAME, SESSION_CONFIG, Realtime
 from gateway.server.service import Limits, Service
 from tests.audio.sound import int16, load

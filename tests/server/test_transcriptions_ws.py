@@ -10,12 +10,11 @@ from starlette.types import Message
 from gateway.audio.silero import SileroModel
 from gateway.engine.api import Model
 from gateway.engine.catalog import Catalog
-from gateway.errors import ModelNotFoundError, OverloadedError, UploadTimeoutError
+from gateway.errors import ClientGoneError, ModelNotFoundError, OverloadedError, UploadTimeoutError
 from gateway.flow.options import Resources
 from gateway.flow.pacing import Load
 from gateway.metrics import Metrics
 from gateway.server.admission import Admission
-from gateway.server.body import ClientGoneError
 from gateway.server.service import Limits, Service
 from gateway.server.transcriptions_ws import TranscriptionsWs
 from tests.audio.sound import int16, load

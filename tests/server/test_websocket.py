@@ -10,10 +10,15 @@ from prometheus_client import generate_latest
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from gateway.errors import AuthenticationError, GatewayError, InvalidAudioError, OverloadedError
+from gateway.errors import (
+    AuthenticationError,
+    ClientGoneError,
+    GatewayError,
+    InvalidAudioError,
+    OverloadedError,
+)
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.client_secrets import SecretSigner
-from gateway.server.body import ClientGoneError
 from gateway.server.middleware import AuthMiddleware
 from gateway.server.websocket import Sessions, WebSocketMiddleware
 from tests.protocol.realtime.wire import check_frame

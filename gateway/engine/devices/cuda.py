@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from gateway.engine.devices.cuda_probe import Gpu, Probe
-from gateway.models.hub import ModelUnavailableError
+from gateway.errors import DeviceUnavailableError
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -47,10 +47,6 @@ _ADVICE = (
 """What to do about what CTranslate2 says, by words of it in lower case."""
 
 _logger = logging.getLogger(__name__)
-
-
-class DeviceUnavailableError(ModelUnavailableError):
-    """The device that was asked for cannot be used; one line for the operator."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from gateway.engine.devices.cuda import DEVICE_ORDER, DeviceUnavailableError
+from gateway.engine.devices.cuda import DEVICE_ORDER
 from gateway.engine.worker import CPUS_VARIABLE
+from gateway.errors import DeviceUnavailableError
 
 Environment = dict[str, str]
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gateway.engine.whisper.decoded import Decode, Decoded, best_of, compression_ratio
+from gateway.engine.whisper.decoding import Decode, Decoded, best_of, compression_ratio
 from gateway.engine.whisper.sampling import LOOKAHEAD_TOKENS, SampledRow, follow, host_logits
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
+    from gateway.engine.whisper.decoding import Prompt
     from gateway.engine.whisper.features import Encoded
-    from gateway.engine.whisper.prompt import Prompt
     from gateway.engine.whisper.vocabulary import Vocabulary
 
 FALLBACK_TEMPERATURES = ((0.2, 0.4), (0.6, 0.8, 1.0))

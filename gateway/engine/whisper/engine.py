@@ -10,18 +10,24 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gateway.audio.types import SAMPLE_RATE
-from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, RowFailed
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Device, RowFailed
 from gateway.engine.devices.cuda import explained
 from gateway.engine.devices.cuda_libraries import preload
-from gateway.engine.whisper.context import AudioContext, context_frames
+from gateway.engine.process import ProcessSpec
 from gateway.engine.whisper.decoder import POSITIONS, Decoder
-from gateway.engine.whisper.features import WINDOW_FRAMES, BadSamplesError, Encoded, mel_features
-from gateway.engine.whisper.language import detect_languages
+from gateway.engine.whisper.features import (
+    WINDOW_FRAMES,
+    AudioContext,
+    Encoded,
+    context_frames,
+    detect_languages,
+    mel_features,
+)
 from gateway.engine.whisper.row import Row
 from gateway.engine.whisper.vocabulary import Vocabulary
 from gateway.engine.whisper.window import WindowDecoder
@@ -40,31 +46,36 @@ MAX_WINDOWS = 12
 """Windows decoded for one chunk at most. Speech of 30 s needs one or two, rarely four."""
 
 
-@dataclass(frozen=True, slots=True)
-class WhisperSpec:
-    """A converted Whisper model in a local folder.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhisperOptions:
+    """How a Whisper model is run, whichever it is.
 
     Attributes:
-        path: CTranslate2's folder, with ``tokenizer.json``. Nothing is ever downloaded.
-        compute_type: None takes int8 on a CPU and float16 on a GPU.
+        compute_type: CTranslate2's number format; None takes int8 on a CPU and float16 on a GPU.
         cpu_threads: 0 leaves the number to CTranslate2.
-        beam_size: Where the options name none.
-        prompt_lengths: Pads prompts to these lengths, so that rows with different prompts share a decode.
-            Off by default: they share the encoder anyway, and padding cost the miniature model words.
+        beam_size: Where a row's options name none.
         audio_context: ``fit`` has the encoder read little more than a row's own audio; what then looks bad
             is decoded again in full. No published model was trained for it.
     """
 
-    name: str
-    path: Path
-    device: Literal["cpu", "cuda"] = "cpu"
-    device_index: int = 0
+    device: Device = "cpu"
     compute_type: str | None = None
     cpu_threads: int = 0
     max_batch: int = 8
     beam_size: int = 5
-    prompt_lengths: tuple[int, ...] = ()
     audio_context: AudioContext = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class WhisperSpec(WhisperOptions, ProcessSpec):
+    """A converted Whisper model in a local folder.
+
+    Attributes:
+        path: CTranslate2's folder, with ``tokenizer.json``. Nothing is ever downloaded.
+    """
+
+    name: str
+    path: Path
 
     @property
     def memory_bytes(self) -> int:
@@ -95,7 +106,6 @@ class WhisperSpec:
             model = WhisperModel(
                 str(folder),
                 device=self.device,
-                device_index=self.device_index,
                 compute_type=self.compute_type or ("float16" if self.device == "cuda" else "int8"),
                 cpu_threads=self.cpu_threads,
                 local_files_only=True,
@@ -134,13 +144,7 @@ class WhisperEngine:
             Decoder(model.model, self._vocabulary, max_tokens=max_tokens),
             aligns=aligns,
             beam_size=spec.beam_size,
-            prompt_lengths=spec.prompt_lengths,
         )
-
-    @property
-    def name(self) -> str:
-        """The model's name, as users know it."""
-        return self._spec.name
 
     @property
     def capabilities(self) -> Capabilities:
@@ -226,7 +230,7 @@ class WhisperEngine:
             return RowFailed(f"{len(request.prefix_tokens)} prefix tokens leave no room")
         try:
             features = mel_features(self._extractor, request.samples)
-        except BadSamplesError as error:
+        except ValueError as error:
             return RowFailed(f"Bad samples: {error}")
         language = next(iter(candidates)) if len(candidates) == 1 else None
         return Row(request, features, language)

@@ -1,15 +1,15 @@
-"""Samples to mel features to encoder output, whose rows can be picked again for retries and alignment."""
+"""Samples to mel features to encoder output, whose rows can be picked again, and what language it is in."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from gateway.audio.types import MAX_CHUNK_SAMPLES, Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from faster_whisper.feature_extractor import FeatureExtractor
     from numpy.typing import NDArray
@@ -20,30 +20,45 @@ WINDOW_FRAMES = 3000
 MIN_SAMPLES = 400
 """One Fourier window; shorter input is padded with silence."""
 
+AudioContext: TypeAlias = Literal["full", "fit"]
+"""``full`` pads each window to the 30 s that Whisper was trained on, ``fit`` to about its own length."""
 
-class BadSamplesError(ValueError):
-    """These samples cannot be decoded; says what is wrong with them."""
+FITTED_FRAMES = (500, 1000, 1500, 2000)
+"""Lengths that ``fit`` pads to, in mel frames; few, so that rows share calls. CTranslate2 takes any length
+up to `WINDOW_FRAMES` and cuts its positions to it; an even number, for the encoder halves it."""
+
+MARGIN_FRAMES = 100
+"""Silence after the audio at least. A longer window is padded to the whole."""
 
 
 def mel_features(extractor: FeatureExtractor, samples: Samples) -> NDArray[np.float32]:
     """Mel features of one row, shape (mels, frames).
 
     Raises:
-        BadSamplesError: Not a vector, empty, longer than 30 s, or holds values that are no numbers.
+        ValueError: Not a vector, empty, longer than 30 s, or holds values that are no numbers.
     """
     samples = np.asarray(samples)
     if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
-        raise BadSamplesError(f"samples of shape {samples.shape} and type {samples.dtype}")
+        raise ValueError(f"samples of shape {samples.shape} and type {samples.dtype}")
     if not 0 < len(samples) <= MAX_CHUNK_SAMPLES:
-        raise BadSamplesError(f"{len(samples)} samples")
+        raise ValueError(f"{len(samples)} samples")
     samples = samples.astype(np.float32, copy=False)
     # Their squares must be finite too, or one loud value makes every mel band infinite.
     if not np.isfinite(samples).all() or np.abs(samples).max() > 1e6:
-        raise BadSamplesError("samples that are not finite")
+        raise ValueError("samples that are not finite")
     samples = np.pad(samples, (0, max(0, MIN_SAMPLES - len(samples))))
     # The extractor pads by one hop, whose frame is not audio.
     features: NDArray[np.float32] = extractor(samples)[:, :-1]
     return features
+
+
+def context_frames(frames: int, context: AudioContext) -> int:
+    """Frames that a window with so many frames of audio is padded to.
+
+    The encoder's cost grows with what it reads, padding included (`python -m bench.audio_context`).
+    """
+    fitting = FITTED_FRAMES if context == "fit" else ()
+    return next((length for length in fitting if length >= frames + MARGIN_FRAMES), WINDOW_FRAMES)
 
 
 class Encoded:
@@ -81,3 +96,26 @@ class Encoded:
         if list(rows) == list(range(len(self._rows))):
             return self._whole
         return self._storage.from_array(np.ascontiguousarray(self._rows[list(rows)]))
+
+
+def detect_languages(
+    model: Any, encoded: Encoded, rows: Sequence[int], candidates: Sequence[Collection[str]]
+) -> list[tuple[str, float]]:
+    """The most probable language of each row and its probability.
+
+    Args:
+        model: A multilingual `ctranslate2.models.Whisper`.
+        rows: Rows of the batch.
+        candidates: Per row, the codes to choose among, with probabilities renormalised among them; empty
+            allows all.
+    """
+    if not rows:
+        return []
+    answers = []
+    for ranking, among in zip(model.detect_language(encoded.pick(rows)), candidates, strict=True):
+        probabilities = {token.strip("<|>"): probability for token, probability in ranking}
+        allowed = {code: p for code, p in probabilities.items() if not among or code in among}
+        best = max(allowed, key=allowed.__getitem__)
+        total = sum(allowed.values())
+        answers.append((best, allowed[best] / total if total > 0 else 0.0))
+    return answers

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gateway.engine.whisper.prompt import Prompt
+    from gateway.engine.whisper.decoding import Prompt
     from gateway.engine.whisper.vocabulary import Vocabulary
 
 LOOKAHEAD_TOKENS = 32

@@ -6,14 +6,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gateway.engine.whisper.alignment import Alignment, Written, align
-from gateway.engine.whisper.context import MIN_LANGUAGE_PROBABILITY, is_doubtful
-from gateway.engine.whisper.decoded import Decode, Decoded
+from gateway.engine.whisper.alignment import Alignment, Written, align, before_last_word, words_of
 from gateway.engine.whisper.decoder import FLOOR_LOGPROB
-from gateway.engine.whisper.prompt import Prompt, build_prompt
+from gateway.engine.whisper.decoding import Decode, Decoded, Prompt, build_prompt
 from gateway.engine.whisper.row import FRAMES_PER_SECOND
 from gateway.engine.whisper.segments import Piece, Split, split_window
-from gateway.engine.whisper.words import before_last_word, words_of
 from gateway.transcript import Segment, Word
 
 if TYPE_CHECKING:
@@ -23,6 +20,9 @@ if TYPE_CHECKING:
     from gateway.engine.whisper.features import Encoded
     from gateway.engine.whisper.row import Row
     from gateway.engine.whisper.vocabulary import Vocabulary
+
+MIN_LANGUAGE_PROBABILITY = 0.5
+"""A language that a shortened context gives less surely is detected again in full."""
 
 
 @dataclass(slots=True)
@@ -57,7 +57,6 @@ class WindowDecoder:
         *,
         aligns: bool,
         beam_size: int,
-        prompt_lengths: Sequence[int],
     ) -> None:
         """Takes the loaded model's parts.
 
@@ -65,14 +64,12 @@ class WindowDecoder:
             model: A `ctranslate2.models.Whisper`.
             aligns: The model's config names its alignment heads.
             beam_size: Where the options name none.
-            prompt_lengths: To which prompts are padded, ascending; none pads nothing.
         """
         self._model = model
         self._vocabulary = vocabulary
         self._decoder = decoder
         self._aligns = aligns
         self._beam_size = beam_size
-        self._prompt_lengths = prompt_lengths
 
     def decode(self, encoded: Encoded, rows: Sequence[Row], *, last: bool) -> list[Row]:
         """Adds segments to the rows and moves their ``seek``.
@@ -115,21 +112,14 @@ class WindowDecoder:
 
     def _is_doubtful(self, row: Row, prompt: Prompt, decoded: Decoded) -> bool:
         guessed = row.language_probability < MIN_LANGUAGE_PROBABILITY and row.seek == 0
-        return guessed or is_doubtful(
-            decoded,
+        return guessed or decoded.is_doubtful(
             frames=row.window.shape[1],
             timestamp_begin=self._vocabulary.timestamp_begin,
             timestamps=prompt.timestamps,
         )
 
     def _prompt(self, row: Row, prefix: Sequence[int]) -> Prompt:
-        return build_prompt(
-            self._vocabulary,
-            row.options,
-            language=row.spoken,
-            prefix=prefix,
-            lengths=self._prompt_lengths,
-        )
+        return build_prompt(self._vocabulary, row.options, language=row.spoken, prefix=prefix)
 
     def _split(self, row: Row, decoded: Decoded, *, last: bool) -> Split:
         frames = row.window.shape[1]
@@ -199,8 +189,8 @@ class WindowDecoder:
         row, decoded = window.row, window.decoded
         offset = 0
         for piece in window.split.pieces:
-            behind = offset + len(piece.tokens)
-            asked = window.logprobs[offset:behind]
+            end = offset + len(piece.tokens)
+            asked = window.logprobs[offset:end]
             logprobs: Sequence[float | None] = asked or [None] * len(piece.tokens)
             tokens = self._vocabulary.tokens(piece.tokens, logprobs)
             text = b"".join(token.raw for token in tokens).decode()
@@ -216,7 +206,7 @@ class WindowDecoder:
                     no_speech_prob=decoded.no_speech_prob,
                     temperature=decoded.temperature,
                 )
-            offset = behind
+            offset = end
 
     def _words(self, window: _Window, piece: Piece, offset: int) -> tuple[Word, ...]:
         row = window.row

@@ -7,16 +7,9 @@ from typing import Literal
 import pytest
 
 from gateway.engine.devices import cuda
-from gateway.engine.devices.cuda import (
-    DeviceUnavailableError,
-    Finding,
-    advice,
-    ask,
-    choose,
-    compute_types,
-    findings,
-)
+from gateway.engine.devices.cuda import Finding, advice, ask, choose, compute_types, findings
 from gateway.engine.devices.cuda_probe import Gpu, Probe
+from gateway.errors import DeviceUnavailableError
 from tests import cuda_stubs
 
 _AMPERE = Gpu(0, "A", (8, 6), 16 << 30)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.engine.devices.cuda import DeviceUnavailableError
 from gateway.engine.devices.placement import Machine, parse_devices, read_quota, worker_environments
 from gateway.engine.worker import CPUS_VARIABLE
+from gateway.errors import DeviceUnavailableError
 
 _EIGHT = Machine(tuple(range(8)))
 

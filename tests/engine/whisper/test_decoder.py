@@ -8,12 +8,11 @@ import pytest
 
 from gateway.audio.types import Samples
 from gateway.engine.api import DecodeOptions, DecodeRequest, RowFailed
-from gateway.engine.whisper import decoded as whisper_decoded
-from gateway.engine.whisper.decoded import Decode
+from gateway.engine.whisper import decoding
 from gateway.engine.whisper.decoder import Decoder
+from gateway.engine.whisper.decoding import Decode, Prompt, build_prompt
 from gateway.engine.whisper.engine import WhisperEngine
 from gateway.engine.whisper.features import Encoded, mel_features
-from gateway.engine.whisper.prompt import Prompt, build_prompt
 from gateway.transcript import Hypothesis
 
 pytestmark = pytest.mark.slow  # each test encodes windows of 30 s
@@ -123,7 +122,7 @@ def test_where_nothing_will_do_the_most_probable_is_taken(
     engine: WhisperEngine, encoded: Encoded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All temperatures were tried by then."""
-    monkeypatch.setattr(whisper_decoded, "MIN_AVG_LOGPROB", 1.0)
+    monkeypatch.setattr(decoding, "MIN_AVG_LOGPROB", 1.0)
     model = Recorder(engine._model, score={0: -3.0})
     (result,) = Decoder(model, engine._vocabulary).decode(encoded, [Decode(prompt(engine), beam_size=5)])
     sampled = [call for call in model.calls if call.beam_size == 1]
@@ -180,7 +179,7 @@ def test_real_repetition_is_not_mistaken_for_a_loop(
     request = DecodeRequest(np.tile(speech["en_hello"], 6), DecodeOptions(language="en"))
     said = text(engine.transcribe([request])[0])
 
-    assert whisper_decoded.compression_ratio(said) > whisper_decoded.MAX_COMPRESSION_RATIO
+    assert decoding.compression_ratio(said) > decoding.MAX_COMPRESSION_RATIO
     assert said == " Hello world." * 6
 
 

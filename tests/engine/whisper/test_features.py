@@ -1,12 +1,19 @@
-"""Features equal faster-whisper's, bad samples are named, and rows of an encoded batch can be picked."""
+"""Features equal faster-whisper's, bad samples are named, rows can be picked, languages are detected."""
 
 import numpy as np
 import pytest
 
 from gateway.audio.types import MAX_CHUNK_SAMPLES, Samples
-from gateway.engine.whisper.context import FITTED_FRAMES
 from gateway.engine.whisper.engine import WhisperEngine
-from gateway.engine.whisper.features import WINDOW_FRAMES, BadSamplesError, Encoded, mel_features
+from gateway.engine.whisper.features import (
+    FITTED_FRAMES,
+    MARGIN_FRAMES,
+    WINDOW_FRAMES,
+    Encoded,
+    context_frames,
+    detect_languages,
+    mel_features,
+)
 
 
 def test_ten_milliseconds_per_frame(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
@@ -48,7 +55,7 @@ def test_other_float_types_are_converted(engine: WhisperEngine, speech: dict[str
 )
 def test_bad_samples(engine: WhisperEngine, samples: Samples) -> None:
     """They are found before they can spoil a batch."""
-    with pytest.raises(BadSamplesError):
+    with pytest.raises(ValueError, match="samples"):
         mel_features(engine._extractor, samples)
 
 
@@ -71,3 +78,47 @@ def test_the_encoder_reads_as_much_as_it_is_told(
 
     assert np.array(encoded.pick([0])).shape[:2] == (1, frames // 2)
     assert encoded.shortened == (frames < 3000)
+
+
+def test_fit_leaves_a_margin() -> None:
+    """To the shortest of a few lengths that holds the audio and a second; beyond them, the whole window."""
+    for frames in range(1, WINDOW_FRAMES + 1):
+        fitted = context_frames(frames, "fit")
+        shorter = [length for length in FITTED_FRAMES if length < fitted]
+
+        assert fitted in (*FITTED_FRAMES, WINDOW_FRAMES)
+        assert fitted == WINDOW_FRAMES or fitted >= frames + MARGIN_FRAMES
+        assert all(length < frames + MARGIN_FRAMES for length in shorter)
+    assert [context_frames(frames, "fit") for frames in (1, 400, 401, 1900, 1901, 3000)] == [
+        *(500, 500, 1000, 2000, 3000, 3000)
+    ]
+
+
+def test_full_is_always_the_whole_window() -> None:
+    """What published models were trained on."""
+    assert {context_frames(frames, "full") for frames in (1, 400, 1900, 3000)} == {WINDOW_FRAMES}
+
+
+def test_lengths_are_even() -> None:
+    """The encoder halves them; an odd one would be a step longer than its audio."""
+    assert all(length % 2 == 0 for length in FITTED_FRAMES)
+
+
+def test_detects_among_all_or_some(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
+    """The best of the candidates, its probability renormalised among them; rows in any order."""
+    names = ("de_zahlen", "es_hola", "en_hello")
+    encoded = Encoded(engine._model, [mel_features(engine._extractor, speech[name]) for name in names])
+    answers = detect_languages(engine._model, encoded, [2, 0, 1, 1], [(), (), ("en", "de"), ("fr",)])
+
+    assert [language for language, _ in answers[:2]] == ["en", "de"]
+    assert all(0.9 < probability <= 1.0 for _, probability in answers[:2])
+    assert answers[2][0] in {"en", "de"}
+    assert 0.5 <= answers[2][1] <= 1.0
+    assert answers[3] == ("fr", 1.0)
+
+
+def test_nothing_to_detect(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
+    """Where every row brings its language no call is made."""
+    encoded = Encoded(engine._model, [mel_features(engine._extractor, speech["en_hello"])])
+
+    assert detect_languages(engine._model, encoded, [], []) == []

@@ -8,8 +8,8 @@ import ctranslate2
 import numpy as np
 import pytest
 
+from gateway.engine.whisper.decoding import Prompt
 from gateway.engine.whisper.engine import WhisperEngine
-from gateway.engine.whisper.prompt import Prompt
 from gateway.engine.whisper.sampling import SampledRow, TimestampRules, follow, host_logits
 from gateway.engine.whisper.vocabulary import Vocabulary
 

@@ -56,7 +56,6 @@ def decode(
         Decoder(engine._model, engine._vocabulary, max_tokens=max_tokens),
         aligns=True,
         beam_size=1,
-        prompt_lengths=(),
     )
     rows = [
         Row(request, mel_features(engine._extractor, request.samples), request.options.language)
@@ -121,7 +120,6 @@ def test_what_a_shortened_context_spoiled_is_left_as_it_was(
         Decoder(model, engine._vocabulary),
         aligns=True,
         beam_size=1,
-        prompt_lengths=(),
     )
     rows = [
         Row(request, mel_features(engine._extractor, request.samples), "en")

@@ -10,15 +10,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gateway.engine.api import DecodeOptions, DecodeRequest, RowFailed
-from gateway.engine.replica import (
-    BatchFailedError,
-    LoadFailedError,
-    Replica,
-    ReplicaOptions,
-    WorkerDiedError,
-    WorkerHungError,
-)
+from gateway.engine.api import DecodeOptions, DecodeRequest, ReplicaOptions, RowFailed
+from gateway.engine.process import ProcessReplica
+from gateway.errors import BatchFailedError, LoadFailedError, WorkerLostError
 from gateway.transcript import Hypothesis
 from tests.scripted import CAPABILITIES, Act, ScriptedSpec, act
 
@@ -46,9 +40,9 @@ def is_alive(pid: int | None) -> bool:
 
 
 @asynccontextmanager
-async def replica_of(spec: ScriptedSpec, **options: float) -> AsyncIterator[Replica]:
+async def replica_of(spec: ScriptedSpec, **options: float) -> AsyncIterator[ProcessReplica]:
     """A started replica, stopped at the end."""
-    replica = Replica(spec, {}, ReplicaOptions(**options))
+    replica = ProcessReplica(spec, {}, ReplicaOptions(**options))
     tasks = anyio.create_task_group()
     await tasks.__aenter__()
     try:
@@ -73,7 +67,7 @@ async def test_batches_are_answered_in_order() -> None:
 async def test_start_tells_what_the_engine_can_do_and_stop_what_is_left() -> None:
     """The end is noticed by whoever asked for it, and there is no process then."""
     ended = anyio.Event()
-    replica = Replica(ScriptedSpec(), {"OMP_NUM_THREADS": "1"})
+    replica = ProcessReplica(ScriptedSpec(), {"OMP_NUM_THREADS": "1"}, ReplicaOptions())
     async with anyio.create_task_group() as tasks:
         capabilities = await replica.start(tasks, ended.set)
         pid = replica.pid
@@ -87,7 +81,7 @@ async def test_start_tells_what_the_engine_can_do_and_stop_what_is_left() -> Non
 
 async def test_an_unstarted_replica_can_be_stopped() -> None:
     """As after a start that was cancelled before there was a process."""
-    replica = Replica(ScriptedSpec(), {})
+    replica = ProcessReplica(ScriptedSpec(), {}, ReplicaOptions())
     await replica.stop()
 
     assert replica.pid is None
@@ -108,7 +102,7 @@ async def test_an_exception_leaves_the_worker_alive() -> None:
 async def test_a_death_in_mid_batch_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     """With its exit code and last words in the log only."""
     async with replica_of(ScriptedSpec()) as replica:
-        with pytest.raises(WorkerDiedError) as died:
+        with pytest.raises(WorkerLostError) as died:
             await replica.transcribe([row(1, Act.PRINT), row(2, Act.DIE)])
 
     assert str(died.value) == "died"
@@ -118,8 +112,8 @@ async def test_a_death_in_mid_batch_is_told_and_logged(caplog: pytest.LogCapture
 
 async def test_a_hang_is_ended_at_the_deadline() -> None:
     """The worker is killed; the caller need not know how."""
-    async with replica_of(ScriptedSpec(), row_seconds=0.2, per_audio_second=0) as replica:
-        with pytest.raises(WorkerHungError):
+    async with replica_of(ScriptedSpec(), row_timeout=0.2, per_audio_second=0) as replica:
+        with pytest.raises(WorkerLostError, match="hung"):
             await replica.transcribe([row(1, Act.HANG)])
 
 
@@ -141,16 +135,16 @@ async def test_an_answer_that_is_none_is_a_death(
     shell.write_text(f"#!/bin/sh\n{program}\ncat > /dev/null\n")
     shell.chmod(0o700)
     monkeypatch.setattr("sys.executable", str(shell))
-    with pytest.raises(WorkerDiedError):
+    with pytest.raises(WorkerLostError, match=r"died|answered nonsense"):
         async with replica_of(ScriptedSpec()):
             pass
 
 
 async def test_the_deadline_grows_with_rows_and_audio() -> None:
     """Two rows of a tenth of a second each."""
-    options = ReplicaOptions(row_seconds=3, per_audio_second=10)
+    options = ReplicaOptions(row_timeout=3, per_audio_second=10)
 
-    assert options.batch_seconds([row(1), row(2)]) == pytest.approx(8.0)
+    assert options.batch_timeout([row(1), row(2)]) == pytest.approx(8.0)
 
 
 async def test_loads_that_fail() -> None:
@@ -158,11 +152,11 @@ async def test_loads_that_fail() -> None:
     with pytest.raises(LoadFailedError, match="the row asked for it") as failed:
         async with replica_of(ScriptedSpec(fault=Act.RAISE)):
             pass
-    with pytest.raises(WorkerDiedError):
+    with pytest.raises(WorkerLostError, match="died"):
         async with replica_of(ScriptedSpec(fault=Act.DIE)):
             pass
-    with pytest.raises(WorkerHungError):
-        async with replica_of(ScriptedSpec(fault=Act.HANG), load_seconds=0.5):
+    with pytest.raises(WorkerLostError, match="hung"):
+        async with replica_of(ScriptedSpec(fault=Act.HANG), load_timeout=0.5):
             pass
 
     assert failed.value.public == "load failed: ValueError"
@@ -172,19 +166,19 @@ async def test_a_process_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch)
     """Is a worker that died, so it is tried again."""
     monkeypatch.setattr("sys.executable", "no such program")
     async with anyio.create_task_group() as tasks:
-        with pytest.raises(WorkerDiedError, match="cannot start"):
-            await Replica(ScriptedSpec(), {}).start(tasks)
+        with pytest.raises(WorkerLostError, match="cannot start"):
+            await ProcessReplica(ScriptedSpec(), {}, ReplicaOptions()).start(tasks)
 
 
 async def test_a_stopped_process_does_not_stop_us() -> None:
     """It cannot leave by itself, so it is killed after a while."""
-    async with replica_of(ScriptedSpec(), stop_seconds=0.1) as replica:
+    async with replica_of(ScriptedSpec(), stop_timeout=0.1) as replica:
         os.kill(replica.pid or 0, signal.SIGSTOP)
 
 
 async def test_stop_is_not_cut_short_by_cancellation() -> None:
     """The scope that surrounds it may be cancelled, in mid-batch too."""
-    replica = Replica(ScriptedSpec(), {})
+    replica = ProcessReplica(ScriptedSpec(), {}, ReplicaOptions())
     async with anyio.create_task_group() as tasks:
         try:
             await replica.start(tasks)
@@ -198,7 +192,7 @@ async def test_stop_is_not_cut_short_by_cancellation() -> None:
 
 async def test_long_lines_and_bytes_that_are_no_text_are_logged_cut(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever a native library prints, our log stays readable."""
-    replica = Replica(ScriptedSpec(), {})
+    replica = ProcessReplica(ScriptedSpec(), {}, ReplicaOptions())
     with caplog.at_level(logging.INFO):
         replica._log_line(b"\xff" + b"x" * 100_000)
 

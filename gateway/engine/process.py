@@ -1,4 +1,4 @@
-"""The parent's handle of one worker process. No threads, and never an orphan."""
+"""An engine in a worker process on this machine, handled by its parent: no threads, and never an orphan."""
 
 import logging
 import os
@@ -7,7 +7,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from subprocess import PIPE
 from typing import Any, cast
 
@@ -15,8 +14,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream, Process, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from gateway.audio.types import SAMPLE_RATE
-from gateway.engine.api import Capabilities, DecodeRequest, EngineSpec, RowFailed
+from gateway.engine.api import Capabilities, DecodeRequest, Engine, ReplicaOptions, RowFailed
 from gateway.engine.worker import (
     COUNT,
     MAX_PART_BYTES,
@@ -28,6 +26,7 @@ from gateway.engine.worker import (
     sizes_struct,
     unpack,
 )
+from gateway.errors import BatchFailedError, LoadFailedError, WorkerLostError
 from gateway.transcript import Hypothesis
 
 logger = logging.getLogger(__name__)
@@ -39,83 +38,31 @@ MAX_LINE_BYTES = 4096
 """A longer line of stderr is cut."""
 
 
-class WorkerError(Exception):
-    """The worker is gone, and what it held is not decoded."""
+class ProcessSpec:
+    """Base of the specs whose engine is loaded in a worker process on this machine. They are pickled."""
+
+    __slots__ = ()
+
+    def replica(self, environment: Mapping[str, str], options: ReplicaOptions) -> "ProcessReplica":
+        """A worker process that does not run yet; see `EngineSpec`."""
+        return ProcessReplica(self, environment, options)
+
+    def load(self) -> Engine:
+        """Loads the model and warms it up; runs inside the worker."""
+        raise NotImplementedError
 
 
-class WorkerDiedError(WorkerError):
-    """Its process ended, or it answered nonsense.
-
-    Attributes:
-        was_killed: By a SIGKILL, which no program does to itself: an operator or the system's memory ran out.
-    """
-
-    def __init__(self, reason: str, *, was_killed: bool = False) -> None:
-        super().__init__(reason)
-        self.was_killed = was_killed
-
-
-class WorkerHungError(WorkerError):
-    """It did not answer in time and was killed."""
-
-
-class LoadFailedError(Exception):
-    """The engine could not be loaded.
-
-    Attributes:
-        public: What may be shown to anybody.
-        reason: The whole truth, for operators.
-    """
-
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(reason)
-        self.public = f"load failed: {kind}"
-        self.reason = reason
-
-
-class BatchFailedError(Exception):
-    """The engine raised for this batch; the worker lives. The text is for the log."""
-
-    def __init__(self, reason: str, *, out_of_memory: bool = False) -> None:
-        super().__init__(reason)
-        self.out_of_memory = out_of_memory
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaOptions:
-    """How long a worker may take; generous, as they tell a hanging worker from a slow one.
-
-    Attributes:
-        load_seconds: To load the model, which may have to be fetched.
-        row_seconds: Per row, however short: Whisper pads every row to 30 s.
-        per_audio_second: On top of that, for each second of a row's audio.
-        stop_seconds: To leave on its own before it is killed.
-    """
-
-    load_seconds: float = 900.0
-    row_seconds: float = 30.0
-    per_audio_second: float = 10.0
-    stop_seconds: float = 2.0
-
-    def batch_seconds(self, batch: Sequence[DecodeRequest]) -> float:
-        """How long one call may take."""
-        audio_seconds = sum(len(row.samples) for row in batch) / SAMPLE_RATE
-        return len(batch) * self.row_seconds + audio_seconds * self.per_audio_second
-
-
-class Replica:
-    """One worker process: `start` it once, `transcribe` batches one at a time, `stop` it whatever happened.
+class ProcessReplica:
+    """A `Replica` that is a worker process.
 
     Args:
         environment: Variables the worker gets beside our own, as OMP_NUM_THREADS or CUDA_VISIBLE_DEVICES.
     """
 
-    def __init__(
-        self, spec: EngineSpec, environment: Mapping[str, str], options: ReplicaOptions | None = None
-    ) -> None:
+    def __init__(self, spec: ProcessSpec, environment: Mapping[str, str], options: ReplicaOptions) -> None:
         self._spec = spec
         self._environment = environment
-        self._options = options or ReplicaOptions()
+        self._options = options
         self._process: Process | None = None
         self._answers: BufferedByteReceiveStream | None = None
         self._exited = anyio.Event()
@@ -125,25 +72,16 @@ class Replica:
 
     @property
     def pid(self) -> int | None:
-        """Of the process, once started."""
+        """Of the process, once it is started."""
         return self._process.pid if self._process else None
 
     @property
     def exited(self) -> bool:
-        """Its process has ended."""
+        """The process has ended."""
         return self._exited.is_set()
 
     async def start(self, tasks: TaskGroup, on_exit: Callable[[], None] = lambda: None) -> Capabilities:
-        """Starts the process and waits until its engine is loaded.
-
-        Args:
-            tasks: Owns the tasks that relay stderr and watch for the end; both end with the process.
-            on_exit: Called when the process ends, even if nobody waits for an answer.
-
-        Raises:
-            LoadFailedError: The engine's `load` raised.
-            WorkerError: The process could not be started, died or hung.
-        """
+        """Starts the process and waits until its engine is loaded; ``tasks`` relays its stderr."""
         # -P: a worker must not import from the folder the server happens to be started in.
         command = [sys.executable, "-P", "-m", "gateway.engine.worker"]
         try:
@@ -153,30 +91,22 @@ class Replica:
                     command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env={**os.environ, **self._environment}
                 )
         except OSError as error:
-            raise WorkerDiedError(f"cannot start: {error.strerror}") from error
+            raise WorkerLostError(f"cannot start: {error.strerror}") from error
         self._process = process
         self._answers = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))
         tasks.start_soon(self._watch, on_exit)
         tasks.start_soon(self._relay_stderr)
-        match await self._exchange(self._spec, self._options.load_seconds):
+        match await self._exchange(self._spec, self._options.load_timeout):
             case Ready(capabilities):
                 return capabilities
             case LoadFailed(kind, reason):
                 raise LoadFailedError(kind, reason)
             case _:
-                raise self._lost(WorkerDiedError("answered nonsense"))
+                raise self._lost(WorkerLostError("answered nonsense"))
 
     async def transcribe(self, batch: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
-        """Decodes one batch. After a `WorkerError`, or if cancelled, only `stop` is left to do.
-
-        Returns:
-            As many results as rows, in their order.
-
-        Raises:
-            BatchFailedError: The engine raised, or answered too few or too many rows.
-            WorkerError: The worker died or hung.
-        """
-        match await self._exchange(list(batch), self._options.batch_seconds(batch)):
+        """Sends one batch to the process and waits for its results; see `Replica`."""
+        match await self._exchange(list(batch), self._options.batch_timeout(batch)):
             case Decoded(results) if len(results) == len(batch):
                 return results
             case Decoded(results):
@@ -184,7 +114,7 @@ class Replica:
             case BatchFailed(reason, out_of_memory):
                 raise BatchFailedError(reason, out_of_memory=out_of_memory)
             case _:
-                raise self._lost(WorkerDiedError("answered nonsense"))
+                raise self._lost(WorkerLostError("answered nonsense"))
 
     async def stop(self) -> None:
         """Ends the process, politely at first, and waits until it is gone."""
@@ -193,7 +123,7 @@ class Replica:
             return
         unexpected = self._failed or process.returncode is not None
         with anyio.CancelScope(shield=True):
-            with anyio.move_on_after(self._options.stop_seconds):
+            with anyio.move_on_after(self._options.stop_timeout):
                 await cast("ByteSendStream", process.stdin).aclose()
                 await process.wait()
             if process.returncode is None:
@@ -228,16 +158,16 @@ class Replica:
                 anyio.EndOfStream,
                 anyio.IncompleteRead,
             ) as error:
-                raise self._lost(WorkerDiedError("died", was_killed=await self._was_killed())) from error
+                raise self._lost(WorkerLostError("died", was_killed=await self._was_killed())) from error
         self._kill()
-        raise self._lost(WorkerHungError("hung"))
+        raise self._lost(WorkerLostError("hung"))
 
     async def _was_killed(self) -> bool:
         with anyio.move_on_after(1):
             return await cast("Process", self._process).wait() == -signal.SIGKILL
         return False
 
-    def _lost(self, error: WorkerError) -> WorkerError:
+    def _lost(self, error: WorkerLostError) -> WorkerLostError:
         self._failed = True
         return error
 
