@@ -1,6 +1,6 @@
 """How much of its 30 s window Whisper's encoder reads for a row, and when a shortened reading will not do.
 
-The encoder's cost grows with what it reads, padding included: `python -m bench.audio_context` measures it.
+The encoder's cost grows with what it reads, padding included: `python -m bench audio_context` measures it.
 """
 
 from __future__ import annotations
