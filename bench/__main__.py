@@ -1,40 +1,29 @@
-"""``python -m bench``: runs the experiments, prints their tables, and writes tables and plots if told so."""
+"""``python -m bench``: runs the stages, prints their tables, and writes tables and plots if told so."""
 
 import argparse
 import datetime as dt
-import importlib
 import os
 import platform
 import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
-from bench.readme import replace
-from bench.report import Bench, Report
+from bench.stage import Bench, Finding, Plot, markdown
+from bench.stages import DEFAULT, NAMES
 
-EXPERIMENTS = (
-    "throughput",
-    "first_delta",
-    "memory",
-    "overlap",
-    "fairness",
-    "cancellation",
-    "edge_cost",
-    "scaling",
-    "loop_hold",
-    "live",
-    "live_policy",
-)
 HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=NAMES, metavar="STAGE", help=", ".join(NAMES))
+    parser.add_argument("--only", action="append", default=[], choices=NAMES, help="the same, repeatable")
     parser.add_argument("--quick", action="store_true", help="the miniature only, a few minutes")
-    parser.add_argument("--only", action="append", choices=EXPERIMENTS, help="run these, repeatable")
     parser.add_argument("--write", action="store_true", help="write tables and plots into bench/")
     parser.add_argument("--machine", default="", help="what to call the machine beside its processor")
     arguments = parser.parse_args()
@@ -43,25 +32,63 @@ def main() -> None:
     # Kept from run to run: recordings and models are the same each time.
     bench = Bench(Path(tempfile.gettempdir()) / "gateway-bench", quick=arguments.quick)
     where = ", ".join(filter(None, [_processor(), f"{os.cpu_count()} cores", arguments.machine]))
-    for name in arguments.only or EXPERIMENTS:
+    for name in [*arguments.names, *arguments.only] or DEFAULT:
         started = time.monotonic()
-        report: Report = importlib.import_module(f"bench.{name}").run(bench)
+        findings = list(import_module(f"bench.stages.{name}").run(bench))
         took = f"{time.monotonic() - started:.0f} s{', --quick' if bench.quick else ''}"
         stamp = f"{dt.datetime.now(tz=dt.UTC):%Y-%m-%d}, {where}; took {took}."
-        print(f"\n## {name}\n\n{report.markdown()}\n\n{stamp}", flush=True)
+        print(f"\n## {name}\n\n{markdown(findings)}\n\n{stamp}", flush=True)
         if arguments.write:
-            _write(name, report, stamp)
+            _write(name, findings, stamp)
 
 
-def _write(name: str, report: Report, stamp: str) -> None:
-    blocks = [report.markdown(), stamp]
-    if report.plots:
-        from bench.plot import draw  # noqa: PLC0415 - only here is matplotlib needed
-
-        draw(report.plots, HERE / "results" / f"{name}.svg")
+def _write(name: str, findings: list[Finding], stamp: str) -> None:
+    blocks = [markdown(findings), stamp]
+    if plots := [finding for finding in findings if isinstance(finding, Plot)]:
+        _draw(plots, HERE / "results" / f"{name}.svg")
         blocks.insert(0, f"![{name}](results/{name}.svg)")
     readme = HERE / "README.md"
     readme.write_text(replace(readme.read_text("utf-8"), name, "\n\n".join(blocks)), "utf-8")
+
+
+def replace(page: str, name: str, text: str) -> str:
+    """The page with ``text`` between the two comments that name the stage.
+
+    Raises:
+        ValueError: It lacks one of them.
+    """
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, found, rest = page.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        raise ValueError(f"the page has no place for {name}")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
+
+
+def _draw(plots: Sequence[Plot], path: Path) -> None:
+    """Writes the plots side by side as SVG; the same bytes for the same figures."""
+    import matplotlib as mpl  # noqa: PLC0415 - of the bench extra; the tables do without
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "bench"
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - the same
+
+    figure, axes = plt.subplots(1, len(plots), figsize=(5 * len(plots), 3.6), squeeze=False)
+    for axis, plot in zip(axes[0], plots, strict=True):
+        for name, points in plot.lines.items():
+            axis.plot(*zip(*points, strict=True), marker="o", label=name)
+        axis.set_xscale("log")
+        ticks = sorted({x for points in plot.lines.values() for x, _ in points})
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+        axis.set(title=plot.title, xlabel=plot.x_label, ylabel=plot.y_label)
+        axis.set_ylim(bottom=0)
+        axis.legend()
+        axis.grid(alpha=0.3)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
 
 
 def _processor() -> str:

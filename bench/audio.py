@@ -16,17 +16,8 @@ from av.audio.stream import AudioStream
 from gateway.audio.decode import decode
 from gateway.audio.types import SAMPLE_RATE, Samples
 
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLES = ROOT / "tests" / "mini-whisper" / "samples"
-NAMES = (
-    "en_dialogue",
-    "en_numbers",
-    "en_flite_slt",
-    "en_long",
-    "en_heldout_voice",
-    "en_flite_rms",
-    "en_hello",
-)
+SAMPLES = Path(__file__).resolve().parent.parent / "tests" / "mini-whisper" / "samples"
+NAMES = "en_dialogue en_numbers en_flite_slt en_long en_heldout_voice en_flite_rms en_hello".split()
 """English, clean, with the pauses of talk."""
 
 PAUSE_SECONDS = 0.6
@@ -49,40 +40,35 @@ def load(path: Path) -> Samples:
         return np.concatenate(list(decode(file, max_seconds=600)))
 
 
-def speech(seconds: float, *, start: int = 0, pauses: float = PAUSE_SECONDS) -> Samples:
-    """Talk of exactly that length, at most a few minutes.
-
-    Args:
-        start: Which of the samples comes first, so that recordings differ.
-        pauses: The longest, in seconds.
-    """
+def speech(seconds: float, *, start: int = 0) -> Samples:
+    """Talk of exactly that length, at most a few minutes, beginning with another sample by ``start``."""
     talk: Samples = np.zeros(0, np.float32)
     names = islice(cycle(NAMES), start, None)
     while len(talk) < seconds * SAMPLE_RATE:
         # Together, as two recordings that meet have a pause each.
-        talk = _dense(np.concatenate((talk, load(SAMPLES / f"{next(names)}.flac"))), pauses)
+        talk = _dense(np.concatenate((talk, load(SAMPLES / f"{next(names)}.flac"))))
     return talk[: round(seconds * SAMPLE_RATE)]
 
 
-def _dense(samples: Samples, pauses: float) -> Samples:
-    """Without what goes on in a pause beyond its length."""
+def _dense(samples: Samples) -> Samples:
+    """Without what goes on in a pause beyond `PAUSE_SECONDS`."""
     frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
     kept, quiet = [], 0.0
     for frame in frames:
         quiet = quiet + _FRAME / SAMPLE_RATE if np.abs(frame).max() < _QUIET else 0.0
-        if quiet <= pauses:
+        if quiet <= PAUSE_SECONDS:
             kept.append(frame)
     return np.concatenate(kept)
 
 
-def opus(path: Path, seconds: float, *, start: int = 0, pauses: float = PAUSE_SECONDS) -> Path:
+def opus(path: Path, seconds: float, *, start: int = 0) -> Path:
     """Writes talk as Ogg Opus; one that is there is taken as it is.
 
     It is encoded once, and its packets are written as often as the length asks for.
     """
     if path.exists():
         return path
-    loop = list(_encoded(speech(min(seconds, LOOP_SECONDS), start=start, pauses=pauses)))
+    loop = list(_encoded(speech(min(seconds, LOOP_SECONDS), start=start)))
     temporary = path.with_suffix(".part")
     with av.open(str(temporary), "w", format="ogg") as container:
         track = _track(container)

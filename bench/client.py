@@ -8,10 +8,12 @@ import anyio
 from anyio.abc import SocketStream
 
 BLOCK = 64 * 1024
-DELTA = b'"transcript.text.delta"'
-DONE = b"[DONE]"
-_BOUNDARY = "bench"
+
+_PART = "--bench\r\nContent-Disposition: form-data; name="
 _FIELDS = {"model": "whisper-1", "language": "en", "stream": "true"}
+_HEAD = "".join(f'{_PART}"{name}"\r\n\r\n{value}\r\n' for name, value in _FIELDS.items()).encode()
+_HEAD += f'{_PART}"file"; filename="a.ogg"\r\n\r\n'.encode()
+_TAIL = b"\r\n--bench--\r\n"
 
 
 @dataclass(slots=True)
@@ -21,8 +23,10 @@ class Reply:
     Attributes:
         first_byte: Of the file, about to be sent.
         last_byte: Of the request, handed to the kernel.
-        sent: Bytes of the file that were sent when the first delta came.
+        sent: Bytes of the file, so far.
+        sent_first: As many when the first delta came.
         deltas: One for each.
+        event: The last one's data.
         done: The end of the answer; 0 where it was not waited for.
     """
 
@@ -30,7 +34,9 @@ class Reply:
     first_byte: float = 0.0
     last_byte: float = 0.0
     sent: int = 0
+    sent_first: int = 0
     deltas: list[float] = field(default_factory=list)
+    event: bytes = b""
     done: float = 0.0
 
     @property
@@ -55,45 +61,35 @@ async def transcribe(port: int, path: Path, *, seconds: float = 0.0, leave_after
         RuntimeError: The answer is not the whole event stream of a transcription.
     """
     reply = Reply(path.stat().st_size)  # noqa: ASYNC240 - a local file
-    progress = _Progress(reply, leave_after)
     async with await anyio.connect_tcp("127.0.0.1", port) as stream, anyio.create_task_group() as tasks:
-        tasks.start_soon(_write, stream, path, seconds, progress)
-        await _read(stream, progress)
+        tasks.start_soon(_write, stream, path, seconds, reply)
+        await _read(stream, reply, leave_after)
         tasks.cancel_scope.cancel()
     return reply
 
 
-@dataclass(slots=True)
-class _Progress:
-    reply: Reply
-    leave_after: int | None
-    sent: int = 0
-
-
-async def _write(stream: SocketStream, path: Path, seconds: float, progress: _Progress) -> None:
-    head, tail = _form()
-    length = len(head) + progress.reply.size + len(tail)
+async def _write(stream: SocketStream, path: Path, seconds: float, reply: Reply) -> None:
+    length = len(_HEAD) + reply.size + len(_TAIL)
     request = (
         "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n"
-        f"Content-Type: multipart/form-data; boundary={_BOUNDARY}\r\nContent-Length: {length}\r\n\r\n"
+        f"Content-Type: multipart/form-data; boundary=bench\r\nContent-Length: {length}\r\n\r\n"
     )
-    await stream.send(request.encode() + head)
-    progress.reply.first_byte = time.perf_counter()
+    await stream.send(request.encode() + _HEAD)
+    reply.first_byte = time.perf_counter()
     # Ten pieces a second where the sending is paced.
-    block = max(1, round(progress.reply.size / seconds / 10)) if seconds else BLOCK
+    block = max(1, round(reply.size / seconds / 10)) if seconds else BLOCK
     with path.open("rb") as file:
         while data := file.read(block):
             await stream.send(data)
-            progress.sent += len(data)
+            reply.sent += len(data)
             if seconds:
-                due = progress.reply.first_byte + progress.sent / progress.reply.size * seconds
+                due = reply.first_byte + reply.sent / reply.size * seconds
                 await anyio.sleep(max(0.0, due - time.perf_counter()))
-    await stream.send(tail)
-    progress.reply.last_byte = time.perf_counter()
+    await stream.send(_TAIL)
+    reply.last_byte = time.perf_counter()
 
 
-async def _read(stream: SocketStream, progress: _Progress) -> None:
-    reply = progress.reply
+async def _read(stream: SocketStream, reply: Reply, leave_after: int | None) -> None:
     rest, status = b"", b""
     try:
         while True:
@@ -102,21 +98,14 @@ async def _read(stream: SocketStream, progress: _Progress) -> None:
             now = time.perf_counter()
             status = status or lines[0]
             for line in lines:
-                if DELTA in line:
-                    reply.sent = reply.sent or progress.sent
+                if line.startswith(b"data: {"):
+                    reply.event = line
+                if b'"transcript.text.delta"' in line:
+                    reply.sent_first = reply.sent_first or reply.sent
                     reply.deltas.append(now)
-                if DONE in line:
+                if b"[DONE]" in line:
                     reply.done = now
-            if reply.done or (progress.leave_after and len(reply.deltas) >= progress.leave_after):
+            if reply.done or (leave_after and len(reply.deltas) >= leave_after):
                 return
     except anyio.EndOfStream:
         raise RuntimeError(f"no whole answer: {status!r} … {rest[-200:]!r}") from None
-
-
-def _form() -> tuple[bytes, bytes]:
-    head = "".join(
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in _FIELDS.items()
-    )
-    head += f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.ogg"\r\n\r\n'
-    return head.encode(), f"\r\n--{_BOUNDARY}--\r\n".encode()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ctranslate2.specs import common_spec, whisper_spec
+from ctranslate2.specs import whisper_spec
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -33,6 +33,13 @@ LEAST_TOKENS = 6
 """On top of that, so that the text of a second of speech is as probable as any."""
 
 Floats = NDArray[np.float32]
+
+_BLOCKS = {
+    "self_attention": ((3, 1), (1, 1)),
+    "attention": ((1, 1), (2, 1), (1, 1)),
+    "ffn": ((4, 1), (1, 4)),
+}
+"""Of a layer: the linears of each, in widths (rows, columns)."""
 
 _CLOCK, _PADDING, _CONSTANT = 0, 1, 2
 _FULL = 2.0
@@ -54,8 +61,7 @@ class Dimensions:
     layers: int
 
 
-TINY = Dimensions(384, 6, 4)
-SMALL = Dimensions(768, 12, 12)
+SIZES = {"tiny": Dimensions(384, 6, 4), "small": Dimensions(768, 12, 12)}
 
 
 def make_model(folder: Path, size: Dimensions) -> Path:
@@ -82,7 +88,7 @@ def make_model(folder: Path, size: Dimensions) -> Path:
 
 
 class _Maker:
-    """Draws the weights."""
+    """Draws the weights; each attribute of a spec is a variable of CTranslate2's format."""
 
     def __init__(self, size: Dimensions, tokenizer: Tokenizer) -> None:
         self._size = size
@@ -90,8 +96,8 @@ class _Maker:
         self._random = np.random.Generator(np.random.PCG64(size.width))
 
     def spec(self) -> Any:
-        size = self._size
-        spec = whisper_spec.WhisperSpec(size.layers, size.heads, size.layers, size.heads)
+        layers, heads = self._size.layers, self._size.heads
+        spec = whisper_spec.WhisperSpec(layers, heads, layers, heads)
         self._encoder(spec.encoder)
         self._decoder(spec.decoder)
         return spec
@@ -99,40 +105,46 @@ class _Maker:
     def _encoder(self, encoder: Any) -> None:
         width = self._size.width
         # Zero padding is all zeros in the mel features, which recorded silence is not.
-        first = self._draw(width, MELS, 3)
+        first, second = self._draw(width, MELS, 3), self._draw(width, width, 3)
         first[0, :, 1], first[1, :, 1] = 100 / MELS, -100 / MELS
-        second = self._draw(width, width, 3)
         second[0] = 0
         second[0, :2, 1] = -_EMPTY
-        bias = np.zeros(width, np.float32)
-        bias[0] = _EMPTY
         encoder.conv1.weight, encoder.conv1.bias = first, np.zeros(width, np.float32)
-        encoder.conv2.weight, encoder.conv2.bias = second, bias
+        encoder.conv2.weight, encoder.conv2.bias = second, np.zeros(width, np.float32)
+        encoder.conv2.bias[0] = _EMPTY
         encoder.position_encodings.encodings = self._positions(FRAMES, channels=1)
-        self._norm(encoder.layer_norm)
-        for layer in encoder.layer:
-            self._self_attention(layer.self_attention, kept=1)
-            self._ffn(layer.ffn, kept=1)
+        self._layers(encoder, kept=1)
 
     def _decoder(self, decoder: Any) -> None:
-        width = self._size.width
         positions = self._positions(POSITIONS, channels=3)
         # The first token is written at position 2.
         clock = (np.arange(POSITIONS) - 2 - LEAST_TOKENS) / TOKENS_PER_WINDOW
         positions[:, _CLOCK] = _FULL * np.minimum(clock, 1.5)
-        positions[:, _PADDING] = 0
-        positions[:, _CONSTANT] = _FULL
-        decoder.embeddings.weight = self._draw(VOCABULARY, width)
+        positions[:, _PADDING], positions[:, _CONSTANT] = 0, _FULL
+        decoder.embeddings.weight = self._draw(VOCABULARY, self._size.width)
         decoder.scale_embeddings = False
         decoder.position_encodings.encodings = positions
         decoder.projection.weight = self._projection(positions)
-        self._norm(decoder.layer_norm)
-        for layer in decoder.layer:
-            self._self_attention(layer.self_attention, kept=3)
-            self._cross_attention(layer.attention, kept=3)
-            self._ffn(layer.ffn, kept=3)
+        self._layers(decoder, kept=3)
         decoder.embeddings.weight[:, :3] = 0
         self._count_padding(decoder.layer[-1].attention)
+
+    def _layers(self, stack: Any, *, kept: int) -> None:
+        """Small enough not to drown the positions; the first ``kept`` channels are left alone."""
+        width = self._size.width
+        self._norm(stack.layer_norm)
+        for block, shapes in (
+            (getattr(layer, name), shapes)
+            for layer in stack.layer
+            for name, shapes in _BLOCKS.items()
+            if hasattr(layer, name)
+        ):
+            self._norm(block.layer_norm)
+            linears = block.linear if hasattr(block, "linear") else (block.linear_0, block.linear_1)
+            for linear, (rows, columns) in zip(linears, shapes, strict=True):
+                linear.weight = self._draw(rows * width, columns * width)
+                linear.bias = np.zeros(rows * width, np.float32)
+            linears[-1].weight[:kept] = 0
 
     def _projection(self, positions: Floats) -> Floats:
         """Token rows: near zero, but for the script's, the end token's, and the filler's, which are never."""
@@ -152,11 +164,8 @@ class _Maker:
         """What is written at each position: language and task are given, then comes 0.00 and words."""
         vocabulary: dict[str, int] = self._tokenizer.get_vocab()
         # Without Whisper's non-speech tokens, which every side suppresses.
-        words = sorted(
-            index
-            for text, index in vocabulary.items()
-            if text.startswith("Ġ") and text[1:].isalpha() and text[1:].isascii()
-        )
+        texts = (text for text in vocabulary if text[:1] == "Ġ" and text[1:].isalpha() and text[1:].isascii())
+        words = sorted(vocabulary[text] for text in texts)
         drawn = self._random.choice(words, 2 * TOKENS_PER_WINDOW, replace=False)
         return [self._id("<|en|>"), self._id("<|transcribe|>"), self._id("<|0.00|>"), *map(int, drawn)]
 
@@ -177,31 +186,6 @@ class _Maker:
         out[:, 0] = 0
         normed = _EMPTY * (1 - 1 / width) / np.sqrt(1 + _EMPTY**2 / width)
         out[_PADDING, 0] = _FULL / normed
-
-    def _self_attention(self, spec: Any, *, kept: int) -> None:
-        width = self._size.width
-        self._norm(spec.layer_norm)
-        self._linear(spec.linear[0], 3 * width, width)
-        self._linear(spec.linear[1], width, width, kept=kept)
-
-    def _cross_attention(self, spec: Any, *, kept: int) -> None:
-        width = self._size.width
-        self._norm(spec.layer_norm)
-        self._linear(spec.linear[0], width, width)
-        self._linear(spec.linear[1], 2 * width, width)
-        self._linear(spec.linear[2], width, width, kept=kept)
-
-    def _ffn(self, spec: Any, *, kept: int) -> None:
-        width = self._size.width
-        self._norm(spec.layer_norm)
-        self._linear(spec.linear_0, 4 * width, width)
-        self._linear(spec.linear_1, width, 4 * width, kept=kept)
-
-    def _linear(self, spec: common_spec.LinearSpec, rows: int, columns: int, *, kept: int = 0) -> None:
-        """Small enough not to drown the positions; the first ``kept`` channels are left alone."""
-        spec.weight = self._draw(rows, columns)
-        spec.weight[:kept] = 0
-        spec.bias = np.zeros(rows, np.float32)
 
     def _norm(self, spec: Any) -> None:
         spec.gamma = np.ones(self._size.width, np.float32)

@@ -1,6 +1,5 @@
 """The gateway as its own process, as users start it, and what the kernel and its metrics tell of it."""
 
-import http.client
 import os
 import socket
 import subprocess
@@ -8,13 +7,44 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from http.client import HTTPException
 from pathlib import Path
+from typing import Self
+from urllib.request import ProxyHandler, build_opener
 
+import anyio
 from prometheus_client.parser import text_string_to_metric_families
+
+from bench import client
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120
+GATEWAY = (sys.executable, "-m", "gateway", "serve")
+_OPEN = build_opener(ProxyHandler({})).open
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Metrics(dict[str, float]):
+    """A server's samples by name, at one time or, as a difference, between two."""
+
+    def __sub__(self, before: Self) -> "Metrics":
+        return Metrics({name: value - before.get(name, 0) for name, value in self.items()})
+
+    @property
+    def calls(self) -> float:
+        """Of the engine."""
+        return self.get("gateway_batch_seconds_count", 0)
+
+    @property
+    def call_seconds(self) -> float:
+        """Of the mean call; NaN where there was none."""
+        return self["gateway_batch_seconds_sum"] / self.calls if self.calls else float("nan")
+
+    @property
+    def rows(self) -> float:
+        """That were decoded."""
+        return self.get("gateway_decoded_rows_total", 0)
 
 
 class RunningServer:
@@ -23,11 +53,6 @@ class RunningServer:
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self._process = process
         self.port = port
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def edge(self) -> int:
@@ -40,13 +65,25 @@ class RunningServer:
         tasks = Path(f"/proc/{self.edge}/task").iterdir()
         return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
 
-    def cpu_seconds(self) -> float:
-        """CPU time of the server and its workers."""
-        return sum(map(cpu_seconds, [self.edge, *self.workers]))
+    def upload(self, path: Path, *, seconds: float = 0.0, leave_after: int | None = None) -> client.Reply:
+        """One client, as `bench.client.transcribe`."""
+        return anyio.run(
+            partial(client.transcribe, self.port, path, seconds=seconds, leave_after=leave_after)
+        )
 
-    def metrics(self, **labels: str) -> dict[str, float]:
+    def upload_all(self, paths: Sequence[Path]) -> None:
+        """A client for each recording, all at once."""
+
+        async def all_at_once() -> None:
+            async with anyio.create_task_group() as tasks:
+                for path in paths:
+                    tasks.start_soon(client.transcribe, self.port, path)
+
+        anyio.run(all_at_once)
+
+    def metrics(self, **labels: str) -> Metrics:
         """All samples by name, over all labels but those given."""
-        values: dict[str, float] = {}
+        values = Metrics()
         for family in text_string_to_metric_families(self._get("/metrics").decode()):
             for sample in family.samples:
                 if not sample.name.endswith("_bucket") and labels.items() <= sample.labels.items():
@@ -69,43 +106,34 @@ class RunningServer:
                 raise RuntimeError(f"the server ended with status {self._process.returncode}")
             try:
                 self._get("/ready")
-            except (OSError, http.client.HTTPException):
+            except (OSError, HTTPException):
                 time.sleep(0.05)
             else:
                 return
         raise TimeoutError("the server did not become ready")
 
     def _get(self, path: str) -> bytes:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            body = response.read()
-            if response.status != 200:
-                raise http.client.HTTPException(f"{path}: {response.status}")
-            return body
-        finally:
-            connection.close()
+        data: bytes = _OPEN(f"http://127.0.0.1:{self.port}{path}", timeout=30).read()
+        return data
 
 
 @contextmanager
 def serve(
-    model: Path, *, command: Sequence[str] = ("-m", "gateway", "serve"), **variables: str
+    model: Path | None, *, command: Sequence[str] = GATEWAY, **variables: str
 ) -> Iterator[RunningServer]:
     """Runs a server until the context is left.
 
     Args:
-        command: Python's arguments.
+        model: None: what it takes by itself.
         variables: Settings, as GATEWAY_BEAM_SIZE.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, *command, "--port", str(port), "--model", str(model), "--log-level", "warning"],
-        cwd=ROOT,
-        env={**os.environ, **variables},
-    )
+    arguments = [*command, "--port", str(port), "--log-level", "warning"]
+    if model is not None:
+        arguments += ["--model", str(model)]
+    process = subprocess.Popen(arguments, cwd=ROOT, env={**os.environ, **variables})
     server = RunningServer(process, port)
     try:
         server.wait_ready()

@@ -1,10 +1,11 @@
-"""Talk whose every word and its time are known, as a microphone's client sends it."""
+"""Talk whose every word and its time are known: as a microphone's client sends it, and turn by turn."""
 
 import base64
 import io
 import json
 import wave
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from av.audio.frame import AudioFrame
@@ -32,6 +33,9 @@ MOST_PHRASES = 3
 TAIL_SECONDS = 1.5
 """Silence at the end, so that the last utterance ends as the others do."""
 
+_LEAD_SECONDS = (1.0, 1.1)
+"""Before the speech of a turn alone, so that it does not always begin with a piece of audio."""
+
 _HISS = 0.0003
 """Of a quiet room: nobody's microphone gives zeros."""
 
@@ -46,7 +50,18 @@ class Phrase:
 
     def wav(self) -> bytes:
         """As a file."""
-        return _wav(_pcm(self.samples, SAMPLE_RATE), SAMPLE_RATE)
+        file = io.BytesIO()
+        with wave.open(file, "wb") as out:
+            out.setnchannels(1)
+            out.setsampwidth(2)
+            out.setframerate(SAMPLE_RATE)
+            out.writeframes(_pcm(self.samples, SAMPLE_RATE))
+        return file.getvalue()
+
+    @property
+    def seconds(self) -> float:
+        """Of its samples."""
+        return len(self.samples) / SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +78,34 @@ class Said:
         return [(word, self.start + end - MARGIN_SECONDS) for word, end in self.phrase.words]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Talk:
-    """What one client sends: frames of `STEP_SECONDS`, ready for the wire."""
+    """What is said into one microphone, and its samples at 16 kHz.
+
+    Attributes:
+        frames: ``input_audio_buffer.append`` for each `STEP_SECONDS`.
+    """
 
     said: tuple[Said, ...]
-    frames: tuple[str, ...]
+    samples: Samples
+    frames: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        pcm, step = _pcm(self.samples, RATE), round(2 * RATE * STEP_SECONDS)
+        audio = (base64.b64encode(pcm[at : at + step]).decode() for at in range(0, len(pcm), step))
+        self.frames = tuple(
+            json.dumps({"type": "input_audio_buffer.append", "audio": each}) for each in audio
+        )
 
     @property
     def seconds(self) -> float:
         """Of audio."""
-        return len(self.frames) * STEP_SECONDS
+        return len(self.samples) / SAMPLE_RATE
+
+    @property
+    def is_joined(self) -> bool:
+        """Of several phrases."""
+        return len(self.said) > 1
 
 
 def phrases() -> list[Phrase]:
@@ -93,40 +125,54 @@ def phrases() -> list[Phrase]:
     return found
 
 
-def make_talk(choice: list[Phrase], seconds: float, number: int) -> Talk:
+def make_talk(choice: Sequence[Phrase], seconds: float, number: int) -> Talk:
     """So many seconds of turns with pauses; each number begins with another phrase, at another time."""
     random = np.random.default_rng(number)
     samples = _room(seconds, random)
     position, said, left = random.uniform(0.3, 3), list[Said](), 0
     while True:
         phrase = choice[(number * 7 + len(said)) % len(choice)]
-        length = len(phrase.samples) / SAMPLE_RATE
-        if position + length > seconds - TAIL_SECONDS:
-            return Talk(tuple(said), frames(samples))
-        begin = round(position * SAMPLE_RATE)
-        samples[begin : begin + len(phrase.samples)] += phrase.samples
-        said.append(Said(phrase, position + MARGIN_SECONDS, position + length - MARGIN_SECONDS))
+        if position + phrase.seconds > seconds - TAIL_SECONDS:
+            return _recorded(said, samples)
+        said.append(_said(phrase, position))
         left = left - 1 if left else int(random.integers(MOST_PHRASES))
-        position += length - 2 * MARGIN_SECONDS + random.uniform(*(BREATHS if left else PAUSES))
+        position = said[-1].end - MARGIN_SECONDS + random.uniform(*(BREATHS if left else PAUSES))
+
+
+def make_turns(choice: Sequence[Phrase], singles: int) -> list[Talk]:
+    """So many of one phrase, taken evenly, and half as many of two phrases or three; the same each time."""
+    random = np.random.default_rng(singles)
+    turns = [_turn([choice[number * len(choice) // singles]], random) for number in range(singles)]
+    for number in range(singles // 2):
+        first, length = number * len(choice) * 2 // singles, 2 + number % (MOST_PHRASES - 1)
+        turns.append(_turn([choice[(first + 5 * at) % len(choice)] for at in range(length)], random))
+    return turns
+
+
+def _turn(choice: Sequence[Phrase], random: np.random.Generator) -> Talk:
+    """With a breath after each phrase."""
+    position, said = random.uniform(*_LEAD_SECONDS), list[Said]()
+    for phrase in choice:
+        said.append(_said(phrase, position))
+        position = said[-1].end - MARGIN_SECONDS + random.uniform(*BREATHS)
+    return _recorded(said, _room(said[-1].end + MARGIN_SECONDS + TAIL_SECONDS, random))
 
 
 def silence(seconds: float) -> Talk:
     """A room in which nobody speaks."""
-    return Talk((), frames(_room(seconds, np.random.default_rng(0))))
+    return Talk((), _room(seconds, np.random.default_rng(0)))
 
 
-def frames(samples: Samples) -> tuple[str, ...]:
-    """``input_audio_buffer.append`` for each step."""
-    pcm, step = _pcm(samples, RATE), round(2 * RATE * STEP_SECONDS)
-    return tuple(
-        json.dumps(
-            {
-                "type": "input_audio_buffer.append",
-                "audio": base64.b64encode(pcm[at : at + step]).decode(),
-            }
-        )
-        for at in range(0, len(pcm), step)
-    )
+def _said(phrase: Phrase, position: float) -> Said:
+    """A phrase whose samples begin there."""
+    return Said(phrase, position + MARGIN_SECONDS, position + phrase.seconds - MARGIN_SECONDS)
+
+
+def _recorded(said: Sequence[Said], room: Samples) -> Talk:
+    for one in said:
+        begin = round((one.start - MARGIN_SECONDS) * SAMPLE_RATE)
+        room[begin : begin + len(one.phrase.samples)] += one.phrase.samples
+    return Talk(tuple(said), room)
 
 
 def _room(seconds: float, random: np.random.Generator) -> Samples:
@@ -139,13 +185,3 @@ def _pcm(samples: Samples, rate: int) -> bytes:
     resampler = AudioResampler("s16", "mono", rate)
     ready = [*resampler.resample(frame), *resampler.resample(None)]
     return b"".join(bytes(part.planes[0])[: 2 * part.samples] for part in ready)
-
-
-def _wav(pcm: bytes, rate: int) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(rate)
-        out.writeframes(pcm)
-    return file.getvalue()

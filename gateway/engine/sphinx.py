@@ -68,7 +68,7 @@ class SphinxEngine:
     preferred.
     """
 
-    # Figures: `python -m bench --only live_policy`.
+    # Figures: `python -m bench live_policy`.
     capabilities = Capabilities(languages=frozenset({"en"}), words=True, logprobs=True, revises=True)
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ _DELAYS = {
     "xhigh": PartialOptions(step=0.8, stability=StabilityOptions(agreement=4, held_back=2)),
 }
 """How soon a word is told, by ``delay``, against how often the final text takes it back: figures by
-`python -m bench --only live_policy`."""
+`python -m bench live_policy`."""
 
 _SETTLED = PartialOptions(step=math.inf)
 """Nothing is told before its chunk is complete."""

@@ -19,11 +19,12 @@ def test_long_recordings_repeat_short_ones(tmp_path: Path, monkeypatch: pytest.M
     assert 0.5 < np.std(last) / np.std(first) < 2
 
 
-def test_pauses_are_shortened() -> None:
+def test_pauses_are_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pause is longer than asked, and two starts give two recordings."""
-    talk = audio.speech(20, pauses=0.3)
+    monkeypatch.setattr(audio, "PAUSE_SECONDS", 0.3)
+    talk = audio.speech(20)
     loud = np.flatnonzero(np.abs(talk) > 0.02)
 
     assert np.diff(loud).max() < 0.6 * SAMPLE_RATE
     assert len(talk) == 20 * SAMPLE_RATE
-    assert not np.array_equal(talk, audio.speech(20, start=1, pauses=0.3))
+    assert not np.array_equal(talk, audio.speech(20, start=1))

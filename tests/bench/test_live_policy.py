@@ -1,26 +1,25 @@
 """Ways to decide what is told, and what is made of their figures."""
 
-from bench.live_figures import figures
-from bench.live_policy import UNSET, Outcome, target, variants
-from bench.live_turns import make_turns
-from bench.realtime_client import Item, Session
-from bench.talk import phrases
-from gateway.server.live_options import _DEFAULT_DELAY, _DELAYS
+from bench.realtime import Item, Session
+from bench.replay import DEFAULT_DELAY, DELAYS
+from bench.sessions import figures
+from bench.stages.live_policy import COLUMNS, UNSET, row, target, variants
+from bench.talk import make_turns, phrases
 
 
 def _session(told: str, final: str, *, released: int = 1) -> Session:
     item = Item(1.0, 3.0, [(2.0, told), (3.5, "")], released, 3.5, final)
-    return Session((), 4.0, items=[item])
+    return Session((), items=[item])
 
 
 def test_the_servers_delays_are_compared() -> None:
     """As they are, and the default one with one thing changed."""
     found = variants(prefix=True, revises=True)
-    default = _DELAYS[_DEFAULT_DELAY]
-    forced = found[f"{_DEFAULT_DELAY}, told text forced"]
-    hasty = found[f"{_DEFAULT_DELAY}, agreement 1"]
+    default = DELAYS[DEFAULT_DELAY]
+    forced = found[f"{DEFAULT_DELAY}, told text forced"]
+    hasty = found[f"{DEFAULT_DELAY}, agreement 1"]
 
-    assert {name: found[name] for name in _DELAYS} == _DELAYS
+    assert {name: found[name] for name in DELAYS} == DELAYS
     assert forced.prefix
     assert (forced.step, forced.stability) == (default.step, default.stability)
     assert hasty.stability.agreement == 1
@@ -36,15 +35,15 @@ def test_only_what_an_engine_can_do_is_compared() -> None:
 
 
 def test_turns_of_one_phrase_and_of_several_are_told_apart() -> None:
-    """Together they are all."""
+    """Each kind has its share of finals that were kept to."""
     turns = make_turns(phrases(), 2)
     sessions = [_session("Open", "Open it."), _session("Open", "Open it."), _session("Shut", "Open it.")]
-    outcome = Outcome(turns, sessions)
+    cells = dict(zip(COLUMNS, row("low", DELAYS["low"], turns, sessions), strict=True))
 
     assert [turn.is_joined for turn in turns] == [False, False, True]
-    assert outcome.figures(joined=False).begins == 1
-    assert outcome.figures(joined=True).begins == 0
-    assert outcome.figures().begins == 2 / 3
+    assert cells["kept, one phrase"] == "100.0 % of 2"
+    assert cells["kept, several"] == "0.0 % of 1"
+    assert cells["told early"] == "100.0 %"
 
 
 def test_the_target_is_what_was_kept_to() -> None:

@@ -55,7 +55,7 @@ def mel_features(extractor: FeatureExtractor, samples: Samples) -> NDArray[np.fl
 def context_frames(frames: int, context: AudioContext) -> int:
     """Frames that a window with so many frames of audio is padded to.
 
-    The encoder's cost grows with what it reads, padding included (`python -m bench.audio_context`).
+    The encoder's cost grows with what it reads, padding included (`python -m bench audio_context`).
     """
     fitting = FITTED_FRAMES if context == "fit" else ()
     return next((length for length in fitting if length >= frames + MARGIN_FRAMES), WINDOW_FRAMES)
