@@ -57,10 +57,9 @@ def replace(page: str, name: str, text: str) -> str:
     Raises:
         ValueError: It lacks one of them.
     """
-    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, found, rest = page.partition(begin)
-    _, found_end, after = rest.partition(end)
-    if not found or not found_end:
+    before, begin, rest = page.partition(f"<!-- {name} -->")
+    _, end, after = rest.partition(f"<!-- end of {name} -->")
+    if not begin or not end:
         raise ValueError(f"the page has no place for {name}")
     return f"{before}{begin}\n\n{text}\n\n{end}{after}"
 

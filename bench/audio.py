@@ -1,7 +1,6 @@
 """Recordings of any length made of the miniature's samples; long ones are never held in memory."""
 
 import io
-from collections.abc import Iterator
 from fractions import Fraction
 from itertools import count, cycle, islice
 from pathlib import Path
@@ -68,7 +67,7 @@ def opus(path: Path, seconds: float, *, start: int = 0) -> Path:
     """
     if path.exists():
         return path
-    loop = list(_encoded(speech(min(seconds, LOOP_SECONDS), start=start)))
+    loop = _encoded(speech(min(seconds, LOOP_SECONDS), start=start))
     temporary = path.with_suffix(".part")
     with av.open(str(temporary), "w", format="ogg") as container:
         track = _track(container)
@@ -93,13 +92,13 @@ def _track(container: Any) -> AudioStream:
     return track
 
 
-def _encoded(samples: Samples) -> Iterator[bytes]:
+def _encoded(samples: Samples) -> list[bytes]:
     """Packets of 20 ms."""
     with av.open(io.BytesIO(), "w", format="ogg") as container:
         track = _track(container)
-        context = track.codec_context
         frame = AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
         frame.sample_rate = SAMPLE_RATE
+        context = track.codec_context
         resampler = AudioResampler(context.format, context.layout, OPUS_RATE, context.frame_size)
-        for ready in [*resampler.resample(frame), *resampler.resample(None)]:
-            yield from (bytes(packet) for packet in track.encode(ready) if packet.size)
+        ready = [*resampler.resample(frame), *resampler.resample(None)]
+        return [bytes(packet) for each in ready for packet in track.encode(each) if packet.size]

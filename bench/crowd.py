@@ -14,7 +14,7 @@ from bench.server import Metrics, RunningServer, cpu_seconds
 from bench.sessions import Figures, figures, file_errors
 from bench.stage import Table
 from bench.stats import per_cent, percentile, percentiles
-from bench.talk import Phrase, Talk, make_talk, silence
+from bench.talk import STEP_SECONDS, Phrase, Talk, make_talk, silence
 
 MOST_LAG = 1.0
 """Seconds of p95 behind the silence window that still count as live."""
@@ -103,7 +103,7 @@ class Crowd:
     async def _calm(self) -> None:
         """Returns when the run before is forgotten: newcomers are refused for a while after an overload."""
         while True:
-            if not (await converse(self._server.port, silence(0))).refused:
+            if not (await converse(self._server.port, silence(STEP_SECONDS))).refused:
                 return
             await anyio.sleep(0.5)  # it is another process that forgets
 

@@ -34,11 +34,7 @@ LEAST_TOKENS = 6
 
 Floats = NDArray[np.float32]
 
-_BLOCKS = {
-    "self_attention": ((3, 1), (1, 1)),
-    "attention": ((1, 1), (2, 1), (1, 1)),
-    "ffn": ((4, 1), (1, 4)),
-}
+_BLOCKS = {"self_attention": ((3, 1), (1, 1)), "attention": ((1, 1), (2, 1), (1, 1)), "ffn": ((4, 1), (1, 4))}
 """Of a layer: the linears of each, in widths (rows, columns)."""
 
 _CLOCK, _PADDING, _CONSTANT = 0, 1, 2

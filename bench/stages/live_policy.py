@@ -93,14 +93,13 @@ def row(
     )
 
 
-def _cases(bench: Bench) -> list[Case]:
+def _cases(bench: Bench) -> Iterator[Case]:
     spec, ways = whisper(bench.model(), cpu_threads=1), variants(prefix=True, revises=False)
-    cases = [Case("miniature", spec, 8 if bench.quick else 32, DEFAULT_DELAY, ways)]
+    yield Case("miniature", spec, 8 if bench.quick else 32, DEFAULT_DELAY, ways)
     if not bench.quick:
         default = UNSET if SPHINX_ABLE.revises else DEFAULT_DELAY
         ways = variants(prefix=SPHINX_ABLE.prefix, revises=SPHINX_ABLE.revises)
-        cases.append(Case("PocketSphinx", SPHINX, 12, default, ways))
-    return cases
+        yield Case("PocketSphinx", SPHINX, 12, default, ways)
 
 
 def _kept(found: Figures) -> str:
