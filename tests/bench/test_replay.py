@@ -16,7 +16,8 @@ from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, RowFa
 from gateway.flow.options import PartialOptions, Recognition
 from gateway.transcript import Hypothesis
 from gateway.transcript.stable import StabilityOptions
-from tests.flow.speech import Engine, Script, ScriptedVad, words_of
+from tests.fake_recognizer import FakeRecognizer
+from tests.flow.speech import Script, ScriptedVad, words_of
 
 ONE: Script = [(0.0, 1.0), (1.0, 3.0), (0.0, 2.0)]
 PAUSED: Script = [(0.0, 1.0), (1.0, 1.0), (0.0, 0.35), (1.0, 1.0), (0.0, 2.0)]
@@ -58,7 +59,7 @@ def _replay(
     prefix: bool = False,
 ) -> list[Item]:
     options = PartialOptions(step=step, prefix=prefix, stability=StabilityOptions(1, 0))
-    recognition = Recognition(Engine().lease, "fake", DecodeOptions(), None)
+    recognition = Recognition(FakeRecognizer().lease, "fake", DecodeOptions(), None)
     seconds = sum(length for _, length in script)
     samples = np.random.default_rng(1).normal(0, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32)
     segmenter = Segmenter(FrontEnd(ScriptedVad(script).as_model()), TurnOptions())

@@ -16,7 +16,8 @@ from gateway.metrics import Metrics
 from gateway.transcript import Hypothesis
 from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, LiveEvent
 from gateway.transcript.stable import StabilityOptions
-from tests.flow.speech import Engine, Script, ScriptedVad, sound, words_of
+from tests.fake_recognizer import FakeRecognizer
+from tests.flow.speech import Script, ScriptedVad, sound, words_of
 
 PARTIALS = PartialOptions(step=0.5, stability=StabilityOptions(2, 0))
 
@@ -26,10 +27,10 @@ def options(
     *,
     partials: PartialOptions | None = PARTIALS,
     decoding: DecodeOptions | None = None,
-    engine: Engine | None = None,
+    engine: FakeRecognizer | None = None,
 ) -> LiveOptions:
     """16 kHz, by default with server_vad."""
-    lease = (engine or Engine()).lease
+    lease = (engine or FakeRecognizer()).lease
     recognition = Recognition(lease, "fake", decoding or DecodeOptions(), partials)
     return LiveOptions(rate=SAMPLE_RATE, turns=turns or TurnOptions(), recognition=recognition)
 

@@ -3,9 +3,9 @@
 import io
 import itertools
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import anyio
 import anyio.lowlevel
@@ -13,7 +13,6 @@ import anyio.to_thread
 import numpy as np
 import pytest
 
-from gateway.aio import Changed
 from gateway.audio.chunking import ChunkingOptions
 from gateway.audio.decode import decode
 from gateway.audio.loudness import normalise
@@ -29,64 +28,19 @@ from gateway.metrics import Metrics
 from gateway.transcript import (
     Hypothesis,
     Interim,
-    Segment,
     SegmentDone,
     TextDelta,
-    Token,
     TranscriptDone,
     TranscriptEvent,
 )
 from tests.audio.sound import int16, load
+from tests.fake_recognizer import Answer, Call, FakeRecognizer, by_number, in_turn, say
 from tests.support import Sample
 
 INTERIMS = PartialOptions(step=0.7)
 
 
-@dataclass
-class FakeRecognizer:
-    """Answers row n with ``answer(n)`` once the gate is open; counts what it holds.
-
-    Attributes:
-        reverses: Of the rows that wait at the same time the last is answered first.
-    """
-
-    answer: Callable[[int], Hypothesis] = field(default=lambda n: say(f" w{n}"))
-    name: str = "fake"
-    capabilities: Capabilities = field(default_factory=lambda: Capabilities(frozenset({"en", "de"})))
-    requests: list[DecodeRequest] = field(default_factory=list)
-    waiting: int = 0
-    most_waiting: int = 0
-    gate: anyio.Event | None = None
-    reverses: bool = False
-    changed: Changed = field(default_factory=Changed)
-    _later: list[int] = field(default_factory=list)
-
-    async def transcribe(
-        self, request: DecodeRequest, *, stream: Hashable, priority: Priority = Priority.FILE
-    ) -> Hypothesis:
-        """As `Recognizer`."""
-        number = len(self.requests)
-        self.requests.append(request)
-        self.waiting += 1
-        self.most_waiting = max(self.most_waiting, self.waiting)
-        try:
-            if self.gate is not None:
-                await self.gate.wait()
-            if self.reverses:
-                await self._wait_for_later_ones(number)
-            return self.answer(number)
-        finally:
-            self.waiting -= 1
-
-    async def _wait_for_later_ones(self, number: int) -> None:
-        """Until every row that came meanwhile is answered."""
-        self._later.append(number)
-        await anyio.wait_all_tasks_blocked()
-        try:
-            await self.changed.until(lambda: self._later[-1] == number)
-        finally:
-            self._later.remove(number)
-            self.changed.notify()
+DETECTING = Capabilities(frozenset({"en", "de"}), detects_language=True)
 
 
 def recognized(
@@ -96,14 +50,6 @@ def recognized(
     detects = recognizer.capabilities.detects_language
     options = decoding or DecodeOptions()
     return Recognition(lambda: nullcontext(recognizer), recognizer.name, options, partials, detects)
-
-
-def say(text: str, language: str | None = "en", probability: float = 1.0) -> Hypothesis:
-    """A hypothesis of one segment."""
-    token = Token(0, text, text.encode(), -0.1)
-    return Hypothesis(
-        (Segment(0.0, 1.0, text, (token,), (), -0.1, 1.0, 0.0, 0.0),), language, probability, prompt_tokens=0
-    )
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +105,7 @@ async def transcribe(
 
 async def test_rows_come_back_in_order(long: bytes, vad: SileroModel) -> None:
     """Later rows may be done first; the transcript keeps the recording's order."""
-    recognizer = FakeRecognizer(reverses=True)
+    recognizer = FakeRecognizer(by_number, last_first=True)
     run = await transcribe(long, recognizer, vad)
 
     assert len(recognizer.requests) > 10
@@ -172,15 +118,14 @@ async def test_rows_come_back_in_order(long: bytes, vad: SileroModel) -> None:
 
 async def test_rows_ahead_are_bounded(long: bytes, vad: SileroModel) -> None:
     """A slow engine holds back the cutting: a long recording never lies in memory as rows."""
-    recognizer = FakeRecognizer(gate=anyio.Event())
+    recognizer = FakeRecognizer(by_number)
+    recognizer.hold()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(transcribe, long, recognizer, vad)
-        while recognizer.waiting < ROWS_AHEAD:
-            await anyio.lowlevel.checkpoint()
+        await recognizer.until(ROWS_AHEAD)
         await anyio.wait_all_tasks_blocked()
-        held = recognizer.waiting
-        assert recognizer.gate is not None
-        recognizer.gate.set()
+        held = len(recognizer.waiting)
+        recognizer.release()
 
     assert ROWS_AHEAD <= held <= ROWS_AHEAD + 2
     assert len(recognizer.requests) > held
@@ -189,10 +134,8 @@ async def test_rows_ahead_are_bounded(long: bytes, vad: SileroModel) -> None:
 async def test_a_failed_row_takes_its_turn(long: bytes, vad: SileroModel) -> None:
     """What was said before the failure is kept, and nothing after it is given out."""
 
-    def answer(number: int) -> Hypothesis:
-        if number == 3:
-            raise EngineFailedError("broken")
-        return say(f" w{number}")
+    def answer(call: Call) -> Hypothesis | Exception:
+        return EngineFailedError("broken") if call.number == 3 else by_number(call)
 
     run = await transcribe(long, FakeRecognizer(answer), vad)
 
@@ -203,7 +146,7 @@ async def test_a_failed_row_takes_its_turn(long: bytes, vad: SileroModel) -> Non
 
 async def test_a_broken_source_takes_its_turn(long: bytes, vad: SileroModel) -> None:
     """A recording over the limit fails after the text of what was within it."""
-    recognizer = FakeRecognizer()
+    recognizer = FakeRecognizer(by_number)
     resources = Resources(vad, anyio.CapacityLimiter(1), Metrics())
     texts = []
     with pytest.raises(InvalidAudioError):
@@ -222,35 +165,40 @@ async def test_a_broken_source_takes_its_turn(long: bytes, vad: SileroModel) -> 
 
 async def test_abort_ends_with_the_given_error(long: bytes, vad: SileroModel) -> None:
     """The server's end reaches the reader as an error, and the rows are freed."""
-    recognizer = FakeRecognizer(gate=anyio.Event())
+    recognizer = FakeRecognizer(by_number)
+    recognizer.hold()
     run = await transcribe(
         long, recognizer, vad, during=lambda transcription: transcription.abort(UnavailableError("bye"))
     )
 
     assert isinstance(run.error, UnavailableError)
-    assert recognizer.waiting == 0
+    assert recognizer.waiting == []
 
 
 async def test_leaving_frees_the_rows(long: bytes, vad: SileroModel) -> None:
     """A reader that leaves takes its rows along."""
-    recognizer = FakeRecognizer(gate=anyio.Event())
+    recognizer = FakeRecognizer(by_number)
+    recognizer.hold()
     async with open_transcription(
         FileSource(io.BytesIO(long)),
         recognized(recognizer),
         Resources(vad, anyio.CapacityLimiter(1), Metrics()),
         chunking=ChunkingOptions(),
     ):
-        while recognizer.waiting < 2:
-            await anyio.lowlevel.checkpoint()
+        await recognizer.until(2)
 
-    assert recognizer.waiting == 0
+    assert recognizer.waiting == []
 
 
 async def test_the_first_sure_language_holds(long: bytes, vad: SileroModel) -> None:
     """Until a chunk is sure, each is detected alone, one after the other; then all have that language."""
-    sure = [say(" a", "de", 0.3), say(" b", "en", 0.4), say(" c", "de", 0.9)]
-    recognizer = FakeRecognizer(lambda number: sure[number] if number < 3 else say(" x", "de"))
-    recognizer.capabilities = Capabilities(frozenset({"en", "de"}), detects_language=True)
+    sure = [("de", 0.3), ("en", 0.4), ("de", 0.9)]
+
+    def answer(call: Call) -> Hypothesis:
+        language, probability = sure[min(call.number, 2)]
+        return say("x", language=language, probability=probability)
+
+    recognizer = FakeRecognizer(answer, capabilities=DETECTING)
     run = await transcribe(long, recognizer, vad)
 
     assert [request.options.language for request in recognizer.requests[:5]] == [None, None, None, "de", "de"]
@@ -262,8 +210,8 @@ async def test_each_window_of_the_walk_waits_for_the_one_before(long: bytes, vad
     """It begins where that one's text ended, in the recording's own samples, and only the last is whole."""
     consumed = [23.4, 12.5, None, None]
 
-    def answer(number: int) -> Hypothesis:
-        return replace(say(f" w{number}"), consumed=consumed[number])
+    def answer(call: Call) -> Hypothesis:
+        return replace(by_number(call), consumed=consumed[call.number])
 
     recognizer = FakeRecognizer(answer)
     run = await transcribe(long, recognizer, vad, chunking=ChunkingOptions(windows="block"))
@@ -282,7 +230,7 @@ async def test_each_window_of_the_walk_waits_for_the_one_before(long: bytes, vad
 
 async def test_chunks_are_whole(long: bytes, vad: SileroModel) -> None:
     """Without the walk no engine may leave anything to the next chunk."""
-    recognizer = FakeRecognizer()
+    recognizer = FakeRecognizer(by_number)
     await transcribe(long, recognizer, vad)
 
     assert all(request.whole for request in recognizer.requests)
@@ -290,13 +238,7 @@ async def test_chunks_are_whole(long: bytes, vad: SileroModel) -> None:
 
 async def test_a_window_that_fails_ends_the_walk(long: bytes, vad: SileroModel) -> None:
     """Once, after the text before it; no later window is asked for."""
-
-    def answer(number: int) -> Hypothesis:
-        if number == 1:
-            raise EngineFailedError("broken")
-        return say(f" w{number}")
-
-    recognizer = FakeRecognizer(answer)
+    recognizer = FakeRecognizer(in_turn(say("w0"), EngineFailedError("broken")))
     run = await transcribe(long, recognizer, vad, chunking=ChunkingOptions(windows="block"))
 
     assert run.deltas == ["w0"]
@@ -306,7 +248,8 @@ async def test_a_window_that_fails_ends_the_walk(long: bytes, vad: SileroModel) 
 
 async def test_leaving_the_walk_frees_its_window(long: bytes, vad: SileroModel) -> None:
     """While a window is being decoded; the source is let go of, no further than it was needed."""
-    recognizer = FakeRecognizer(gate=anyio.Event())
+    recognizer = FakeRecognizer(by_number)
+    recognizer.hold()
     source = io.BytesIO(long)
     async with open_transcription(
         FileSource(source),
@@ -314,19 +257,18 @@ async def test_leaving_the_walk_frees_its_window(long: bytes, vad: SileroModel) 
         Resources(vad, anyio.CapacityLimiter(1), Metrics()),
         chunking=ChunkingOptions(windows="block"),
     ):
-        while recognizer.waiting < 1:
-            await anyio.lowlevel.checkpoint()
+        await recognizer.until(1)
         await anyio.wait_all_tasks_blocked()
 
-    assert recognizer.waiting == 0
+    assert recognizer.waiting == []
     assert len(recognizer.requests) == 1
     assert source.tell() < 0.7 * len(long)
 
 
 async def test_the_walk_keeps_the_first_sure_language(long: bytes, vad: SileroModel) -> None:
     """As chunks do."""
-    recognizer = FakeRecognizer(lambda number: say(" x", "de", 0.3 if number == 0 else 0.9))
-    recognizer.capabilities = Capabilities(frozenset({"en", "de"}), detects_language=True)
+    unsure, sure = (say("x", language="de", probability=probability) for probability in (0.3, 0.9))
+    recognizer = FakeRecognizer(in_turn(unsure, sure, sure), capabilities=DETECTING)
     await transcribe(long, recognizer, vad, chunking=ChunkingOptions(windows="block"))
 
     assert [request.options.language for request in recognizer.requests] == [None, None, "de"]
@@ -334,11 +276,7 @@ async def test_the_walk_keeps_the_first_sure_language(long: bytes, vad: SileroMo
 
 async def test_a_bug_is_an_internal_error(long: bytes, vad: SileroModel) -> None:
     """An exception nobody expected ends the transcription in order, with nothing of its text."""
-
-    def answer(_: int) -> Hypothesis:
-        raise ZeroDivisionError("secret")
-
-    run = await transcribe(long, FakeRecognizer(answer), vad)
+    run = await transcribe(long, FakeRecognizer(lambda _: ZeroDivisionError("secret")), vad)
 
     assert run.error is not None
     assert run.error.status == 500
@@ -377,16 +315,10 @@ class Arriving(io.BytesIO):
 async def test_whatever_ends_it_wakes_a_waiting_source(long: bytes, vad: SileroModel, end: str) -> None:
     """A decoder that waits for its client holds up nobody: not the error, not the cancellation."""
     source = Arriving(long[: len(long) // 2])
-    fail = anyio.Event()
-    recognizer = FakeRecognizer(gate=fail)
+    recognizer = FakeRecognizer(by_number)
     if end == "engine":
-
-        def answer(_: int) -> Hypothesis:
-            raise EngineFailedError("broken")
-
-        recognizer.answer = answer
-    else:
-        recognizer.gate = None
+        recognizer.answer = lambda _: EngineFailedError("broken")
+        recognizer.hold()
     errors: list[GatewayError] = []
     with anyio.CancelScope() as scope:
         try:
@@ -397,7 +329,7 @@ async def test_whatever_ends_it_wakes_a_waiting_source(long: bytes, vad: SileroM
                 chunking=ChunkingOptions(),
             ) as transcription:
                 await anyio.to_thread.run_sync(source.waiting.wait)
-                fail.set()
+                recognizer.release()
                 if end == "abort":
                     transcription.abort(UnavailableError("bye"))
                 if end == "cancel":
@@ -411,7 +343,7 @@ async def test_whatever_ends_it_wakes_a_waiting_source(long: bytes, vad: SileroM
     expected = {"engine": [EngineFailedError], "abort": [UnavailableError]}
     assert source.stopped.is_set()
     assert [type(error) for error in errors] == expected.get(end, [])
-    assert recognizer.waiting == 0
+    assert recognizer.waiting == []
 
 
 async def test_sources_that_wait_take_no_thread_of_others(long: bytes, vad: SileroModel) -> None:
@@ -422,7 +354,7 @@ async def test_sources_that_wait_take_no_thread_of_others(long: bytes, vad: Sile
     async def listen(source: Arriving) -> None:
         async with open_transcription(
             source,
-            recognized(FakeRecognizer()),
+            recognized(FakeRecognizer(by_number)),
             resources,
             chunking=ChunkingOptions(),
         ) as transcription:
@@ -436,7 +368,7 @@ async def test_sources_that_wait_take_no_thread_of_others(long: bytes, vad: Sile
             await anyio.to_thread.run_sync(source.waiting.wait)
         async with open_transcription(
             FileSource(io.BytesIO(long)),
-            recognized(FakeRecognizer()),
+            recognized(FakeRecognizer(by_number)),
             resources,
             chunking=ChunkingOptions(),
         ) as transcription:
@@ -491,49 +423,30 @@ class Microphone(io.BytesIO):
         await anyio.wait_all_tasks_blocked()
 
 
-@dataclass
-class Captioner:
-    """Says how many seconds a row has, of which kind it is, and what became of the partials."""
+def captions(call: Call) -> Hypothesis:
+    """How many seconds the row has, and whether it is a final."""
+    seconds = f"{len(call.request.samples) / SAMPLE_RATE:.2f}"
+    return say(seconds if call.is_partial else f"final {seconds}")
 
-    capabilities: Capabilities = field(default_factory=lambda: Capabilities(frozenset({"en"})))
-    name: str = "captioner"
-    hold_partials: bool = False
-    hold_finals: anyio.Event | None = None
-    fail_partials: bool = False
-    finals: list[DecodeRequest] = field(default_factory=list)
-    priorities: set[Priority] = field(default_factory=set)
-    partials: int = 0
-    running: int = 0
-    most_running: int = 0
 
-    async def transcribe(
-        self, request: DecodeRequest, *, stream: Hashable, priority: Priority = Priority.FILE
-    ) -> Hypothesis:
-        """As `Recognizer`."""
-        seconds = len(request.samples) / SAMPLE_RATE
-        self.priorities.add(priority)
-        if priority is not Priority.LIVE_PARTIAL:
-            self.finals.append(request)
-            if self.hold_finals is not None:
-                await self.hold_finals.wait()
-            return say(f" final{len(self.finals)}")
-        self.partials += 1
-        self.running += 1
-        self.most_running = max(self.most_running, self.running)
-        try:
-            await anyio.lowlevel.checkpoint()
-            if self.fail_partials:
-                raise UnavailableError("no")
-            if self.hold_partials:
-                await anyio.sleep_forever()
-            return say(f" {seconds:.2f}")
-        finally:
-            self.running -= 1
+def finals_alone(call: Call) -> Hypothesis | None:
+    """Partials are not answered."""
+    return None if call.is_partial else captions(call)
+
+
+def captioner(answer: Answer = captions) -> FakeRecognizer:
+    """Of English alone."""
+    return FakeRecognizer(answer, capabilities=Capabilities(frozenset({"en"})))
+
+
+def finals(recognizer: FakeRecognizer) -> list[DecodeRequest]:
+    """What was asked for good."""
+    return [call.request for call in recognizer.calls if not call.is_partial]
 
 
 async def caption(
     pcm: bytes,
-    recognizer: Captioner,
+    recognizer: FakeRecognizer,
     vad: SileroModel,
     *,
     interims: bool = True,
@@ -571,19 +484,18 @@ def dialogue(samples: dict[str, Sample]) -> bytes:
 
 async def test_a_live_chunk_is_shown_while_it_is_open(dialogue: bytes, vad: SileroModel) -> None:
     """Interims of each chunk come before its delta, grow by 0.7 s at least, and change none of the rest."""
-    recognizer, plain = Captioner(), Captioner()
+    recognizer, plain = captioner(), captioner()
     events = await caption(dialogue, recognizer, vad)
     expected = await caption(dialogue, plain, vad, interims=False)
 
     assert [event for event in events if not isinstance(event, Interim)] == expected
     assert isinstance(events[-1], TranscriptDone)
-    assert len(recognizer.finals) > 1
-    for without, with_partials in zip(plain.finals, recognizer.finals, strict=True):
+    assert len(finals(recognizer)) > 1
+    for without, with_partials in zip(finals(plain), finals(recognizer), strict=True):
         assert np.array_equal(without.samples, with_partials.samples)
         assert without.options == with_partials.options
-    assert recognizer.priorities == {Priority.LIVE_PARTIAL, Priority.LIVE_FINAL}
-    assert plain.priorities == {Priority.FILE}
-    assert recognizer.most_running == 1
+    assert {call.priority for call in recognizer.calls} == {Priority.LIVE_PARTIAL, Priority.LIVE_FINAL}
+    assert {call.priority for call in plain.calls} == {Priority.FILE}
     groups: list[list[float]] = [[]]
     for event in events:
         if isinstance(event, Interim):
@@ -601,28 +513,28 @@ async def test_a_live_chunk_is_shown_while_it_is_open(dialogue: bytes, vad: Sile
 
 async def test_partials_that_never_come_hold_up_nothing(dialogue: bytes, vad: SileroModel) -> None:
     """Each is cancelled when its chunk is cut; the finals come, and none is left after."""
-    recognizer = Captioner(hold_partials=True)
+    recognizer = captioner(finals_alone)
     events = await caption(dialogue, recognizer, vad)
 
-    assert recognizer.partials > 1
-    assert (recognizer.running, recognizer.most_running) == (0, 1)
+    assert len(recognizer.partials) > 1
+    assert all(call.cancelled for call in recognizer.partials)
     assert not any(isinstance(event, Interim) for event in events)
     assert isinstance(events[-1], TranscriptDone)
-    assert sum(isinstance(event, TextDelta) for event in events) == len(recognizer.finals)
+    assert sum(isinstance(event, TextDelta) for event in events) == len(finals(recognizer))
 
 
 async def test_partials_that_fail_are_no_errors(dialogue: bytes, vad: SileroModel) -> None:
     """And are tried less and less."""
-    recognizer = Captioner(fail_partials=True)
+    recognizer = captioner(lambda call: UnavailableError("no") if call.is_partial else captions(call))
     events = await caption(dialogue, recognizer, vad)
 
     assert isinstance(events[-1], TranscriptDone)
-    assert 1 < recognizer.partials < 7
+    assert 1 < len(recognizer.partials) < 7
 
 
 async def test_no_partial_while_a_chunk_ahead_is_not_assembled(dialogue: bytes, vad: SileroModel) -> None:
     """The final comes first, whatever is heard meanwhile."""
-    recognizer = Captioner(hold_finals=anyio.Event())
+    recognizer = captioner(lambda call: captions(call) if call.is_partial else None)
     microphone = Microphone(dialogue)
     async with open_transcription(
         microphone,
@@ -632,33 +544,34 @@ async def test_no_partial_while_a_chunk_ahead_is_not_assembled(dialogue: bytes, 
         load=Load(anyio.current_time, Metrics()),
     ):
         seconds = 0
-        while not recognizer.finals:
+        while not finals(recognizer):
             seconds += 1
             await microphone.play(seconds * SAMPLE_RATE)
-        partials = recognizer.partials
+        partials = len(recognizer.partials)
         await microphone.play((seconds + 3) * SAMPLE_RATE)
 
-        assert recognizer.partials == partials > 0
-        assert recognizer.hold_finals is not None
-        recognizer.hold_finals.set()
+        assert len(recognizer.partials) == partials > 0
+        recognizer.answer = captions
+        for call in recognizer.waiting:
+            call.answer(captions(call))
         await microphone.play((seconds + 5) * SAMPLE_RATE)
-        assert recognizer.partials > partials
+        assert len(recognizer.partials) > partials
 
 
 async def test_the_walk_has_no_partials(dialogue: bytes, vad: SileroModel) -> None:
     """Asked for or not."""
-    recognizer = Captioner()
+    recognizer = captioner()
     events = await caption(
         dialogue, recognizer, vad, options=ChunkingOptions(windows="block", pcm_rate=SAMPLE_RATE)
     )
 
-    assert recognizer.partials == 0
+    assert recognizer.partials == []
     assert isinstance(events[-1], TranscriptDone)
 
 
 async def test_leaving_ends_a_partial(dialogue: bytes, vad: SileroModel) -> None:
     """With everything else."""
-    recognizer = Captioner(hold_partials=True)
+    recognizer = captioner(finals_alone)
     microphone = Microphone(dialogue)
     async with open_transcription(
         microphone,
@@ -668,8 +581,8 @@ async def test_leaving_ends_a_partial(dialogue: bytes, vad: SileroModel) -> None
         load=Load(anyio.current_time, Metrics()),
     ):
         seconds = 0
-        while not recognizer.running:
+        while not recognizer.waiting:
             seconds += 1
             await microphone.play(seconds * SAMPLE_RATE)
 
-    assert recognizer.running == 0
+    assert recognizer.waiting == []

@@ -21,6 +21,7 @@ from gateway.flow.options import LiveOptions, Resources
 from gateway.flow.pacing import Load
 from gateway.flow.session import CHUNKS_AHEAD, EVENTS_AHEAD, REFUSALS_AHEAD, LiveSession
 from gateway.metrics import Metrics
+from gateway.transcript import Hypothesis
 from gateway.transcript.commands import Append, Clear, Commit, Configure
 from gateway.transcript.events import (
     BufferCleared,
@@ -35,8 +36,9 @@ from gateway.transcript.events import (
 )
 from gateway.transcript.writing import MAX_SILENCE_SECONDS
 from tests.audio.sound import int16, load
+from tests.fake_recognizer import Call, FakeRecognizer, by_length
 from tests.flow.desk import options
-from tests.flow.speech import Call, Engine, Script, ScriptedVad, sound
+from tests.flow.speech import Script, ScriptedVad, sound
 from tests.flow.test_turns import TWO, check
 from tests.support import Sample
 
@@ -146,7 +148,7 @@ async def finished(connection: Connection) -> None:
 
 async def test_two_utterances() -> None:
     """Speech in appends of any size, partials, finals: each item's deltas join to its transcript."""
-    engine = Engine()
+    engine = FakeRecognizer()
     async with running(Connection(options(engine=engine), TWO)) as client:
         await client.speak(8)
         await finished(client)
@@ -194,7 +196,7 @@ async def test_clear() -> None:
 
 async def test_configure() -> None:
     """Other options hold for the audio after it."""
-    first, second = Engine(), Engine()
+    first, second = FakeRecognizer(), FakeRecognizer()
     other = options(engine=second)
     async with running(Connection(options(engine=first), TWO)) as client:
         client.session.put(Append(sound(1.0)))
@@ -233,7 +235,7 @@ async def test_options_that_cannot_be_had() -> None:
 @pytest.mark.parametrize("pace", [0.0, 1.0], ids=["at once", "as spoken"])
 async def test_a_client_faster_than_speech_is_no_load(pace: float) -> None:
     """Its finals wait for each other, which says nothing about those of people."""
-    engine = Engine(finals_held)
+    engine = FakeRecognizer(finals_wait)
     async with running(Connection(options(engine=engine), TWO)) as client:
         for _ in range(32):
             await client.speak(0.1)
@@ -248,7 +250,7 @@ async def test_a_client_faster_than_speech_is_no_load(pace: float) -> None:
 
 async def test_finish() -> None:
     """Ends what is being said, waits for its text, and takes nothing more."""
-    engine = Engine(finals_held)
+    engine = FakeRecognizer(finals_wait)
     async with running(Connection(options(engine=engine), [(1.0, 30.0)])) as client:
         await client.speak(1.03, step=0.01)
         async with anyio.create_task_group() as tasks:
@@ -258,7 +260,7 @@ async def test_finish() -> None:
             client.session.put(Commit(None))
             [final] = engine.finals
             assert not client.completed()
-            final.answer()
+            final.answer(by_length(final))
 
         assert list(client.completed()) == ["item0"]
     assert len(final.request.samples) == round(1.03 * SAMPLE_RATE)
@@ -291,7 +293,7 @@ async def test_finish_right_after_a_commit() -> None:
 
 async def test_cancelling_frees_everything() -> None:
     """Rows, leases, and the bytes that waited."""
-    engine = Engine(lambda call: None)
+    engine = FakeRecognizer(lambda call: None)
     client = Connection(options(engine=engine), TWO)
     async with running(client):
         await client.speak(3.0)
@@ -339,7 +341,7 @@ async def test_refusals_that_nobody_takes() -> None:
 
 async def test_an_engine_that_does_not_answer_stops_the_work() -> None:
     """Chunks ahead are bounded; no final is lost when it answers at last."""
-    engine = Engine(lambda call: None)
+    engine = FakeRecognizer(lambda call: None)
     commits = CHUNKS_AHEAD + 5
     async with running(Connection(options(MANUAL, partials=None, engine=engine), [(1.0, 60.0)])) as client:
         for _ in range(commits):
@@ -348,9 +350,9 @@ async def test_an_engine_that_does_not_answer_stops_the_work() -> None:
         await client.until(lambda: len(client.of(BufferCommitted)) > CHUNKS_AHEAD)
         await anyio.wait_all_tasks_blocked()
         assert len(engine.finals) == CHUNKS_AHEAD + 1
-        engine.respond = Call.answer
+        engine.answer = by_length
         for call in engine.finals[:]:
-            call.answer()
+            call.answer(by_length(call))
         await finished(client)
 
     assert len(client.completed()) == commits
@@ -359,7 +361,7 @@ async def test_an_engine_that_does_not_answer_stops_the_work() -> None:
 async def test_semantic_turns_with_an_engine_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """No longer than the longest silence is waited for its words; then that holds for the silence."""
     monkeypatch.setitem(MAX_SILENCE_SECONDS, "high", 0.05)
-    engine = Engine(lambda call: None)
+    engine = FakeRecognizer(lambda call: None)
     semantic = replace(options(TurnOptions(TurnMode.SEMANTIC_VAD), engine=engine), eagerness="high")
     async with running(Connection(semantic, [(1.0, 1.0), (0.0, 9.0)])) as client:
         client.session.put(Append(sound(3.0)))
@@ -377,7 +379,7 @@ def silero() -> SileroModel:
 @pytest.mark.parametrize("size", [100_000_000, 3_201, 50_000])
 async def test_real_speech(size: int, silero: SileroModel, samples: dict[str, Sample]) -> None:
     """Through Silero: the same chunks and events, however the client slices, each of them once."""
-    engine = Engine()
+    engine = FakeRecognizer()
     data = int16(load(samples["en_dialogue"].path)).tobytes()
     async with running(Connection(options(partials=None, engine=engine), [], vad=silero)) as client:
         for at in range(0, len(data), size):
@@ -389,7 +391,6 @@ async def test_real_speech(size: int, silero: SileroModel, samples: dict[str, Sa
     check(client.read)
 
 
-def finals_held(call: Call) -> None:
+def finals_wait(call: Call) -> Hypothesis | None:
     """The test answers finals; partials are answered at once."""
-    if not call.is_final:
-        call.answer()
+    return None if call.is_final else by_length(call)

@@ -10,18 +10,19 @@ import pytest
 
 from gateway.aio import Changed, open_task_group
 from gateway.audio.types import SAMPLE_RATE, Chunk
-from gateway.engine.api import DecodeOptions, Priority
+from gateway.engine.api import Capabilities, DecodeOptions, Priority
 from gateway.errors import EngineFailedError, OverloadedError, SupersededError, UnavailableError
 from gateway.flow.options import PartialOptions, Recognition
 from gateway.flow.pacing import Load
 from gateway.flow.stream import RowStream
 from gateway.metrics import Metrics
-from tests.flow.speech import Engine, say
+from tests.fake_recognizer import FakeRecognizer, say
 
+CAPABILITIES = Capabilities(frozenset({"en", "de", "zh"}), detects_language=True)
 CHUNK = Chunk(0, np.zeros(SAMPLE_RATE, np.float32), ends_utterance=True)
 
 
-def recognition(engine: Engine, decoding: DecodeOptions | None = None) -> Recognition:
+def recognition(engine: FakeRecognizer, decoding: DecodeOptions | None = None) -> Recognition:
     """With partials."""
     return Recognition(engine.lease, "fake", decoding or DecodeOptions(), PartialOptions(beam_size=2))
 
@@ -37,7 +38,7 @@ async def rows(*, live: bool = True, decides: bool = False) -> AsyncIterator[Row
 
 async def test_a_final() -> None:
     """Decoded as asked, first in the queue; the model is leased until the answer is there."""
-    engine = Engine(lambda call: None)
+    engine = FakeRecognizer(lambda call: None)
     async with rows() as stream:
         row = stream.final(CHUNK, recognition(engine, DecodeOptions(words=True, beam_size=5)))
         await anyio.wait_all_tasks_blocked()
@@ -55,7 +56,7 @@ async def test_a_final() -> None:
 
 async def test_a_partial() -> None:
     """With its own beam and without word times, after all finals; its answer decides nothing."""
-    engine = Engine(lambda call: call.answer(say("a", language="de")))
+    engine = FakeRecognizer(lambda _: say("a", language="de"))
     async with rows() as stream:
         row = stream.partial(CHUNK, recognition(engine, DecodeOptions(words=True, beam_size=5)))
 
@@ -81,7 +82,7 @@ async def test_the_language_of_partials(
     decoding: DecodeOptions, remembered: str | None, language: str | None, languages: tuple[str, ...]
 ) -> None:
     """The client's, or that of the last final where it is one of the client's and one of the engine's."""
-    engine = Engine(lambda call: call.answer(say("a", language=remembered)))
+    engine = FakeRecognizer(lambda _: say("a", language=remembered), capabilities=CAPABILITIES)
     async with rows() as stream:
         await stream.final(CHUNK, recognition(engine)).hypothesis()
         await stream.partial(CHUNK, recognition(engine, decoding)).hypothesis()
@@ -93,7 +94,7 @@ async def test_the_language_of_partials(
 async def test_unsure_and_empty_answers_are_not_remembered() -> None:
     """A language of little probability, or of a chunk without words."""
     answers = iter([replace(say("a", language="de"), language_probability=0.3), say("", language="de")])
-    engine = Engine(lambda call: call.answer(next(answers)))
+    engine = FakeRecognizer(lambda _: next(answers))
     async with rows() as stream:
         for _ in range(2):
             await stream.final(CHUNK, recognition(engine)).hypothesis()
@@ -104,7 +105,7 @@ async def test_unsure_and_empty_answers_are_not_remembered() -> None:
 @pytest.mark.parametrize("decides", [True, False])
 async def test_the_first_sure_language(decides: bool) -> None:  # noqa: FBT001 - a table
     """In a recording it holds for all later finals; in a session each is detected anew."""
-    engine = Engine(lambda call: call.answer(say("a", language="de")))
+    engine = FakeRecognizer(lambda _: say("a", language="de"))
     async with rows(decides=decides) as stream:
         assert stream.is_undecided == decides
         for _ in range(2):
@@ -118,7 +119,7 @@ async def test_the_first_sure_language(decides: bool) -> None:  # noqa: FBT001 -
 @pytest.mark.parametrize("able", [True, False])
 async def test_a_forced_beginning(able: bool) -> None:  # noqa: FBT001 - a table
     """Where the engine can be made to begin with it."""
-    engine = Engine(prefix=able)
+    engine = FakeRecognizer(capabilities=replace(CAPABILITIES, prefix=able))
     async with rows() as stream:
         await stream.partial(CHUNK, recognition(engine), prefix_tokens=(1, 2)).hypothesis()
 
@@ -127,7 +128,7 @@ async def test_a_forced_beginning(able: bool) -> None:  # noqa: FBT001 - a table
 
 async def test_a_row_cancelled() -> None:
     """It leaves the queue and its lease; others of the stream go on."""
-    engine = Engine(lambda call: None)
+    engine = FakeRecognizer(lambda call: None)
     async with rows() as stream:
         first, second = (stream.final(CHUNK, recognition(engine)) for _ in range(2))
         await anyio.wait_all_tasks_blocked()
@@ -135,7 +136,7 @@ async def test_a_row_cancelled() -> None:
         with pytest.raises(EngineFailedError):
             await first.hypothesis()
         assert engine.leases == 1
-        engine.calls[1].answer()
+        engine.calls[1].answer(say("a"))
 
         await second.hypothesis()
     assert [call.cancelled for call in engine.calls] == [True, False]
@@ -144,7 +145,7 @@ async def test_a_row_cancelled() -> None:
 
 async def test_cancelled_before_it_began() -> None:
     """Nothing is asked of the engine."""
-    engine = Engine()
+    engine = FakeRecognizer()
     async with rows() as stream:
         row = stream.final(CHUNK, recognition(engine))
         row.cancel()
@@ -157,7 +158,7 @@ async def test_cancelled_before_it_began() -> None:
 @pytest.mark.parametrize("error", [OverloadedError("full"), EngineFailedError("broken")])
 async def test_errors_are_outcomes(error: Exception) -> None:
     """They are raised where the answer is waited for, and nowhere else."""
-    engine = Engine(lambda call: call.answer(error))
+    engine = FakeRecognizer(lambda _: error)
     async with rows() as stream:
         row = stream.final(CHUNK, recognition(engine))
         with pytest.raises(type(error)):
@@ -170,9 +171,9 @@ async def test_a_model_that_cannot_be_had() -> None:
     """Is an outcome, too."""
 
     @asynccontextmanager
-    async def lease() -> AsyncIterator[Engine]:
+    async def lease() -> AsyncIterator[FakeRecognizer]:
         raise UnavailableError("not loaded")
-        yield Engine()
+        yield FakeRecognizer()
 
     async with rows() as stream:
         row = stream.final(CHUNK, Recognition(lease, "fake", DecodeOptions()))
@@ -182,7 +183,7 @@ async def test_a_model_that_cannot_be_had() -> None:
 
 async def test_a_superseded_partial_has_no_outcome() -> None:
     """A newer one of the stream took its place."""
-    engine = Engine(lambda call: call.answer(SupersededError()))
+    engine = FakeRecognizer(lambda _: SupersededError())
     async with rows() as stream:
         row = stream.partial(CHUNK, recognition(engine))
         with pytest.raises(EngineFailedError):
@@ -194,7 +195,7 @@ async def test_a_superseded_partial_has_no_outcome() -> None:
 @pytest.mark.parametrize("live", [True, False])
 async def test_queue_keys(live: bool) -> None:  # noqa: FBT001 - a table
     """They keep nothing alive; partials of a recording take no turns of its finals."""
-    engine = Engine()
+    engine = FakeRecognizer()
     async with rows(live=live) as stream:
         for _ in range(2):
             await stream.final(CHUNK, recognition(engine)).hypothesis()
@@ -208,7 +209,7 @@ async def test_queue_keys(live: bool) -> None:  # noqa: FBT001 - a table
 
 async def test_leaving_frees_everything() -> None:
     """Rows and leases."""
-    engine = Engine(lambda call: None)
+    engine = FakeRecognizer(lambda call: None)
     async with rows() as stream:
         stream.final(CHUNK, recognition(engine))
         stream.partial(CHUNK, recognition(engine))

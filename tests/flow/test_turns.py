@@ -25,8 +25,9 @@ from gateway.transcript.events import (
     TimeoutTriggered,
 )
 from gateway.transcript.writing import MAX_SILENCE_SECONDS
+from tests.fake_recognizer import say
 from tests.flow.desk import PARTIALS, Desk, all_wait, broken, finals_wait, options
-from tests.flow.speech import Script, say, words_of
+from tests.flow.speech import Script, words_of
 
 TWO: Script = [(0.0, 0.5), (1.0, 2.0), (0.0, 1.5), (1.0, 2.0), (0.0, 6.0)]
 """Two utterances."""

@@ -10,14 +10,16 @@ from gateway.flow.options import PartialOptions, Recognition
 from gateway.flow.utterance import Utterance
 from gateway.transcript import Hypothesis
 from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, LiveEvent
-from tests.flow.speech import Engine, say
+from tests.fake_recognizer import FakeRecognizer, say
 
 EAGER = PartialOptions()
 
 
 def utterance(partials: PartialOptions | None = EAGER) -> Utterance:
     """A new one from 1 s on."""
-    return Utterance("item", SAMPLE_RATE, Recognition(Engine().lease, "fake", DecodeOptions(), partials))
+    return Utterance(
+        "item", SAMPLE_RATE, Recognition(FakeRecognizer().lease, "fake", DecodeOptions(), partials)
+    )
 
 
 def chunk(start: float = 1.0, seconds: float = 2.0) -> Chunk:
