@@ -13,7 +13,7 @@ import anyio.to_thread
 from gateway.aio import open_task_group
 from gateway.cli.common import ending_at_once, fail, printable
 from gateway.cli.inputs import STDIN, open_recording
-from gateway.cli.outputs import SUFFIXES, Folder, Output, Rendering, Stdout, plan_files
+from gateway.cli.outputs import SUFFIXES, Folder, Rendering, Stdout, plan_files
 from gateway.cli.screen import Row, Screen, ScreenHandler
 from gateway.engine.api import EngineSpec, Task
 from gateway.errors import (
@@ -56,25 +56,26 @@ class Wishes:
     overwrite: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one command does.
+class Batch:
+    """The files of one command.
 
-    Attributes:
+    Args:
         live: Where to print what becomes known; None prints whole transcripts to ``output``.
     """
 
-    names: Sequence[str]
-    rendering: Rendering
-    output: Output
-    live: Stdout | None
-
-
-class Batch:
-    """The files of one command."""
-
-    def __init__(self, plan: Plan, settings: Settings, screen: Screen) -> None:
-        self._plan = plan
+    def __init__(
+        self,
+        names: Sequence[str],
+        rendering: Rendering,
+        output: Stdout | Folder,
+        live: Stdout | None,
+        settings: Settings,
+        screen: Screen,
+    ) -> None:
+        self._names = names
+        self._rendering = rendering
+        self._output = output
+        self._live = live
         self._settings = settings
         self._screen = screen
         self._failures = 0
@@ -95,11 +96,11 @@ class Batch:
             with self._screen.loading(spec.name):
                 resources = await anyio.to_thread.run_sync(load_resources, metrics)
                 await batcher.wait_ready()
-            rendering = self._plan.rendering
+            rendering = self._rendering
             wanted = recognition(rendering.request, batcher, task=rendering.task, logprobs=False)
-            waiting = iter(enumerate(self._plan.names))
+            waiting = iter(enumerate(self._names))
             # As many as fill a batch where each waits for its own chunks: more would only take memory.
-            places = min(len(self._plan.names), self._settings.max_streams, spec.max_batch)
+            places = min(len(self._names), self._settings.max_streams, spec.max_batch)
             async with open_task_group() as files:
                 for _ in range(places):
                     files.start_soon(self._take_files, waiting, resources, wanted)
@@ -117,7 +118,8 @@ class Batch:
             try:
                 with self._screen.file(name) as row:
                     transcript = await self._transcribe(name, row, resources, wanted)
-                await self._put(index, name, transcript)
+                if self._live is None:
+                    await self._output.put(index, self._rendering.result(name, transcript))
             except GatewayError as error:
                 reason = error.message
             except OSError as error:
@@ -125,14 +127,14 @@ class Batch:
             if reason is not None:
                 self._failures += 1
                 self._screen.complain(f"gateway: {printable(name)}: {reason}")
-                await self._plan.output.skip(index)
+                await self._output.skip(index)
 
     async def _transcribe(self, name: str, row: Row, resources: Resources, wanted: Recognition) -> Transcript:
         max_seconds = ENDLESS
         if "max_audio_seconds" in self._settings.model_fields_set:
             max_seconds = self._settings.max_audio_seconds
         chunking = chunking_options(
-            self._plan.rendering.request, max_seconds=max_seconds, default=self._settings.default_chunking
+            self._rendering.request, max_seconds=max_seconds, default=self._settings.default_chunking
         )
         with await anyio.to_thread.run_sync(open_recording, name) as recording:
             row.announce(recording.announced)
@@ -153,22 +155,18 @@ class Batch:
                         row.reach(transcript.duration)
                         return transcript
         except GatewayError:
-            if printed and not printed.endswith("\n") and self._plan.live is not None:
-                await self._plan.live.print("\n")
+            if printed and not printed.endswith("\n") and self._live is not None:
+                await self._live.print("\n")
             raise
         raise EngineFailedError("The transcription ended without a result.")
 
     async def _print(self, name: str, event: TranscriptEvent) -> str:
-        if self._plan.live is None:
+        if self._live is None:
             return ""
-        text = self._plan.rendering.event(name, event)
+        text = self._rendering.event(name, event)
         if text:
-            await self._plan.live.print(text)
+            await self._live.print(text)
         return text
-
-    async def _put(self, index: int, name: str, transcript: Transcript) -> None:
-        if self._plan.live is None:
-            await self._plan.output.put(index, self._plan.rendering.result(name, transcript))
 
 
 def run(wishes: Wishes, settings: Settings) -> int:
@@ -184,12 +182,13 @@ def run(wishes: Wishes, settings: Settings) -> int:
     rendering = Rendering(wishes.request, wishes.task, with_names=len(wishes.names) > 1)
     stdout = Stdout(screen.paused) if sys.stdout.isatty() else Stdout()
     output = stdout if wishes.folder is None else Folder(_paths(wishes, wishes.folder))
-    plan = Plan(wishes.names, rendering, output, live=stdout if wishes.request.stream else None)
+    live = stdout if wishes.request.stream else None
+    batch = Batch(wishes.names, rendering, output, live, settings, screen)
     try:
         with ending_at_once():
             # Several are a server's: the first one is what it would answer with.
             spec = find_spec(settings.model_copy(update={"model": settings.model[:1]}))
-        return anyio.run(_run_to_end, Batch(plan, settings, screen), spec, screen)
+        return anyio.run(_run_to_end, batch, spec, screen)
     except OperatorError as error:
         fail(str(error))
     except UnsupportedValueError as error:

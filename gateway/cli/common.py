@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from gateway.errors import OperatorError
+
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from gateway.settings import Settings
 
 
@@ -26,8 +30,21 @@ def read_settings(flags: Mapping[str, Any]) -> "Settings":
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
-        fail("\n".join(problems), status=2)
+        fail("\n".join(wrong_settings(error)), status=2)
+
+
+def wrong_settings(error: "ValidationError") -> list[str]:
+    """A line for each setting that is wrong."""
+    return [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+
+
+@contextmanager
+def failing_plainly() -> Iterator[None]:
+    """Inside, what is raised for the operator ends the command with that line."""
+    try:
+        yield
+    except OperatorError as error:
+        fail(str(error))
 
 
 def fail(reason: str, *, status: int = 1) -> NoReturn:

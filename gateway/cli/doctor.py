@@ -6,13 +6,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from gateway.cli.common import fail
+from gateway.cli.common import fail, wrong_settings
 
 if TYPE_CHECKING:
     from gateway.engine.devices.cuda import Finding
@@ -141,8 +141,7 @@ def _settings(flags: dict[str, Any]) -> "tuple[Settings, list[str]]":
     try:
         return Settings(**flags), []
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        return Settings.model_construct(), faults
+        return Settings.model_construct(), wrong_settings(error)
 
 
 def _print(results: Iterable[Result]) -> None:
@@ -171,13 +170,5 @@ def _print(results: Iterable[Result]) -> None:
 
 
 def _print_json(results: Iterable[Result], *, ok: bool) -> None:
-    checks = [
-        {
-            "check": result.check,
-            "level": result.finding.level,
-            "text": result.finding.text,
-            "remedy": result.finding.remedy,
-        }
-        for result in results
-    ]
+    checks = [{"check": result.check, **asdict(result.finding)} for result in results]
     typer.echo(json.dumps({"ok": ok, "checks": checks}, indent=2))

@@ -1,7 +1,7 @@
 """The table of `gateway models list`."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import typer
 from rich import box
@@ -20,72 +20,51 @@ SPHINX = SPHINX_NAMES[0]
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A model that is at hand.
+    """A model that is at hand, as ``--json`` prints it.
 
     Attributes:
-        size: Bytes on disk; None for what came with a Python package.
+        bytes: On disk; None for what came with a Python package.
         fault: Why it cannot be served.
-        is_default: It is served where none is named.
+        default: It is served where none is named.
     """
 
     name: str
     repo: str | None
     path: str | None
-    size: int | None
+    bytes: int | None
     fault: str | None
-    is_default: bool
+    default: bool
 
 
 def listed_models(settings: Settings) -> list[Listed]:
     """The cache's models, and PocketSphinx."""
     hub = Hub()
     default = _default(settings, hub)
-    listed = [
-        Listed(
-            model.name,
-            model.repo,
-            None if model.folder is None else str(model.folder),
-            model.size,
-            model.fault,
-            is_default=model.fault is None and model.repo == default,
-        )
-        for model in cached_models(hub)
-    ]
-    return [*listed, Listed(SPHINX, None, None, None, None, is_default=default == SPHINX)]
+    listed = []
+    for model in cached_models(hub):
+        path = None if model.folder is None else str(model.folder)
+        is_default = model.fault is None and model.repo == default
+        listed.append(Listed(model.name, model.repo, path, model.size, model.fault, default=is_default))
+    return [*listed, Listed(SPHINX, None, None, None, None, default=default == SPHINX)]
 
 
 def show(listed: list[Listed], *, as_json: bool) -> None:
     """Prints them on standard output."""
     if as_json:
-        typer.echo(
-            json.dumps(
-                [
-                    {
-                        "name": model.name,
-                        "repo": model.repo,
-                        "path": model.path,
-                        "bytes": model.size,
-                        "fault": model.fault,
-                        "default": model.is_default,
-                    }
-                    for model in listed
-                ],
-                indent=2,
-            )
-        )
+        typer.echo(json.dumps([asdict(model) for model in listed], indent=2))
         return
     table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
     for heading in ("model", "size", "state", "from"):
         table.add_column(heading, justify="right" if heading == "size" else "left", overflow="fold")
     for model in listed:
         table.add_row(
-            f"{model.name} *" if model.is_default else model.name,
-            "" if model.size is None else human(model.size),
+            f"{model.name} *" if model.default else model.name,
+            "" if model.bytes is None else human(model.bytes),
             model.fault or "whole",
             model.repo or "its Python package",
         )
     Console().print(table)
-    if any(model.is_default for model in listed):
+    if any(model.default for model in listed):
         typer.echo("* is served where none is named.", err=True)
     else:
         typer.echo(

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.common import fail, read_settings
+from gateway.cli.common import failing_plainly, read_settings
 from gateway.cli.doctor import doctor
 from gateway.cli.models import models
 from gateway.cli.transcribe import transcribe
@@ -40,7 +40,6 @@ def serve(
 ) -> None:
     """Start the server. Every setting is also an environment variable, as GATEWAY_PORT."""
     from gateway.app import run  # noqa: PLC0415 - see the package's docstring
-    from gateway.errors import StartError  # noqa: PLC0415 - see the package's docstring
 
     flags: dict[str, Any] = {
         "host": host,
@@ -52,10 +51,8 @@ def serve(
         "log_level": log_level,
     }
     settings = read_settings(flags)
-    try:
+    with failing_plainly():
         run(settings)
-    except StartError as error:
-        fail(str(error))
 
 
 app.command()(transcribe)

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.common import complete_cached, complete_model, ending_at_once, fail, read_settings
+from gateway.cli.common import (
+    complete_cached,
+    complete_model,
+    ending_at_once,
+    fail,
+    failing_plainly,
+    read_settings,
+)
 
 models = typer.Typer(help="Models: list, pull, remove, import, export.", no_args_is_help=True)
 
@@ -17,8 +24,7 @@ Name = Annotated[
 
 @models.command("list")
 def list_models(
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array, for programs.")] = False,
+    *, as_json: Annotated[bool, typer.Option("--json", help="One JSON array, for programs.")] = False
 ) -> None:
     """What is cached, how large it is, and which one is served where none is named (*)."""
     from gateway.cli.listing import listed_models, show  # noqa: PLC0415 - see the package's docstring
@@ -33,19 +39,14 @@ def pull(
     ],
 ) -> None:
     """Fetch a model, or its newest version; what was fetched before an interruption is not fetched again."""
-    from gateway.errors import ModelUnavailableError, StoreError  # noqa: PLC0415
     from gateway.models.hub import Hub  # noqa: PLC0415
     from gateway.models.locate import fault  # noqa: PLC0415
     from gateway.models.store import check_weights, repo_of  # noqa: PLC0415
 
-    hub = Hub()
-    try:
+    with failing_plainly(), ending_at_once():
         repo = repo_of(name)
-        with ending_at_once():
-            folder = hub.download(repo)
-            check_weights(folder)
-    except (StoreError, ModelUnavailableError) as error:
-        fail(str(error))
+        folder = Hub().download(repo)
+        check_weights(folder)
     if trouble := fault(folder):
         fail(f"{repo} is no CTranslate2 Whisper model: {trouble} ({folder})")
     typer.echo(f"{name}: whole, in {folder}", err=True)
@@ -53,28 +54,24 @@ def pull(
 
 @models.command()
 def remove(
-    name: Name,
-    *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    name: Name, *, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
 ) -> None:
     """Delete a model from the cache."""
     from gateway.cli.listing import human  # noqa: PLC0415
-    from gateway.errors import StoreError  # noqa: PLC0415
     from gateway.models.hub import Hub  # noqa: PLC0415
     from gateway.models.store import cached_size, repo_of  # noqa: PLC0415
     from gateway.models.store import remove as remove_repo  # noqa: PLC0415
 
     hub = Hub()
-    try:
+    with failing_plainly():
         repo = repo_of(name)
         size = human(cached_size(repo, hub))
-        if not yes:
-            if not sys.stdin.isatty():
-                fail(f"{repo} ({size}) is not removed without --yes, as nobody can be asked")
-            typer.confirm(f"Delete {repo} ({size}) from {hub.cache}?", abort=True, err=True)
+    if not yes:
+        if not sys.stdin.isatty():
+            fail(f"{repo} ({size}) is not removed without --yes, as nobody can be asked")
+        typer.confirm(f"Delete {repo} ({size}) from {hub.cache}?", abort=True, err=True)
+    try:
         remove_repo(repo, hub)
-    except StoreError as error:
-        fail(str(error))
     except OSError as error:
         fail(f"{hub.cache}: {error.strerror}")
     typer.echo(f"{repo}: removed, {size} freed", err=True)
@@ -97,17 +94,14 @@ def import_model(
 
     A SHA256SUMS file beside the model's files is held against them.
     """
-    from gateway.errors import StoreError  # noqa: PLC0415
     from gateway.models.archive import import_archive  # noqa: PLC0415
     from gateway.models.hub import Hub  # noqa: PLC0415
     from gateway.models.store import repo_of  # noqa: PLC0415
 
     try:
-        repo, verified = import_archive(
-            path, Hub(), repo=None if name is None else repo_of(name), expected=sha256
-        )
-    except StoreError as error:
-        fail(str(error))
+        with failing_plainly():
+            repo = None if name is None else repo_of(name)
+            repo, verified = import_archive(path, Hub(), repo=repo, expected=sha256)
     except OSError as error:
         fail(f"{path}: {error.strerror}")
     by = f"verified by {verified}" if verified else "NOT verified: no SHA256SUMS, no --sha256"
@@ -122,7 +116,6 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the archive if it exists.")] = False,
 ) -> None:
     """Pack a cached model with its checksums, to import it elsewhere."""
-    from gateway.errors import StoreError  # noqa: PLC0415
     from gateway.models.archive import write  # noqa: PLC0415
     from gateway.models.hub import Hub  # noqa: PLC0415
     from gateway.models.store import repo_of, whole_snapshot  # noqa: PLC0415
@@ -131,9 +124,7 @@ def export(
         fail(f"{archive}: the name must end in .tar or .tar.gz", status=2)
     if archive.exists() and not overwrite:
         fail(f"{archive} exists; --overwrite replaces it", status=2)
-    try:
+    with failing_plainly():
         repo = repo_of(name)
         write(whole_snapshot(repo, Hub()), repo, archive)
-    except StoreError as error:
-        fail(str(error))
     typer.echo(f"{repo}: written to {archive}", err=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -68,16 +68,6 @@ class Rendering:
         return encode({"file": printable(name), **fields} if self.with_names else fields) + "\n"
 
 
-class Output(Protocol):
-    """Takes each input's text once, or its failure."""
-
-    async def put(self, index: int, text: str) -> None:
-        """The whole text of an input."""
-
-    async def skip(self, index: int) -> None:
-        """There will be none of this input."""
-
-
 class Stdout:
     """Standard output, as UTF-8 whatever the locale says.
 
@@ -101,7 +91,7 @@ class Stdout:
                 await self._write(ready)
 
     async def skip(self, index: int) -> None:
-        """Lets those behind it pass."""
+        """Lets those after it pass."""
         await self.put(index, "")
 
     async def print(self, text: str) -> None:

@@ -1,1 +1,1 @@
-"""Chunks in, hypotheses out: one batcher for all connections, and worker processes behind it."""
+"""Chunks in, hypotheses out: one batcher for all connections, on worker processes."""

@@ -50,8 +50,8 @@ class DecodeRequest:
     Attributes:
         samples: 16 kHz mono float32, at most 30 s.
         prefix_tokens: Token ids the hypothesis must begin with, where `Capabilities.prefix` allows.
-        whole: All of it is to be told. False leaves a tail that is unfinished at the samples' end to the next
-            row, which begins at `Hypothesis.consumed`. Rows of both kinds may share a call.
+        whole: All of it is to be transcribed. False leaves a tail that is unfinished at the samples' end to
+            the next row, which begins at `Hypothesis.consumed`. Rows of both kinds may share a call.
     """
 
     samples: Samples

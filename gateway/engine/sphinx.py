@@ -80,12 +80,12 @@ class SphinxEngine:
 
     def _row(self, request: DecodeRequest) -> Hypothesis | RowFailed:
         try:
-            heard = self._decode(request.samples)
+            found = self._decode(request.samples)
         except RuntimeError as error:
             self._decoder = _new_decoder()  # the old one may be stuck within its utterance
             return RowFailed(f"PocketSphinx: {error}")
         duration = len(request.samples) / SAMPLE_RATE
-        words = [_timed(word, duration) for word in heard]
+        words = [_timed(word, duration) for word in found]
         consumed = None if request.whole else _last_pause(words, duration)
         if consumed is not None:
             words = [word for word in words if word.end <= consumed]
@@ -130,13 +130,13 @@ def _pcm16(samples: Samples) -> bytes:
     return np.clip(scaled, -32768, 32767).astype("<i2").tobytes()
 
 
-def _timed(heard: Any, duration: float) -> Word:
+def _timed(found: Any, duration: float) -> Word:
     """A word with times in seconds, from frames whose last is inclusive."""
     return Word(
-        start=heard.start_frame / _FRAMES_PER_SECOND,
-        end=min((heard.end_frame + 1) / _FRAMES_PER_SECOND, duration),
-        text=" " + _PRONUNCIATION.sub("", heard.word),
-        probability=min(max(heard.prob, _LEAST_PROBABILITY), 1.0),
+        start=found.start_frame / _FRAMES_PER_SECOND,
+        end=min((found.end_frame + 1) / _FRAMES_PER_SECOND, duration),
+        text=" " + _PRONUNCIATION.sub("", found.word),
+        probability=min(max(found.prob, _LEAST_PROBABILITY), 1.0),
     )
 
 

@@ -49,19 +49,6 @@ _UNREADABLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What was read.
-
-    Attributes:
-        repo: The model's name, where the archive or folder carries it.
-        verified: By which checksum; None by none.
-    """
-
-    repo: str | None
-    verified: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Entry:
     """A regular file of an archive or a folder; to be opened before the next one is asked for."""
 
@@ -72,17 +59,19 @@ class _Entry:
 def import_archive(
     source: Path, hub: Hub, *, repo: str | None = None, expected: str | None = None
 ) -> tuple[str, str | None]:
-    """Puts the model of an archive or a folder into the cache.
+    """Puts the model of an archive (tar, also compressed, or zip) or a folder into the cache.
 
     Args:
-        repo: Its name there; None takes the one it carries.
-        expected: See `read`.
+        source: Links in a folder are followed.
+        repo: The model's name in the cache; None takes the one that archive or folder carry.
+        expected: SHA-256 that the archive must have, in hexadecimal.
 
     Returns:
         Its name, and by which checksum it was verified.
 
     Raises:
-        StoreError: It is unsafe, broken, no Whisper model, or has no name. The cache is as it was.
+        StoreError: It is unsafe, broken, too large, no Whisper model, without a name, or not what its
+            checksums say. The cache is as it was.
         OSError: The disk says no.
     """
     # Unpacked on the cache's own disk, so that no file is copied twice.
@@ -90,24 +79,16 @@ def import_archive(
     with tempfile.TemporaryDirectory(prefix=".import-", dir=hub.cache) as outer:
         folder = Path(outer) / "model"
         folder.mkdir()
-        taken = read(source, folder, expected=expected)
-        if repo is None and taken.repo is None:
+        carried, verified = _read(source, folder, expected)
+        repo = repo or carried
+        if repo is None:
             raise StoreError(f"{source} does not say which model it is: name it with --name")
-        repo = repo or cast("str", taken.repo)
         install(folder, repo, hub)
-    return repo, taken.verified
+    return repo, verified
 
 
-def read(source: Path, folder: Path, *, expected: str | None = None) -> Taken:
-    """Takes a model out of an archive (tar, also compressed, or zip) or a folder, whose links are followed.
-
-    Args:
-        folder: Empty; afterwards it holds the model's files and nothing else.
-        expected: SHA-256 that the archive must have, in hexadecimal.
-
-    Raises:
-        StoreError: It is unsafe, broken, too large, or not what its checksums say.
-    """
+def _read(source: Path, folder: Path, expected: str | None) -> tuple[str | None, str | None]:
+    """Takes the model's files into an empty folder. Returns the name they carry, and what verified them."""
     if source.is_dir():
         if expected is not None:
             raise StoreError(f"{source} is a folder: a checksum is of an archive")
@@ -121,11 +102,11 @@ def read(source: Path, folder: Path, *, expected: str | None = None) -> Taken:
                 file.seek(0)
             entries = _zip_entries if zipfile.is_zipfile(file) else _tar_entries
             file.seek(0)
-            taken = _take(entries(file), folder)
+            repo, verified = _take(entries(file), folder)
     except _UNREADABLE as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise StoreError(f"{source} cannot be read: {reason or type(error).__name__}") from error
-    return taken if expected is None else Taken(taken.repo, "--sha256")
+    return repo, verified if expected is None else "--sha256"
 
 
 def write(folder: Path, repo: str, archive: Path) -> None:
@@ -164,7 +145,9 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
-def _take(entries: Iterable[_Entry], folder: Path, parts: tuple[str, ...] = ()) -> Taken:
+def _take(
+    entries: Iterable[_Entry], folder: Path, parts: tuple[str, ...] = ()
+) -> tuple[str | None, str | None]:
     home: PurePosixPath | None = None
     for number, entry in enumerate(entries):
         if number >= MAX_ENTRIES:
@@ -182,7 +165,7 @@ def _take(entries: Iterable[_Entry], folder: Path, parts: tuple[str, ...] = ()) 
     verified = _verify(folder)
     names = [_ROOT.fullmatch(part) for part in (*parts, *(home.parts if home else ()))]
     repo = next((f"{match[1]}/{match[2]}" for match in names if match), None)
-    return Taken(repo, SUMS if verified else None)
+    return repo, SUMS if verified else None
 
 
 def _is_wanted(name: str) -> bool:
@@ -236,7 +219,7 @@ def _folder_entries(source: Path) -> Iterator[_Entry]:
         raise StoreError(f"{source} holds several models: name one of their folders")
     for path in sorted(found[0].iterdir() if found else ()):
         if path.is_file():
-            yield _Entry(PurePosixPath(path.relative_to(source)), partial(_open, path))
+            yield _Entry(PurePosixPath(path.relative_to(source)), partial(io.FileIO, path))
 
 
 def _zip_entries(file: IO[bytes]) -> Iterator[_Entry]:
@@ -268,10 +251,6 @@ def _tar_entries(file: IO[bytes]) -> Iterator[_Entry]:
             path = _safe(entry.name)
             if entry.isreg():
                 yield _Entry(path, partial(_extract, archive, entry))
-
-
-def _open(path: Path) -> IO[bytes]:
-    return path.open("rb")
 
 
 def _extract(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:

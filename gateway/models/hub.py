@@ -153,7 +153,7 @@ class Hub:
         from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError  # noqa: PLC0415
 
         api = HfApi(endpoint=self.endpoint)
-        # The client's own timeout bounds each step of the exchange only; it ends the thread left behind.
+        # The client's own timeout bounds each step of the exchange only; it ends the thread that is left.
         patience = 2 * self.answer_within
         try:
             info = _within(self.answer_within, lambda: api.model_info(repo, timeout=patience))

@@ -48,19 +48,16 @@ def repo_of(name: str) -> str:
     )
 
 
-def cached_repos(hub: Hub) -> list[str]:
+def cached_models(hub: Hub) -> list[CachedModel]:
     """All repositories in the cache that may be Whisper models, in the order of their names."""
     repos = [
         path.name.removeprefix("models--").replace("--", "/", 1)
         for path in sorted(hub.cache.glob("models--*--*"))
         if path.is_dir()
     ]
-    return [repo for repo in repos if repo in WHISPER_REPOS.values() or _has_weights(hub, repo)]
-
-
-def cached_models(hub: Hub) -> list[CachedModel]:
-    """What of them can be served, and what is wrong with the others."""
-    return [_describe(hub, repo) for repo in cached_repos(hub)]
+    return [
+        _describe(hub, repo) for repo in repos if repo in WHISPER_REPOS.values() or _has_weights(hub, repo)
+    ]
 
 
 def cached_size(repo: str, hub: Hub) -> int:

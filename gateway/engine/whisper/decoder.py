@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gateway.engine.whisper.decoding import Decode, Decoded, best_of, compression_ratio
-from gateway.engine.whisper.sampling import LOOKAHEAD_TOKENS, SampledRow, follow, host_logits
+from gateway.engine.whisper.sampling import (
+    LOOKAHEAD_TOKENS,
+    MAX_INITIAL_TIMESTAMP,
+    SampledRow,
+    follow,
+    host_logits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -21,9 +27,6 @@ if TYPE_CHECKING:
 
 FALLBACK_TEMPERATURES = ((0.2, 0.4), (0.6, 0.8, 1.0))
 """Tried in turn, but those of a group are decoded together: two large calls instead of five small ones."""
-
-MAX_INITIAL_TIMESTAMP = 50
-"""The first timestamp is at most 1.0 s."""
 
 MAX_FALLBACK_DEVIATIONS = 6
 """Draws that differ from the greedy decode, and cost one each, before the rest is taken greedily."""

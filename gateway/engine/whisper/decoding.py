@@ -24,8 +24,8 @@ MAX_NO_SPEECH_PROB = 0.6
 MAX_SEEDED_DEVIATIONS = 32
 """Each costs a greedy decode of the row; clear speech at temperature 1 deviates a few times."""
 
-MAX_UNTOLD_FRAMES = 200
-"""Speech must be told up to here before the audio's end: a chunk ends 0.2 s after its speech, and no pause
+MAX_MISSING_FRAMES = 200
+"""Text must reach up to here before the audio's end: a chunk ends 0.2 s after its speech, and no pause
 in it is longer than 1.5 s."""
 
 
@@ -130,8 +130,8 @@ class Decoded:
     def is_doubtful(self, *, frames: int, timestamp_begin: int, timestamps: bool) -> bool:
         """Whether this, which a shortened context gave, must be decoded again in full.
 
-        That is where Whisper's own thresholds say so; where it heard no speech or wrote none, since the VAD
-        heard some; and where the text stops without a closing timestamp, or long before the audio does.
+        That is where Whisper's own thresholds say so; where it found no speech or wrote none, since the VAD
+        found some; and where the text stops without a closing timestamp, or long before the audio does.
 
         Args:
             frames: Mel frames of audio in the window.
@@ -144,8 +144,8 @@ class Decoded:
             return True
         if not timestamps:
             return False
-        told = (tokens[-1] - timestamp_begin) * FRAMES_PER_TIMESTAMP
-        return tokens[-1] < timestamp_begin or told < frames - MAX_UNTOLD_FRAMES
+        reached = (tokens[-1] - timestamp_begin) * FRAMES_PER_TIMESTAMP
+        return tokens[-1] < timestamp_begin or reached < frames - MAX_MISSING_FRAMES
 
 
 def compression_ratio(text: str) -> float:

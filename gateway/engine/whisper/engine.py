@@ -17,7 +17,7 @@ import numpy as np
 from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Device, RowFailed
 from gateway.engine.devices.cuda import explained
-from gateway.engine.devices.cuda_libraries import preload
+from gateway.engine.devices.cuda_probe import preload
 from gateway.engine.process import ProcessSpec
 from gateway.engine.whisper.decoder import POSITIONS, Decoder
 from gateway.engine.whisper.features import (

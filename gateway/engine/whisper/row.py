@@ -29,7 +29,7 @@ class Row:
     Attributes:
         features: Shape (mels, frames of 10 ms).
         language: As given, else as detected; None until then.
-        seek: Frames told so far; the next window begins here.
+        seek: Frames transcribed so far; the next window begins here.
         prompt_tokens: Of prompt and keywords together.
     """
 
@@ -98,7 +98,7 @@ class Row:
         return min(self.seek / FRAMES_PER_SECOND + seconds, self.duration)
 
     def hypothesis(self) -> Hypothesis:
-        """What was heard. Without text a detected language would be arbitrary, so there is none."""
+        """The row's result. Without text a detected language would be arbitrary, so there is none."""
         nothing = self.was_detected and not self.segments
         return Hypothesis(
             segments=tuple(self.segments),

@@ -25,43 +25,46 @@ if TYPE_CHECKING:
     from gateway.engine.whisper.decoding import Prompt
     from gateway.engine.whisper.vocabulary import Vocabulary
 
+MAX_INITIAL_TIMESTAMP = 50
+"""The first timestamp is at most 1.0 s."""
+
 LOOKAHEAD_TOKENS = 32
 """Steps a call continues beyond the forced tokens; about the length of an utterance."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimestampRules:
-    """Which tokens may follow, as in Whisper's own ``ApplyTimestampRules``.
+def apply_timestamp_rules(
+    logits: NDArray[np.float32],
+    tokens: Sequence[int],
+    *,
+    eot: int,
+    no_timestamps: int,
+    max_initial: int = MAX_INITIAL_TIMESTAMP,
+) -> None:
+    """Sets the logits of tokens that may not follow to minus infinity, given what was written so far.
 
-    CTranslate2 applies the same, but not to forced tokens, which are all but the last few here.
+    As Whisper's own ``ApplyTimestampRules``. CTranslate2 applies the same, but not to forced tokens, which
+    are all but the last few here.
     """
-
-    eot: int
-    no_timestamps: int
-    max_initial: int = 50
-
-    def mask(self, logits: NDArray[np.float32], tokens: Sequence[int]) -> None:
-        """Sets the logits of forbidden tokens to minus infinity, given what was written so far."""
-        begin = self.no_timestamps + 1
-        logits[self.no_timestamps] = -np.inf
-        if not tokens:
-            logits[:begin] = -np.inf
-            logits[begin + self.max_initial + 1 :] = -np.inf
-            return
-        if tokens[-1] >= begin:
-            if len(tokens) == 1 or tokens[-2] >= begin:
-                logits[begin:] = -np.inf
-            else:
-                logits[: self.eot] = -np.inf
-                logits[begin : tokens[-1]] = -np.inf
+    begin = no_timestamps + 1
+    logits[no_timestamps] = -np.inf
+    if not tokens:
+        logits[:begin] = -np.inf
+        logits[begin + max_initial + 1 :] = -np.inf
+        return
+    if tokens[-1] >= begin:
+        if len(tokens) == 1 or tokens[-2] >= begin:
+            logits[begin:] = -np.inf
         else:
-            latest = next((token for token in reversed(tokens) if token >= begin), None)
-            if latest is not None:
-                logits[begin : latest + 1] = -np.inf
-        stamps = logits[begin:]
-        peak = stamps.max()
-        if np.isfinite(peak) and peak + np.log(np.exp(stamps - peak).sum()) > logits[:begin].max():
-            logits[:begin] = -np.inf
+            logits[:eot] = -np.inf
+            logits[begin : tokens[-1]] = -np.inf
+    else:
+        latest = next((token for token in reversed(tokens) if token >= begin), None)
+        if latest is not None:
+            logits[begin : latest + 1] = -np.inf
+    stamps = logits[begin:]
+    peak = stamps.max()
+    if np.isfinite(peak) and peak + np.log(np.exp(stamps - peak).sum()) > logits[:begin].max():
+        logits[:begin] = -np.inf
 
 
 @dataclass(slots=True)
@@ -111,16 +114,17 @@ def follow(row: SampledRow, result: Any, vocabulary: Vocabulary) -> None:
     Args:
         result: A `WhisperGenerationResult` of a call that forced ``row.tokens``, with logits.
     """
-    rules = TimestampRules(vocabulary.eot, vocabulary.no_timestamps)
     written = result.sequences_ids[0]
     known = len(row.tokens)
     for position in range(known, len(result.logits[0])):
         if position == known + 1 and known and written[known] >= vocabulary.timestamp_begin:
-            # CTranslate2 takes a timestamp right behind forced tokens for the first of all, and wants text.
+            # CTranslate2 takes a timestamp right after forced tokens for the first of all, and wants text.
             return
         logits = host_logits(result.logits[0][position])
         if row.prompt.timestamps:
-            rules.mask(logits, row.tokens)
+            apply_timestamp_rules(
+                logits, row.tokens, eot=vocabulary.eot, no_timestamps=vocabulary.no_timestamps
+            )
         token = row.draw(logits, vocabulary.timestamp_begin)
         if token == vocabulary.eot:
             row.done = True

@@ -26,7 +26,7 @@ class Split:
     """The window's finished segments.
 
     Attributes:
-        advance: Frames up to which the window is told; what follows must be decoded again.
+        advance: Frames up to which the window is transcribed; what follows must be decoded again.
         open: The length limit cut the text and no timestamp says where: alignment must.
     """
 
@@ -46,14 +46,14 @@ def split_window(
 ) -> Split:
     """Whisper's own rule: two timestamps in a row close a segment, one alone at the end closes the window.
 
-    Text behind the last pair is unfinished; it is dropped and its audio decoded again, unless that would
+    Text after the last pair is unfinished; it is dropped and its audio decoded again, unless that would
     make no progress or this is the ``last`` window allowed: then it is kept up to the window's end.
 
     Args:
         tokens: What the model wrote, end token not included.
-        eot: First id behind the text tokens.
+        eot: First id after the text tokens.
         frames: Mel frames of audio in the window, padding not counted.
-        cut: The length limit ended the text, so a timestamp at its end does not say that all is told.
+        cut: The length limit ended the text, so a timestamp at its end does not say that all is transcribed.
     """
     pairs = [
         index
@@ -88,9 +88,9 @@ def _piece(tokens: Sequence[int], eot: int, timestamp_begin: int, frames: int) -
     ]
     start = stamps[0] if stamps else 0
     end = stamps[-1] if len(stamps) > 1 else frames
-    # Whisper writes text of no length behind the end of speech ("Thank you."): its authors drop it too.
+    # Whisper writes text of no length after the end of speech ("Thank you."): its authors drop it too.
     if not text or (len(stamps) > 1 and start == end):
         return None
-    # The model may place the end in the padding behind a short chunk.
+    # The model may place the end in the padding after a short chunk.
     end = max(min(end, frames), FRAMES_PER_TIMESTAMP)
     return Piece(min(start, end - FRAMES_PER_TIMESTAMP), end, text)

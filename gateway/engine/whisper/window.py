@@ -50,13 +50,7 @@ class WindowDecoder:
     """Decodes the present window of each row of a batch, and moves the rows on."""
 
     def __init__(
-        self,
-        model: Any,
-        vocabulary: Vocabulary,
-        decoder: Decoder,
-        *,
-        aligns: bool,
-        beam_size: int,
+        self, model: Any, vocabulary: Vocabulary, decoder: Decoder, *, aligns: bool, beam_size: int
     ) -> None:
         """Takes the loaded model's parts.
 
@@ -140,11 +134,7 @@ class WindowDecoder:
             return
         written = [
             Written(
-                window.at,
-                window.text,
-                window.row.window.shape[1],
-                window.row.spoken,
-                window.row.options.task,
+                window.at, window.text, window.row.window.shape[1], window.row.spoken, window.row.options.task
             )
             for window in windows
             if window.text and (window.row.options.words or window.row.options.logprobs or window.split.open)

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.engine.whisper.decoding import Prompt
 from gateway.engine.whisper.engine import WhisperEngine
-from gateway.engine.whisper.sampling import SampledRow, TimestampRules, follow, host_logits
+from gateway.engine.whisper.sampling import SampledRow, apply_timestamp_rules, follow, host_logits
 from gateway.engine.whisper.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def allowed(*tokens: int) -> set[int]:
     """Ids that may follow ``tokens``, when text and timestamps are about as probable."""
     logits = np.zeros(SIZE, np.float32)
     logits[: EOT + 1] = 3.0
-    TimestampRules(EOT, NO_TIMESTAMPS, max_initial=2).mask(logits, tokens)
+    apply_timestamp_rules(logits, tokens, eot=EOT, no_timestamps=NO_TIMESTAMPS, max_initial=2)
     return set(np.flatnonzero(np.isfinite(logits)).tolist())
 
 
@@ -53,7 +53,7 @@ def test_timestamps_come_in_pairs_and_grow(written: tuple[int, ...], expected: s
 def test_probable_timestamps_win_together() -> None:
     """When all of them together are more probable than any text token, text must not follow."""
     logits = np.zeros(SIZE, np.float32)
-    TimestampRules(EOT, NO_TIMESTAMPS).mask(logits, (8, 1))
+    apply_timestamp_rules(logits, (8, 1), eot=EOT, no_timestamps=NO_TIMESTAMPS)
 
     assert set(np.flatnonzero(np.isfinite(logits))) == {9, 10, 11}
 
