@@ -23,7 +23,7 @@ from tests.support import LiveServer, Sample, live_server
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the page /live is not tested"),
     pytest.mark.slow,
 ]
 
