@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -43,7 +44,13 @@ def samples() -> dict[str, Sample]:
 
 
 @pytest.fixture(scope="session")
-def server(mini_whisper: WhisperSpec) -> Iterator[LiveServer]:
-    """The server most tests share: the miniature Whisper with default settings."""
-    with live_server([mini_whisper]) as running:
+def quick_whisper(mini_whisper: WhisperSpec) -> WhisperSpec:
+    """The miniature with no more context than a chunk needs: it decodes several times as fast."""
+    return replace(mini_whisper, audio_context="fit")
+
+
+@pytest.fixture(scope="session")
+def server(quick_whisper: WhisperSpec) -> Iterator[LiveServer]:
+    """The server most tests share: the miniature Whisper with default settings, but for its context."""
+    with live_server([quick_whisper]) as running:
         yield running

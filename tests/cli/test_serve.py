@@ -14,7 +14,7 @@ def _gateway(*arguments: str, **environment: str) -> "subprocess.CompletedProces
         [sys.executable, "-m", "gateway", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         env={"PATH": "", "HOME": "", "TERM": "dumb", "COLUMNS": "100", **environment},
     )

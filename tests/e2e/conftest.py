@@ -4,7 +4,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,6 @@ from gateway.engine.whisper.engine import WhisperSpec
 from tests.support import TESTS, LiveServer, live_server
 
 NPM_INSTALL = ("npm", "install", "--no-package-lock", "--no-audit", "--no-fund")
-
-
-@pytest.fixture(scope="session")
-def quick_whisper(mini_whisper: WhisperSpec) -> WhisperSpec:
-    """The miniature with no more context than an utterance needs: it decodes several times as fast."""
-    return replace(mini_whisper, audio_context="fit")
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,7 @@ class Page:
         """What the browser answers."""
         number = next(self._numbers)
         self._socket.send(json.dumps({"id": number, "method": method, "params": params, **self._session}))
-        while (answer := json.loads(self._socket.recv(timeout=30))).get("id") != number:
+        while (answer := json.loads(self._socket.recv(timeout=120))).get("id") != number:
             pass
         result: dict[str, Any] = answer["result"]
         return result

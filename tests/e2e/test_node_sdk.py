@@ -20,7 +20,7 @@ def _call(
         cwd=node,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr

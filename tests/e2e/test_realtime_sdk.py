@@ -200,7 +200,7 @@ def test_node(
         env={**os.environ, "NODE_EXTRA_CA_CERTS": str(certificate / "cert.pem")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
