@@ -9,7 +9,7 @@ install:  ## make .venv and install the gateway with its test tools
 	$(PYTHON) -m venv .venv && $(BIN)/pip install -e '.[dev]' && $(BIN)/pip install --no-deps 'silero-vad==6.2.3'
 
 test:  ## run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check:  ## everything a change must pass, with coverage
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy

@@ -2,17 +2,33 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from gateway.engine.whisper.engine import WhisperSpec
+from tests.clock import Clock
 from tests.support import MODEL, LiveServer, Sample, live_server, load_samples
 
 # Worker processes unpickle the tests' engines, so they must find this folder, as this process does.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH")])
 )
+
+# How long an example takes, or its making, says how busy the machine is and nothing about the code. A test
+# that hangs is ended by pytest's timeout.
+hypothesis.settings.register_profile(
+    "anywhere", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("anywhere")
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the test's event loop."""
+    return Clock(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +44,13 @@ def samples() -> dict[str, Sample]:
 
 
 @pytest.fixture(scope="session")
-def server(mini_whisper: WhisperSpec) -> Iterator[LiveServer]:
-    """The server most tests share: the miniature Whisper with default settings."""
-    with live_server([mini_whisper]) as running:
+def quick_whisper(mini_whisper: WhisperSpec) -> WhisperSpec:
+    """The miniature with no more context than a chunk needs: it decodes several times as fast."""
+    return replace(mini_whisper, audio_context="fit")
+
+
+@pytest.fixture(scope="session")
+def server(quick_whisper: WhisperSpec) -> Iterator[LiveServer]:
+    """The server most tests share: the miniature Whisper with default settings, but for its context."""
+    with live_server([quick_whisper]) as running:
         yield running

@@ -45,7 +45,7 @@ def gateway(environment: dict[str, str], command: list[str], tmp_path: Path) -> 
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
-            timeout=50,
+            timeout=120,
             check=False,
             cwd=folder,
             env={**environment, **variables},

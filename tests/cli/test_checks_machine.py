@@ -21,7 +21,7 @@ def test_listener(family: socket.AddressFamily) -> None:
     try:
         listener = socket.create_server(("localhost", 0), family=family)
     except OSError:
-        pytest.skip("no such network here")
+        pytest.skip(f"this machine has no network of the kind {family.name}")
     with listener:
         port = listener.getsockname()[1]
         owner = listener_of(port)

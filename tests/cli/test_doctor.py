@@ -30,7 +30,7 @@ def _doctor(tmp_path: Path, *arguments: str, **environment: str) -> "subprocess.
         [sys.executable, "-m", "gateway", "doctor", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         env={
             "PATH": os.environ["PATH"],

@@ -79,7 +79,7 @@ def test_removing_asks(gateway: Run, command: list[str], environment: dict[str, 
             [*command, "models", "remove", "org/mini"], env=environment, stdin=theirs, stderr=subprocess.PIPE
         ) as process:
             os.write(ours, answer)
-            _, asked = process.communicate(timeout=30)
+            _, asked = process.communicate(timeout=120)
         os.close(ours)
         os.close(theirs)
         assert b"Delete org/mini (4.2 MB)" in asked
@@ -155,7 +155,7 @@ def test_completion(environment: dict[str, str], gateway: Run, words: str, names
         },
         capture_output=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
 
     assert done.stdout.decode().split() == names

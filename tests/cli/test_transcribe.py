@@ -219,12 +219,12 @@ def test_a_signal_ends_everything(
         before = _session(process.pid)
         os.killpg(process.pid, number)
         began = time.monotonic()
-        status = process.wait(30)
+        status = process.wait(120)
         took = time.monotonic() - began
 
         assert len(before) == 2
         assert status == 128 + number
-        assert took < 5
+        assert took < 30
         assert process.stderr is not None
         assert process.stderr.read() == b""
         assert _session(process.pid) == []
@@ -254,7 +254,7 @@ def test_a_named_pipe(
     with _started([*command, "transcribe", str(pipe), "--model", str(MODEL)], environment) as process:
         with pipe.open("wb") as writer, samples["en_hello"].path.open("rb") as file:
             shutil.copyfileobj(file, writer)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=120)
 
     assert out == b"Hello world.\n"
 

@@ -22,7 +22,7 @@ from tests.support import LiveServer
 
 Event = dict[str, Any]
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 120.0
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 COMPLETED = f"{TRANSCRIPTION}.completed"

@@ -183,7 +183,7 @@ def test_a_body_that_stops_half_way(
     )
     with live_server([mini_whisper], upload_timeout=0.3) as server:
         address = urlsplit(server.url)
-        with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        with socket.create_connection((address.hostname, address.port), timeout=120) as connection:
             connection.sendall(head.encode() + body)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         status, _, rest = answer.partition(b"\r\n")

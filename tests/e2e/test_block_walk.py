@@ -7,7 +7,7 @@ import difflib
 import io
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 import numpy as np
@@ -31,8 +31,8 @@ from tests.support import MODEL, Sample, live_server
 
 pytestmark = pytest.mark.slow
 
-PARTS = ("en_long", "en_numbers", "en_flite_slt", "en_nato_8k", "en_long", "en_dialogue")
-"""Three minutes: two of the cuts at 30 s fall into a sentence."""
+PARTS = ("en_numbers", "en_long", "en_flite_slt", "en_nato_8k", "en_long")
+"""Nearly three minutes: two of the cuts at 30 s fall into a sentence."""
 
 
 class Growing(io.BytesIO):
@@ -86,7 +86,13 @@ async def running(mini_whisper: WhisperSpec) -> AsyncIterator[Counted]:
 @pytest.fixture(scope="module")
 def reference() -> WhisperModel:
     """faster-whisper itself on the same model."""
-    return WhisperModel(str(MODEL), device="cpu", compute_type="int8", cpu_threads=1)
+    return WhisperModel(str(MODEL), device="cpu", compute_type="float32", cpu_threads=1)
+
+
+@pytest.fixture(scope="module")
+def exact_whisper(mini_whisper: WhisperSpec) -> WhisperSpec:
+    """The miniature in float32: int8 makes other words of what kernels round differently."""
+    return replace(mini_whisper, compute_type="float32")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +128,7 @@ async def walk(source: io.BytesIO, recognizer: Counted) -> Transcript:
 @pytest.mark.parametrize("parts", [("en_long",), PARTS])
 async def test_says_what_faster_whisper_says(
     parts: tuple[str, ...],
-    mini_whisper: WhisperSpec,
+    exact_whisper: WhisperSpec,
     reference: WhisperModel,
     recordings: dict[str, Samples],
     samples: dict[str, Sample],
@@ -133,7 +139,7 @@ async def test_says_what_faster_whisper_says(
         reference.transcribe(recording, language="en", condition_on_previous_text=False, vad_filter=False)[0]
     )
 
-    async with running(mini_whisper) as recognizer:
+    async with running(exact_whisper) as recognizer:
         ours = await walk(io.BytesIO(wav(int16(recording))), recognizer)
 
     assert [segment.text for segment in ours.segments] == [segment.text for segment in theirs]

@@ -13,7 +13,7 @@ import pytest
 from gateway.engine.whisper.engine import WhisperSpec
 from tests.support import LiveServer, Sample, live_server
 
-KILLS = 30
+KILLS = 20
 CLIENTS = 4
 
 

@@ -44,7 +44,7 @@ def _request(server: LiveServer, audio: bytes, *, stream: bool) -> socket.socket
     )
     head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
     address = urlsplit(server.url)
-    connection = socket.create_connection((address.hostname, address.port), timeout=30)
+    connection = socket.create_connection((address.hostname, address.port), timeout=120)
     connection.sendall(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
     return connection
 
@@ -139,7 +139,7 @@ def test_signals_end_the_server(
             assert first.type == "transcript.text.delta"
         else:
             process.send_signal(number)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=120) == 0
         assert workers
         assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
     finally:

@@ -19,7 +19,7 @@ def _run(server: LiveServer, source: str, microphone: bytes = b"") -> str:
         [sys.executable, str(EXAMPLE), source, server.url],
         input=microphone,
         capture_output=True,
-        timeout=40,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()

@@ -23,7 +23,7 @@ from tests.support import LiveServer, Sample, live_server
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the page /live is not tested"),
     pytest.mark.slow,
 ]
 
@@ -43,7 +43,7 @@ class Page:
         """What the browser answers."""
         number = next(self._numbers)
         self._socket.send(json.dumps({"id": number, "method": method, "params": params, **self._session}))
-        while (answer := json.loads(self._socket.recv(timeout=30))).get("id") != number:
+        while (answer := json.loads(self._socket.recv(timeout=120))).get("id") != number:
             pass
         result: dict[str, Any] = answer["result"]
         return result

@@ -62,7 +62,7 @@ def test_models_of_a_settings_file(settings_file: Path, samples: dict[str, Sampl
         client.close()
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=120)
 
     assert names[:4] == ["first", "german", "captions", "whisper-1"]
     assert before == "unloaded"

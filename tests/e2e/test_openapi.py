@@ -200,7 +200,7 @@ def test_refusals_of_a_busy_server(strict_server: LiveServer) -> None:
     )
     headers = {"authorization": "Bearer secret"}
     url = strict_server.url + UPLOADS
-    with socket.create_connection((host, port), timeout=20) as first:
+    with socket.create_connection((host, port), timeout=120) as first:
         first.sendall(head.encode())
         while (busy := httpx.post(url, files={"file": b""}, headers=headers)).status_code != 429:
             pass
@@ -228,7 +228,7 @@ def test_whatever_the_document_allows(tmp_path: Path) -> None:
             cwd=tmp_path,  # it leaves a folder of its own
             capture_output=True,
             text=True,
-            timeout=55,
+            timeout=120,
             check=False,
         )
 

@@ -30,7 +30,7 @@ END = f"--{BOUNDARY}--\r\n".encode()
 
 def _connect(server: LiveServer) -> http.client.HTTPConnection:
     address = urlsplit(server.url)
-    return http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+    return http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
 
 
 def _begin(server: LiveServer, length: int) -> http.client.HTTPConnection:

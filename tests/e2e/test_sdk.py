@@ -1,13 +1,15 @@
 """The official client gets what it asks for: real words, typed, streamed and plain alike."""
 
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 from openai import AsyncOpenAI, NotFoundError
 from openai.types.audio import TranscriptionTextDeltaEvent, TranscriptionTextDoneEvent
 
-from tests.support import LiveServer, Sample
+from gateway.engine.whisper.engine import WhisperSpec
+from tests.support import LiveServer, Sample, live_server
 
 EXACT = [
     "en_hello",
@@ -23,6 +25,13 @@ EXACT = [
     "en_long",
 ]
 """The recordings that the miniature Whisper transcribes exactly."""
+
+
+@pytest.fixture(scope="module")
+def server(mini_whisper: WhisperSpec) -> Iterator[LiveServer]:
+    """As it is by default: with all of Whisper's context."""
+    with live_server([mini_whisper]) as running:
+        yield running
 
 
 @pytest.mark.parametrize("name", EXACT)

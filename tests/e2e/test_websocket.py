@@ -30,7 +30,7 @@ def _open(server: LiveServer | str, path: str = "", **query: Any) -> ClientConne
     fields = urlencode({"model": "whisper-1", **query}, doseq=True)
     return connect(
         f"{url.replace('http', 'ws', 1)}{path}/v1/audio/transcriptions?{fields}",
-        open_timeout=30,
+        open_timeout=120,
         max_size=None,
     )
 
@@ -80,7 +80,7 @@ def _error(session: Connection) -> tuple[dict[str, Any], int, str]:
     messages: list[str] = []
     with pytest.raises(ConnectionClosedError) as caught:
         while True:
-            messages.append(str(session.recv(timeout=30)))
+            messages.append(str(session.recv(timeout=120)))
     error = json.loads(messages[-1])["error"]
 
     assert set(error) == {"message", "type", "param", "code"}
@@ -168,7 +168,7 @@ def test_words_come_while_the_audio_still_arrives(
     with _open(server, **query) as session:
         for frame in _frames(data[:third], 3_000):
             session.send(frame)
-        first = json.loads(session.recv(timeout=30))
+        first = json.loads(session.recv(timeout=120))
         for frame in _frames(data[third:], 3_000):
             session.send(frame)
         session.send(END)
@@ -436,14 +436,14 @@ def test_the_end_of_the_server(samples: dict[str, Sample], monkeypatch: pytest.M
             pass
         with _open(url, prompt="my secret words") as session:
             session.send(samples["en_long"].path.read_bytes()[:-1_000])
-            first = json.loads(session.recv(timeout=30))
+            first = json.loads(session.recv(timeout=120))
             process.send_signal(signal.SIGTERM)
             error, code, _ = _error(session)
 
         assert first["type"] == "transcript.text.delta"
         assert "shutting down" in error["message"]
         assert code == 1012
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=120) == 0
         log = process.stderr.read()
         assert "/v1/audio/transcriptions" in log
         assert "secret" not in log

@@ -70,7 +70,7 @@ def _start(code: str, environment: dict[str, str]) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
 
 
@@ -148,7 +148,7 @@ def test_mute_hub(mute_endpoint: str, tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailableError, match=r"did not answer within 0\.3 s"):
         Hub(mute_endpoint, tmp_path, answer_within=0.3).download(BASE)
 
-    assert time.monotonic() - before < 1.5
+    assert time.monotonic() - before < 8
 
 
 @pytest.mark.slow

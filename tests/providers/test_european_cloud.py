@@ -40,7 +40,7 @@ def test_stream_of_chunks(server: LiveServer, samples: dict[str, Sample]) -> Non
         f"{server.url}/v1/audio/transcriptions",
         data={"model": MODEL, "stream": "true"},
         files={"file": sample.path.read_bytes()},
-        timeout=60,
+        timeout=120,
     ) as answer:
         body = answer.read().decode()
     lines = [line.removeprefix("data: ") for line in body.split("\n") if line]

@@ -26,7 +26,7 @@ def _probe(environment: dict[str, str]) -> Probe:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
     return Probe.from_json(done.stdout)
 
