@@ -6,10 +6,9 @@ import pytest
 
 
 class Clock:
-    """Time as tasks see it: `anyio.current_time`, deadlines and sleeps of the running loop."""
+    """Time as the tasks of one loop see it: `anyio.current_time`, deadlines and sleeps."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop, patch: pytest.MonkeyPatch) -> None:
         self._time = loop.time
         self._ahead = 0.0
         patch.setattr(loop, "time", self.time)
@@ -19,5 +18,5 @@ class Clock:
         return self._time() + self._ahead
 
     def advance(self, seconds: float) -> None:
-        """What is due within so many seconds is due now."""
+        """What is due within so many seconds is due when the loop turns next."""
         self._ahead += seconds

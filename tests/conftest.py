@@ -1,5 +1,6 @@
 """What tests of all rooms share: the miniature Whisper, its recordings, and a running server."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +29,7 @@ hypothesis.settings.load_profile("anywhere")
 @pytest.fixture
 async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the test's event loop."""
-    return Clock(monkeypatch)
+    return Clock(asyncio.get_running_loop(), monkeypatch)
 
 
 @pytest.fixture(scope="session")

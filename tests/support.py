@@ -40,12 +40,14 @@ class LiveServer:
     """A running gateway.
 
     Attributes:
+        loop: The event loop, which runs in a thread of its own.
         openai: The official client, as users have it, but without its retries: tests see every refusal.
     """
 
     def __init__(self, server: Server, gateway: Gateway) -> None:
         self.gateway = gateway
         self._server = server
+        self.loop = server.servers[0].get_loop()
         self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
         self.openai = OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0)
 

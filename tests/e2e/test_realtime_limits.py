@@ -16,6 +16,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from gateway.engine.whisper.engine import WhisperSpec
+from tests.clock import Clock
 from tests.e2e.speaker import COMPLETED, STARTED, Speaker, speaker, speech
 from tests.support import LiveServer, Sample, live_server
 
@@ -70,16 +71,18 @@ def test_max_sessions(quick_whisper: WhisperSpec, samples: dict[str, Sample]) ->
 
 @pytest.mark.parametrize("goes_on", [False, True])
 def test_the_longest_session(
-    quick_whisper: WhisperSpec, samples: dict[str, Sample], *, goes_on: bool
+    quick_whisper: WhisperSpec, samples: dict[str, Sample], monkeypatch: pytest.MonkeyPatch, *, goes_on: bool
 ) -> None:
     """At its end the item is completed in mid-utterance; then OpenAI's error and a normal close."""
-    with live_server([quick_whisper], max_session_seconds=0.8) as server:
+    with live_server([quick_whisper], max_session_seconds=600) as server:
+        clock = Clock(server.loop, monkeypatch)
         with speaker(server, model=MODEL) as session:
             session.say(spoken(samples["en_numbers"]))
+            session.flush()
             talking = threading.Thread(target=_talk, args=(session, stop := threading.Event()))
             if goes_on:
-                session.until(STARTED)
                 talking.start()
+            clock.advance(600)
             closed = session.closed()
             error = session.events[-1]["error"]
             stop.set()
@@ -89,7 +92,7 @@ def test_the_longest_session(
         assert closed[0] == 1000
         assert (error["code"], error["message"]) == (
             "session_expired",
-            "Your session hit the maximum duration of 0.0133333 minutes.",
+            "Your session hit the maximum duration of 10 minutes.",
         )
         [done] = session.all(COMPLETED)
         assert done["transcript"].startswith("Seven two zero nineteen forty")

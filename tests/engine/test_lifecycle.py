@@ -61,7 +61,7 @@ async def _say(model: ManagedModel) -> str:
 
 
 async def _until(model: ManagedModel, state: ModelState) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while model.status.state is not state:
             await anyio.lowlevel.checkpoint()
 
@@ -230,7 +230,7 @@ async def test_a_request_while_a_lost_worker_is_replaced() -> None:
         return started[-1]
 
     model = ManagedModel("m", lambda: spec, start, MemoryBudget(), policy=ModelPolicy(load_wait=1_000.0))
-    with anyio.fail_after(60):
+    with anyio.fail_after(120):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(model.run)
             await _say(model)

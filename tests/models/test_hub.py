@@ -170,7 +170,7 @@ def test_name_resolution_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         if thread.name == "hub-question":
             thread.join()
 
-    assert elapsed < 1.5
+    assert elapsed < 8
 
 
 def test_snapshots_current_first(tmp_path: Path) -> None:
