@@ -2,11 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -15,8 +14,8 @@ from gateway.cli.common import printable
 from gateway.cli.inputs import STDIN
 from gateway.engine.api import Task
 from gateway.errors import OutputError, StdoutError
+from gateway.protocol.answers import render
 from gateway.protocol.events import EventRenderer, encode
-from gateway.protocol.formats import render
 from gateway.protocol.request import TranscriptionRequest
 from gateway.transcript import TextDelta, Transcript, TranscriptDone, TranscriptEvent
 
@@ -64,7 +63,7 @@ class Rendering:
             return f"{text}\n"
         return "".join(f"{printable(name)}: {line}\n" for line in text.splitlines() or [""])
 
-    def _object(self, name: str, fields: dict[str, Any]) -> str:
+    def _object(self, name: str, fields: Mapping[str, object]) -> str:
         return encode({"file": printable(name), **fields} if self.with_names else fields) + "\n"
 
 

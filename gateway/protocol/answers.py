@@ -1,205 +1,226 @@
-"""The shapes of all answers, for the OpenAPI document alone: a test holds real answers against them.
+"""Plain answers: a finished transcript in the format that was asked for, the models, the server's health.
 
-A field with a default of null is left out rather than sent as null; `openapi.py` publishes it so.
+What a builder returns is a plain dict; its type is the shape that the OpenAPI document publishes.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal, NotRequired
 
-from pydantic import BaseModel, Field
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-Seconds = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
+from gateway.protocol.events import (
+    Count,
+    DurationUsage,
+    LanguageCode,
+    Seconds,
+    Start,
+    TokenLogprob,
+    TokenUsage,
+    Word,
+    about,
+    duration_usage,
+    encode,
+    language_codes,
+    logprobs,
+    usage_for,
+    word_times,
+)
+from gateway.protocol.languages import language_name
+from gateway.protocol.request import TranscriptionRequest
+from gateway.protocol.subtitles import make_cues, to_srt, to_vtt
+from gateway.transcript import Segment, Transcript
 
+TEXT = "text/plain; charset=utf-8"
+VTT = "text/vtt; charset=utf-8"
+JSON = "application/json"
 
-class TokenLogprob(BaseModel):
-    """A token of the text and what the model thought of it."""
-
-    token: str = Field(
-        description="The token's text. Where a character is split over tokens, only `bytes` are exact."
-    )
-    logprob: float = Field(le=0, description="Natural logarithm of the token's probability.")
-    bytes: list[Annotated[int, Field(ge=0, le=255)]] = Field(description="The token's UTF-8 bytes.")
-
-
-class LanguageCode(BaseModel):
-    """A language that was heard."""
-
-    code: str = Field(description="ISO 639-1, where the language has such a code.", examples=["en"])
-
-
-class TokenDetails(BaseModel):
-    """What the input tokens were."""
-
-    audio_tokens: Count = Field(description="Ten for each second of audio, rounded up.")
-    text_tokens: Count = Field(description="Tokens of the prompt.")
-
-
-class TokenUsage(BaseModel):
-    """Usage in tokens: in event streams, and in plain answers of the gpt-* names."""
-
-    type: Literal["tokens"]
-    input_tokens: Count = Field(description="Audio and prompt together.")
-    output_tokens: Count = Field(description="Tokens of the transcript.")
-    total_tokens: Count = Field(description="Input and output together.")
-    input_token_details: TokenDetails
-    seconds: Count | None = Field(None, description="Only for names with a prefix, as in `openai/whisper-1`.")
+Task = Literal["transcribe", "translate"]
 
 
-class DurationUsage(BaseModel):
-    """Usage in seconds: of all other names, and in verbose_json."""
-
-    type: Literal["duration"]
-    seconds: Count = Field(description="The recording's length, rounded up.")
-    input_tokens: Count | None = Field(
-        None, description="Only for names with a prefix, as in `openai/whisper-1`; so are the next two."
-    )
-    output_tokens: Count | None = Field(None, description="Tokens of the transcript.")
-    total_tokens: Count | None = Field(None, description="Input and output together.")
-
-
-class Transcription(BaseModel):
+class Transcription(TypedDict):
     """The answer for response_format=json."""
 
-    text: str = Field(description="The whole transcript.")
-    usage: TokenUsage | DurationUsage = Field(
-        discriminator="type", description="In tokens for the gpt-* names, else in seconds."
-    )
-    logprobs: list[TokenLogprob] | None = Field(None, description="Present when include[]=logprobs asked.")
-    languages: list[LanguageCode] = Field(description="The languages heard; none in silence.")
+    text: Annotated[str, about("The whole transcript.")]
+    usage: Annotated[
+        TokenUsage | DurationUsage,
+        about("In tokens for the gpt-* names, else in seconds.", discriminator="type"),
+    ]
+    logprobs: NotRequired[Annotated[list[TokenLogprob], about("Present when include[]=logprobs asked.")]]
+    languages: Annotated[list[LanguageCode], about("The languages heard; none in silence.")]
 
 
-class Word(BaseModel):
-    """A word and its times."""
-
-    word: str = Field(description="Without the punctuation at its ends.")
-    start: Seconds = Field(description="Seconds from the recording's start.")
-    end: Seconds = Field(description="Seconds from the recording's start.")
-
-
-class TranscriptionSegment(BaseModel):
+class TranscriptionSegment(TypedDict):
     """A stretch of speech, as the model cut it."""
 
-    id: Count = Field(description="Counts from 0.")
-    seek: Count = Field(description="Where the decoded window began, in hundredths of a second.")
-    start: Seconds = Field(description="Seconds from the recording's start.")
-    end: Seconds = Field(description="Seconds from the recording's start.")
-    text: str = Field(description="With the leading space that the model gave it.")
-    tokens: list[int] = Field(description="Ids in the model's vocabulary.")
-    temperature: float = Field(ge=0, description="The temperature it was decoded with, after fallbacks.")
-    avg_logprob: float = Field(description="Mean log-probability of its tokens; below -1 is doubtful.")
-    compression_ratio: float = Field(ge=0, description="Above 2.4 the text repeats itself.")
-    no_speech_prob: float = Field(ge=0, le=1, description="How probably there was no speech at all.")
+    id: Annotated[Count, about("Counts from 0.")]
+    seek: Annotated[Count, about("Where the decoded window began, in hundredths of a second.")]
+    start: Start
+    end: Start
+    text: Annotated[str, about("With the leading space that the model gave it.")]
+    tokens: Annotated[list[int], about("Ids in the model's vocabulary.")]
+    temperature: Annotated[float, about("The temperature it was decoded with, after fallbacks.", ge=0)]
+    avg_logprob: Annotated[float, about("Mean log-probability of its tokens; below -1 is doubtful.")]
+    compression_ratio: Annotated[float, about("Above 2.4 the text repeats itself.", ge=0)]
+    no_speech_prob: Annotated[float, about("How probably there was no speech at all.", ge=0, le=1)]
 
 
-class VerboseTranscription(BaseModel):
+class VerboseTranscription(TypedDict):
     """The answer for response_format=verbose_json."""
 
-    task: Literal["transcribe", "translate"] = Field(description="What was done.")
-    language: str = Field(description="Lower-case English name; `unknown` in silence.", examples=["english"])
-    duration: Seconds = Field(description="Seconds of audio, as decoded.")
-    text: str = Field(description="The whole transcript.")
-    segments: list[TranscriptionSegment] | None = Field(
-        None, description="Present unless only words were asked for."
-    )
-    words: list[Word] | None = Field(
-        None, description="Present when timestamp_granularities[]=word asked for them."
-    )
+    task: Annotated[Task, about("What was done.")]
+    language: Annotated[str, about("Lower-case English name; `unknown` in silence.", examples=["english"])]
+    duration: Annotated[Seconds, about("Seconds of audio, as decoded.")]
+    text: Annotated[str, about("The whole transcript.")]
+    segments: NotRequired[
+        Annotated[list[TranscriptionSegment], about("Present unless only words were asked for.")]
+    ]
+    words: NotRequired[
+        Annotated[list[Word], about("Present when timestamp_granularities[]=word asked for them.")]
+    ]
     usage: DurationUsage
 
 
-class TextDeltaEvent(BaseModel):
-    """The next piece of text. It is never taken back: the deltas joined are the text."""
-
-    type: Literal["transcript.text.delta"]
-    delta: str = Field(description="What to append.")
-    logprobs: list[TokenLogprob] | None = Field(
-        description="The delta's tokens when include[]=logprobs asked for them, and always for names that "
-        "are none of OpenAI's; else null."
-    )
-
-
-class TextSegmentEvent(BaseModel):
-    """A closed segment with its times, when response_format=verbose_json is streamed."""
-
-    type: Literal["transcript.text.segment"]
-    id: str = Field(examples=["seg_000"], description="Counts from seg_000.")
-    start: Seconds = Field(description="Seconds from the recording's start.")
-    end: Seconds = Field(description="Seconds from the recording's start.")
-    speaker: str = Field(description="Empty where speakers are not told apart.")
-    text: str = Field(description="The segment's text.")
-    words: list[Word] | None = Field(
-        None, description="Present when timestamp_granularities[]=word asked for them."
-    )
-
-
-class TextDoneEvent(BaseModel):
-    """The whole text once more, at the end."""
-
-    type: Literal["transcript.text.done"]
-    text: str = Field(description="All deltas joined.")
-    logprobs: list[TokenLogprob] | None = Field(None, description="All tokens, under the deltas' conditions.")
-    usage: TokenUsage
-    languages: list[LanguageCode] = Field(description="The languages heard; none in silence.")
-
-
-class Error(BaseModel):
-    """What went wrong."""
-
-    message: str = Field(description="One or two sentences for a person.")
-    type: Literal["invalid_request_error", "server_error"] = Field(description="Whose mistake it is.")
-    param: str | None = Field(description="The parameter at fault, if one is.")
-    code: str | None = Field(description="A word for programs, if there is one.", examples=["invalid_value"])
-
-
-class ErrorEnvelope(BaseModel):
-    """Every refusal, as a body or as the last data line of an event stream."""
-
-    error: Error
-
-
-class Model(BaseModel):
+class Model(TypedDict):
     """A name that can be asked for."""
 
-    id: str = Field(description="The value for `model`.")
+    id: Annotated[str, about("The value for `model`.")]
     object: Literal["model"]
-    created: Count = Field(description="Seconds since 1970; when this server started.")
-    owned_by: Literal["local", "transcription-gateway"] = Field(
-        description="`local` for the served models' own names, else an alias the gateway answers to."
-    )
+    created: Annotated[Count, about("Seconds since 1970; when this server started.")]
+    owned_by: Annotated[
+        Literal["local", "transcription-gateway"],
+        about("`local` for the served models' own names, else an alias the gateway answers to."),
+    ]
 
 
-class ModelList(BaseModel):
+class ModelList(TypedDict):
     """All names that can be asked for, the models' own first."""
 
     object: Literal["list"]
-    data: list[Model] = Field(description="In the order of the server's settings, aliases last.")
+    data: Annotated[list[Model], about("In the order of the server's settings, aliases last.")]
 
 
-class WorkerHealth(BaseModel):
+class WorkerHealth(TypedDict):
     """One worker process."""
 
-    state: Literal["starting", "ready", "busy", "restarting", "failed"] = Field(
-        description="`ready` and `busy` serve."
-    )
-    reason: str | None = Field(description="Why it is not serving, if that is known.")
+    state: Annotated[
+        str,
+        about("`ready` and `busy` serve.", enum=["starting", "ready", "busy", "restarting", "failed"]),
+    ]
+    reason: Annotated[str | None, about("Why it is not serving, if that is known.")]
 
 
-class ModelHealth(BaseModel):
+class ModelHealth(TypedDict):
     """One served model."""
 
-    state: Literal["unloaded", "fetching", "loading", "ready", "failed"] = Field(
-        description="`unloaded` models are loaded when they are wanted."
-    )
-    detail: str | None = Field(description="How far the download is, or why the model failed.")
-    workers: list[WorkerHealth] = Field(description="Its worker processes; none while it is not loaded.")
+    state: Annotated[
+        str,
+        about(
+            "`unloaded` models are loaded when they are wanted.",
+            enum=["unloaded", "fetching", "loading", "ready", "failed"],
+        ),
+    ]
+    detail: Annotated[str | None, about("How far the download is, or why the model failed.")]
+    workers: Annotated[list[WorkerHealth], about("Its worker processes; none while it is not loaded.")]
 
 
-class HealthReport(BaseModel):
+class HealthReport(TypedDict):
     """How the server and its parts are."""
 
-    status: Literal["ok", "starting", "unavailable"] = Field(
-        description="`ok` once every pinned model can be served, `unavailable` where one has failed."
-    )
-    version: str = Field(description="The gateway's version.")
-    vad: str = Field(description="The Silero VAD file in use.")
-    models: dict[str, ModelHealth] = Field(description="Each served model by its name.")
+    status: Annotated[
+        Literal["ok", "starting", "unavailable"],
+        about("`ok` once every pinned model can be served, `unavailable` where one has failed."),
+    ]
+    version: Annotated[str, about("The gateway's version.")]
+    vad: Annotated[str, about("The Silero VAD file in use.")]
+    models: Annotated[dict[str, ModelHealth], about("Each served model by its name.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A body and its media type."""
+
+    body: str
+    media_type: str
+
+
+def render(transcript: Transcript, request: TranscriptionRequest, task: Task = "transcribe") -> Rendered:
+    """The answer in the format that was asked for."""
+    match request.response_format:
+        case "text":
+            return Rendered(transcript.text, TEXT)
+        case "srt":
+            return Rendered(to_srt(make_cues(transcript.segments, request)), TEXT)
+        case "vtt":
+            return Rendered(to_vtt(make_cues(transcript.segments, request)), VTT)
+        case "verbose_json":
+            return Rendered(encode(verbose_transcription(transcript, request, task=task)), JSON)
+        case _:
+            return Rendered(encode(_transcription(transcript, request)), JSON)
+
+
+def _transcription(transcript: Transcript, request: TranscriptionRequest) -> Transcription:
+    answer: Transcription = {
+        "text": transcript.text,
+        "usage": usage_for(request.model, transcript),
+        "logprobs": logprobs(transcript.tokens),
+        "languages": language_codes(transcript),
+    }
+    if not request.wants_logprobs:
+        del answer["logprobs"]
+    return answer
+
+
+def verbose_transcription(
+    transcript: Transcript, request: TranscriptionRequest, *, task: Task = "transcribe"
+) -> VerboseTranscription:
+    """With words, segments or both; with segments where nobody asked."""
+    answer: VerboseTranscription = {
+        "task": task,
+        "language": "english" if task == "translate" else language_name(transcript.language),
+        "duration": round(transcript.duration, 3),
+        "text": transcript.text,
+        "segments": [_segment(number, segment) for number, segment in enumerate(transcript.segments)],
+        "words": word_times(word for segment in transcript.segments for word in segment.words),
+        "usage": duration_usage(transcript),
+    }
+    wanted = request.timestamp_granularities or ("segment",)
+    if "segment" not in wanted:
+        del answer["segments"]
+    if "word" not in wanted:
+        del answer["words"]
+    return answer
+
+
+def _segment(number: int, segment: Segment) -> TranscriptionSegment:
+    """One segment; its text keeps its leading space, its times count from the recording's start."""
+    return {
+        "id": number,
+        "seek": segment.seek,
+        "start": round(segment.start, 3),
+        "end": round(segment.end, 3),
+        "text": segment.text,
+        "tokens": [token.id for token in segment.tokens],
+        "temperature": segment.temperature,
+        "avg_logprob": segment.avg_logprob,
+        "compression_ratio": segment.compression_ratio,
+        "no_speech_prob": segment.no_speech_prob,
+    }
+
+
+def model_object(name: str, *, own: bool, created: int) -> Model:
+    """One model; aliases of OpenAI's names are owned by the gateway, which answers for them."""
+    return {
+        "id": name,
+        "object": "model",
+        "created": created,
+        "owned_by": "local" if own else "transcription-gateway",
+    }
+
+
+def model_list(names: Iterable[str], *, own: Collection[str], created: int) -> ModelList:
+    """All models in their order."""
+    return {
+        "object": "list",
+        "data": [model_object(name, own=name in own, created=created) for name in names],
+    }

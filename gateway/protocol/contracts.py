@@ -1,32 +1,12 @@
 """What clients expect of a model by the name they ask for: one table, one lookup."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
-
-from gateway.errors import InvalidRequestError, UnsupportedValueError
-from gateway.protocol.request import TranscriptionRequest
 
 _PROVIDER = "openai/"
 """What clients of some gateways put before a name."""
 
-TRANSLATION_FIELDS = frozenset({"model", "prompt", "response_format", "temperature"})
-TRANSCRIPTION_FIELDS = TRANSLATION_FIELDS | {
-    "chunking_strategy",
-    "include",
-    "keywords",
-    "known_speaker_names",
-    "known_speaker_references",
-    "language",
-    "languages",
-    "stream",
-    "timestamp_granularities",
-}
-"""The fields of OpenAI's published document."""
-
-_LIMITED = ("include", "timestamp_granularities", "keywords", "languages")
-"""Parameters that some of OpenAI's models refuse."""
-
-_MAX_TEMPERATURE = 1.0
+LIMITED_PARAMETERS = ("include", "timestamp_granularities", "keywords", "languages")
+"""What some of OpenAI's models refuse, in the order in which it is checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,37 +66,3 @@ def contract(model: str) -> Contract:
         family = _GPT_4O if name.startswith("gpt-4o-") else _GPT if name.startswith("gpt-") else Contract()
         known = replace(family, is_openai=False)
     return known if name == model else replace(known, prefixed=True)
-
-
-def refuse_unknown(form: Collection[str], known: Collection[str]) -> None:
-    """Refuses fields that OpenAI does not know, for those who test against it (`strict_openai`).
-
-    Raises:
-        InvalidRequestError: Names the first one.
-    """
-    for name in form:
-        if name not in known:
-            raise InvalidRequestError(f"Unrecognized request argument supplied: {name}", param=name)
-
-
-def check_strictly(request: TranscriptionRequest) -> None:
-    """Refuses what OpenAI refuses of this model, for those who test against it (`strict_openai`).
-
-    Raises:
-        InvalidRequestError: Beyond OpenAI's range.
-        UnsupportedValueError: OpenAI's model of this name cannot do it.
-    """
-    expected = contract(request.model)
-    if request.temperature > _MAX_TEMPERATURE:
-        raise InvalidRequestError("Invalid value for 'temperature': It is at most 1.", param="temperature")
-    if request.response_format not in expected.formats:
-        raise UnsupportedValueError(
-            f"response_format '{request.response_format}' is not compatible with model '{request.model}'. "
-            f"Use {' or '.join(repr(name) for name in expected.formats)} instead.",
-            param="response_format",
-        )
-    for param in _LIMITED:
-        if getattr(request, param) and param not in expected.takes:
-            raise UnsupportedValueError(
-                f"'{param}' is not supported with the model '{request.model}'.", param=param
-            )

@@ -1,33 +1,32 @@
-"""The OpenAPI document: every HTTP endpoint, made of the models that check requests and describe answers."""
+"""The OpenAPI document: every HTTP endpoint, made of the shapes of what is read and built."""
 
-from gateway.protocol.answers import (
+from gateway.protocol.answers import HealthReport, Model, ModelList, Transcription, VerboseTranscription
+from gateway.protocol.events import (
+    END_OF_STREAM,
     ErrorEnvelope,
-    HealthReport,
-    Model,
-    ModelList,
     TextDeltaEvent,
     TextDoneEvent,
     TextSegmentEvent,
-    Transcription,
-    VerboseTranscription,
 )
-from gateway.protocol.events import END_OF_STREAM
-from gateway.protocol.realtime.schemas import (
+from gateway.protocol.realtime.client_secrets import (
     ClientSecret,
     ClientSecretRequest,
     TranscriptionSession,
     TranscriptionSessionRequest,
 )
 from gateway.protocol.request import ServerVad, TranscriptionRequest, TranslationRequest
-from gateway.protocol.responses import (
+from gateway.protocol.schemas import (
     HEADERS,
+    Schema,
     answer,
+    form_schema,
     json_answer,
+    reference,
     refusal_responses,
     responses,
+    shape_schemas,
     text_answer,
 )
-from gateway.protocol.schemas import Schema, form_schema, model_schemas, reference
 
 _DESCRIPTION = """\
 OpenAI's audio API, self-hosted: clients change their base URL and carry on.
@@ -99,7 +98,7 @@ def _schemas() -> Schema:
             "description": "One event of a stream, told apart by its type.",
             "oneOf": [reference(event.__name__) for event in _EVENTS],
         },
-        **model_schemas([*_EVENTS, *_ANSWERS, *_SECRETS, ServerVad]),
+        **shape_schemas([*_EVENTS, *_ANSWERS, *_SECRETS, ServerVad]),
     }
 
 

@@ -1,16 +1,34 @@
-"""What a client may ask of a transcription or a translation, beside the file."""
+"""What a client may ask of a transcription or a translation beside the file, and what goes together."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from gateway.errors import InvalidRequestError, UnsupportedValueError
+from gateway.protocol.contracts import LIMITED_PARAMETERS, contract
 from gateway.protocol.languages import language_code
 from gateway.protocol.subtitles import SubtitleStyle
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 Language = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(language_code)]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
+
+MAX_KNOWN_SPEAKERS = 4
+
+TRANSLATION_FIELDS = frozenset({"model", "prompt", "response_format", "temperature"})
+TRANSCRIPTION_FIELDS = TRANSLATION_FIELDS | {
+    "chunking_strategy",
+    "include",
+    "keywords",
+    "known_speaker_names",
+    "known_speaker_references",
+    "language",
+    "languages",
+    "stream",
+    "timestamp_granularities",
+}
+"""The fields of OpenAI's published document."""
 
 
 class ServerVad(BaseModel):
@@ -105,3 +123,92 @@ class TranscriptionRequest(TranslationRequest):
     def wants_logprobs(self) -> bool:
         """`include[]` asks for token log-probabilities."""
         return "logprobs" in self.include
+
+
+def check_combinations(request: TranscriptionRequest) -> None:
+    """Refuses what contradicts itself, whatever the model.
+
+    Raises:
+        InvalidRequestError: The combination has no meaning.
+        UnsupportedValueError: It has one, but not here or not yet.
+    """
+    if "word" in request.timestamp_granularities and request.response_format != "verbose_json":
+        raise InvalidRequestError(
+            "timestamp_granularities[]=word needs response_format=verbose_json.",
+            param="timestamp_granularities",
+        )
+    if request.include and request.response_format != "json":
+        raise InvalidRequestError("include[]=logprobs needs response_format=json.", param="include")
+    if request.stream and request.response_format in {"srt", "vtt"}:
+        raise InvalidRequestError(
+            f"stream=true does not go with response_format={request.response_format}: "
+            "subtitles are a file, not events.",
+            param="response_format",
+        )
+    if contract(request.model).diarizes:
+        _refuse_set(request, ("prompt", "include", "timestamp_granularities"))
+    _check_speakers(request)
+    if request.response_format == "diarized_json":
+        raise UnsupportedValueError(
+            "response_format 'diarized_json' is not available here yet. Supported values are: "
+            "'json', 'text', 'srt', 'verbose_json' and 'vtt'.",
+            param="response_format",
+        )
+
+
+def _check_speakers(request: TranscriptionRequest) -> None:
+    names, references = request.known_speaker_names, request.known_speaker_references
+    if len(names) > MAX_KNOWN_SPEAKERS:
+        raise InvalidRequestError(
+            f"At most {MAX_KNOWN_SPEAKERS} known speakers are supported.", param="known_speaker_names"
+        )
+    if len(names) != len(references):
+        raise InvalidRequestError(
+            f"There are {len(names)} known_speaker_names and {len(references)} known_speaker_references; "
+            "each name needs its reference.",
+            param="known_speaker_references",
+        )
+    if any(not reference.startswith("data:") for reference in references):
+        raise InvalidRequestError(
+            "Each of known_speaker_references must be a data URL.", param="known_speaker_references"
+        )
+    if names:
+        raise UnsupportedValueError("Known speakers are not available here yet.", param="known_speaker_names")
+
+
+def refuse_unknown(form: Collection[str], known: Collection[str]) -> None:
+    """Refuses fields that OpenAI does not know.
+
+    Raises:
+        InvalidRequestError: Names the first one.
+    """
+    for name in form:
+        if name not in known:
+            raise InvalidRequestError(f"Unrecognized request argument supplied: {name}", param=name)
+
+
+def check_strictly(request: TranscriptionRequest) -> None:
+    """Refuses what OpenAI refuses of this model, and this gateway does not (`strict_openai`).
+
+    Raises:
+        InvalidRequestError: Beyond OpenAI's range.
+        UnsupportedValueError: OpenAI's model of this name cannot do it.
+    """
+    if request.temperature > 1:
+        raise InvalidRequestError("Invalid value for 'temperature': It is at most 1.", param="temperature")
+    expected = contract(request.model)
+    if request.response_format not in expected.formats:
+        raise UnsupportedValueError(
+            f"response_format '{request.response_format}' is not compatible with model '{request.model}'. "
+            f"Use {' or '.join(repr(name) for name in expected.formats)} instead.",
+            param="response_format",
+        )
+    _refuse_set(request, [name for name in LIMITED_PARAMETERS if name not in expected.takes])
+
+
+def _refuse_set(request: TranscriptionRequest, names: Iterable[str]) -> None:
+    for name in names:
+        if getattr(request, name):
+            raise UnsupportedValueError(
+                f"'{name}' is not supported with the model '{request.model}'.", param=name
+            )

@@ -1,12 +1,13 @@
-"""JSON schemas of the request and answer models, as the OpenAPI document shows them."""
+"""Parts of the OpenAPI document: the schemas of requests and answers, and how refusals look."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 
-from gateway.protocol.form import LIST_FIELDS
+from gateway.protocol.parse import LIST_FIELDS
 from gateway.protocol.request import ServerVad, TranslationRequest
 from gateway.protocol.subtitles import SubtitleStyle
 
@@ -24,10 +25,17 @@ _SUBTITLE_FIELDS = {
 }
 
 
-def model_schemas(models: Sequence[type[BaseModel]]) -> Schema:
-    """The schemas by model name, those of nested models too."""
-    _, schema = models_json_schema([(model, "validation") for model in models], ref_template=REFERENCE)
-    return {name: plain(model) for name, model in schema["$defs"].items()}
+def shape_schemas(shapes: Sequence[type]) -> Schema:
+    """The schemas of models and of dicts by their titles, those of nested ones too."""
+    adapters: list[tuple[type, JsonSchemaMode, TypeAdapter[Any]]]
+    adapters = [(shape, "validation", TypeAdapter(shape)) for shape in shapes]
+    _, schema = TypeAdapter.json_schemas(adapters, ref_template=REFERENCE)
+    found = json.dumps(schema["$defs"])
+    # Pydantic tells equal class names of two modules apart by those of the modules; titles are unique.
+    for name, shape in schema["$defs"].items():
+        reference, titled = (REFERENCE.format(model=model) for model in (name, shape["title"]))
+        found = found.replace(f'"{reference}"', f'"{titled}"')
+    return {shape["title"]: plain(shape) for shape in json.loads(found).values()}
 
 
 def form_schema(request: type[TranslationRequest]) -> Schema:
@@ -81,3 +89,78 @@ def _field(schema: Mapping[str, Any]) -> Schema:
 def reference(name: str) -> Schema:
     """A schema of the document, by its name."""
     return {"$ref": REFERENCE.format(model=name)}
+
+
+REFUSALS = {
+    400: ("BadRequest", "A parameter or the file is wrong; `param` names it."),
+    401: ("Unauthorized", "No API key, or one that is not accepted."),
+    404: ("NotFound", "No such path, or the model is not served here."),
+    405: ("MethodNotAllowed", "The path exists, the method does not; `allow` lists what does."),
+    408: ("RequestTimeout", "The client stopped sending its body."),
+    413: ("PayloadTooLarge", "The upload is over the limit."),
+    429: ("TooManyRequests", "The server is full; try again after `retry-after` seconds."),
+    500: ("ServerError", "The recording could not be decoded, or something is broken here."),
+    503: ("Unavailable", "No worker can serve at the moment."),
+}
+"""Each refusal's status, its name in the document, and what it means."""
+
+_MORE_HEADERS = {405: ("allow",), 429: ("retry-after",), 503: ("retry-after",)}
+
+HEADERS: Schema = {
+    "x-request-id": {
+        "description": "Names this exchange in the server's log.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^req_[0-9a-f]{32}$"},
+    },
+    "openai-processing-ms": {
+        "description": "Milliseconds from the request to the answer's first byte.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "retry-after": {
+        "description": "Whole seconds after which a retry makes sense, where that is known.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "allow": {
+        "description": "The methods this path has.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+}
+
+
+def responses(success: Schema, *refusals: int) -> Schema:
+    """An operation's ``responses``: the answer for 200, and the refusals by reference."""
+    references = {
+        str(status): {"$ref": f"#/components/responses/{REFUSALS[status][0]}"} for status in refusals
+    }
+    return {"200": success, **references}
+
+
+def refusal_responses() -> Schema:
+    """What the references of `responses` lead to."""
+    envelope = {"application/json": {"schema": reference("ErrorEnvelope")}}
+    return {
+        name: answer(description, envelope, *_MORE_HEADERS.get(status, ()))
+        for status, (name, description) in REFUSALS.items()
+    }
+
+
+def answer(description: str, content: Schema, *headers: str) -> Schema:
+    """A response of these media types, with the headers that every answer has and with ``headers``."""
+    names = ("x-request-id", "openai-processing-ms", *headers)
+    return {
+        "description": description,
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
+        "content": content,
+    }
+
+
+def json_answer(description: str, model: str) -> Schema:
+    """A JSON response of the schema ``model``."""
+    return answer(description, {"application/json": {"schema": reference(model)}})
+
+
+def text_answer(description: str, *media_types: str) -> Schema:
+    """A text response."""
+    return answer(description, {name: {"schema": {"type": "string"}} for name in media_types})

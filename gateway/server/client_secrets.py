@@ -3,7 +3,6 @@
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -51,7 +50,7 @@ class ClientSecrets:
         self,
         request: Request,
         parse: Callable[[bytes, SessionConfig], SecretRequest],
-        render: Callable[..., dict[str, Any]],
+        render: Callable[..., object],
         model_param: str,
     ) -> Response:
         wanted = parse(await self._body(request), SessionConfig.default(self._catalog.names()[0]))

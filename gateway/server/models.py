@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.engine.catalog import Catalog
+from gateway.protocol.answers import model_list, model_object
 from gateway.protocol.events import encode
-from gateway.protocol.models import model_list, model_object
 
 
 class Models:

@@ -22,9 +22,9 @@ from gateway.errors import (
     InvalidRequestError,
 )
 from gateway.flow.recording import Transcription, open_transcription
+from gateway.protocol.answers import render
 from gateway.protocol.contracts import contract
 from gateway.protocol.events import EventRenderer
-from gateway.protocol.formats import render
 from gateway.protocol.parse import parse_transcription, parse_translation
 from gateway.protocol.request import TranscriptionRequest
 from gateway.server.body import Body

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.protocol.form import LIST_FIELDS
+from gateway.protocol.parse import LIST_FIELDS
 from gateway.protocol.request import TranscriptionRequest
 from tests.scripted import ScriptedSpec
 from tests.support import SAMPLES, LiveServer, live_server

@@ -1,13 +1,23 @@
-"""A request is parsed as its client meant it, or refused with the parameter's name."""
+"""What strangers send is read as they meant it, in every encoding, or refused with the parameter's name."""
 
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from gateway.errors import InvalidRequestError
-from gateway.protocol.parse import parse_transcription, parse_translation
+from gateway.protocol.parse import (
+    as_object,
+    decode_form,
+    invalid_value,
+    parse_transcription,
+    parse_translation,
+    read_object,
+    validated,
+)
 from gateway.protocol.request import ServerVad
 
 
@@ -173,3 +183,168 @@ def test_strangers_get_a_request_or_a_refusal(fields: list[tuple[str, str]]) -> 
     """Any values give a request or a refusal, nothing else."""
     with suppress(InvalidRequestError):
         assert parse_transcription(fields).model
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("include[]", "logprobs")],
+        [("include", "logprobs")],
+        [("include[0]", "logprobs")],
+        [("include", '["logprobs"]')],
+    ],
+)
+def test_lists_in_every_encoding(fields: list[tuple[str, str]]) -> None:
+    """Bracketed, plain, indexed and JSON lists are one list."""
+    assert decode_form(fields) == {"include": ["logprobs"]}
+
+
+def test_repeated_list_fields_keep_their_order() -> None:
+    """A list grows by one with each part."""
+    fields = [("keywords[]", "a"), ("keywords[]", "b"), ("keywords", "c")]
+
+    assert decode_form(fields) == {"keywords": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("chunking_strategy[type]", "server_vad"), ("chunking_strategy[threshold]", "0.4")],
+        [("chunking_strategy", '{"type": "server_vad", "threshold": "0.4"}')],
+    ],
+)
+def test_objects_in_both_encodings(fields: list[tuple[str, str]]) -> None:
+    """The SDK's brackets and curl's JSON string are one object."""
+    assert decode_form(fields) == {"chunking_strategy": {"type": "server_vad", "threshold": "0.4"}}
+
+
+def test_a_prompt_may_look_like_json() -> None:
+    """Free text is never parsed."""
+    assert decode_form([("prompt", '{"broken')]) == {"prompt": '{"broken'}
+
+
+def test_bad_json_names_its_parameter() -> None:
+    """A broken JSON value is the client's mistake, with its name."""
+    with pytest.raises(InvalidRequestError) as caught:
+        decode_form([("chunking_strategy", "{bad")])
+
+    assert caught.value.param == "chunking_strategy"
+
+
+def test_deeply_nested_json_is_refused() -> None:
+    """JSON that exhausts the parser's stack is refused like any other."""
+    with pytest.raises(InvalidRequestError):
+        decode_form([("chunking_strategy", '{"a":' * 100_000)])
+
+
+@given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=20))))
+def test_strangers_get_a_dict_or_a_refusal(fields: list[tuple[str, str]]) -> None:
+    """Any list of names and values gives a dict or an InvalidRequestError."""
+    with suppress(InvalidRequestError):
+        assert isinstance(decode_form(fields), dict)
+
+
+class Inner(BaseModel):
+    """One field."""
+
+    size: int
+
+
+class Outer(BaseModel):
+    """A field with a field."""
+
+    inner: Inner
+    name: str = "none"
+
+
+@pytest.mark.parametrize("data", ['{"a": "ü"}', '{"a": "ü"}'.encode(), '{"a": "\\u00fc"}'])
+def test_read(data: str | bytes) -> None:
+    """Text, or bytes of UTF-8."""
+    assert read_object(data) == {"a": "ü"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "",
+        "no",
+        "[]",
+        "5",
+        "null",
+        b"\xff\xfe",
+        '{"a": 1}'.encode("utf-16"),
+        "{" * 100_000,
+        '{"a":' * 100_000,
+        "[" * 100_000,
+        '{"a": ' + "9" * 5_000 + "}",
+        '{"a": NaN}',
+        '{"a": -Infinity}',
+        '{"a": "\\ud83d"}',
+        '{"\\uDE00": 1}',
+        '{"a": "\ud83d"}',
+        b'{"a": "\xed\xa0\xbd"}',
+    ],
+)
+def test_what_is_no_object(data: str | bytes) -> None:
+    """Broken, too deep, too long a number, JavaScript's constants, half a character, another encoding."""
+    with pytest.raises(InvalidRequestError) as caught:
+        read_object(data)
+
+    assert caught.value.code == "invalid_json"
+
+
+@given(st.one_of(st.text(), st.binary()))
+def test_garbage(data: str | bytes) -> None:
+    """Anything at all is an object or refused."""
+    with suppress(InvalidRequestError):
+        assert isinstance(read_object(data), dict)
+
+
+def test_whole_pairs() -> None:
+    """Clients that write ASCII only send an emoji as two escapes."""
+    assert read_object('{"a": "\\ud83d\\ude00"}') == {"a": "😀"}
+
+
+def test_as_object() -> None:
+    """Null is an empty object, all else is none."""
+    assert as_object({"a": 1}, "x") == {"a": 1}
+    assert as_object(None, "x") == {}
+    wrong: list[object] = [[], "a", 5, False]
+    for value in wrong:
+        with pytest.raises(InvalidRequestError, match=r"'x\.y': It is an object") as caught:
+            as_object(value, "x.y")
+        assert caught.value.param == "x.y"
+
+
+def test_validated() -> None:
+    """A null is as good as no field."""
+    assert validated(Outer, {"inner": {"size": 1}, "name": None}, "o") == Outer(inner=Inner(size=1))
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({}, "a.b.inner", "missing_required_parameter"),
+        ({"inner": {}}, "a.b.inner.size", "missing_required_parameter"),
+        ({"inner": {"size": "x"}}, "a.b.inner.size", "invalid_value"),
+        ({"inner": {"size": 1}, "name": 5}, "a.b.name", "invalid_value"),
+    ],
+)
+def test_the_whole_path(fields: dict[str, Any], param: str, code: str) -> None:
+    """The parameter counts from the body, and the message names it, too."""
+    with pytest.raises(InvalidRequestError) as caught:
+        validated(Outer, fields, "a.b")
+
+    assert (caught.value.param, caught.value.code) == (param, code)
+    assert f"'{param}'" in caught.value.message
+
+
+def test_invalid_value() -> None:
+    """Message, parameter and code as all other refusals have them."""
+    error = invalid_value("a.b", "It is 5")
+
+    assert (error.message, error.param, error.code) == (
+        "Invalid value for 'a.b': It is 5.",
+        "a.b",
+        "invalid_value",
+    )

@@ -2,10 +2,9 @@
 
 from pydantic import BaseModel, Field
 
-from gateway.protocol.form import decode_form
-from gateway.protocol.parse import parse_transcription
+from gateway.protocol.parse import decode_form, parse_transcription
 from gateway.protocol.request import TranscriptionRequest
-from gateway.protocol.schemas import form_schema, model_schemas
+from gateway.protocol.schemas import form_schema, shape_schemas
 
 
 class Inner(BaseModel):
@@ -24,7 +23,7 @@ class Outer(BaseModel):
 
 def test_optional_fields() -> None:
     """What defaults to null may be missing but is not null; what is required and may be null, may."""
-    schemas = model_schemas([Outer])
+    schemas = shape_schemas([Outer])
 
     assert schemas["Inner"]["properties"] == {"value": {"type": "integer"}}
     assert schemas["Outer"]["properties"] == {

@@ -3,14 +3,29 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from itsdangerous import BadData, URLSafeSerializer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from gateway.errors import InvalidRequestError
-from gateway.protocol.realtime.config import SessionConfig, session_object
-from gateway.protocol.realtime.objects import as_object, invalid_value, read_object, validated
+from gateway.protocol.events import about
+from gateway.protocol.parse import as_object, invalid_value, read_object, validated
+from gateway.protocol.realtime.config import (
+    INCLUDE,
+    TURNS,
+    Include,
+    NoiseReduction,
+    Part,
+    RealtimeSettings,
+    SessionConfig,
+    Transcription,
+    TurnDetection,
+    Wire,
+    Written,
+)
+from gateway.protocol.realtime.session import Id, RealtimeSession, session_object
 
 PREFIX = "ek_"
 
@@ -19,10 +34,20 @@ MAX_VALUE_CHARACTERS = 4_096
 
 _SALT = "gateway.realtime.client_secret"
 
-_LEGACY_FORMATS: Mapping[str, Mapping[str, Any]] = {
-    "pcm16": {"type": "audio/pcm", "rate": 24_000},
-    "g711_ulaw": {"type": "audio/pcmu"},
-    "g711_alaw": {"type": "audio/pcma"},
+
+class Expiry(Part):
+    """When a key ends."""
+
+    anchor: Literal["created_at"] = Field("created_at", description="Counted from now.")
+    seconds: int = Field(600, ge=10, le=7_200, description="For so long; it opens any number of sessions.")
+
+
+LegacyFormat = Literal["pcm16", "g711_ulaw", "g711_alaw"]
+
+_LEGACY_FORMATS: Mapping[str, LegacyFormat] = {
+    "audio/pcm": "pcm16",
+    "audio/pcmu": "g711_ulaw",
+    "audio/pcma": "g711_alaw",
 }
 _LEGACY_NAMES = {
     "input_audio_transcription": "transcription",
@@ -30,12 +55,65 @@ _LEGACY_NAMES = {
     "turn_detection": "turn_detection",
 }
 
+Key = Annotated[str, about("In place of an API key, on any replica.", examples=["ek_…"])]
+EndsAt = Annotated[int, about("Seconds since 1970.")]
+EndsAfter = Annotated[Expiry, about("When it ends.", default=Expiry().model_dump())]
+Noise = Annotated[Wire | None, Written(NoiseReduction | None), about("null: none.")]
+Turns = Annotated[Wire | None, Written(TurnDetection | None), about(TURNS)]
+_Transcription = Annotated[Wire | None, Written(Transcription | None)]
 
-class _Expiry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    anchor: Literal["created_at"] = "created_at"
-    seconds: int = Field(600, ge=10, le=7_200)
+class ClientSecretRequest(TypedDict):
+    """What a key is wanted for."""
+
+    expires_after: NotRequired[EndsAfter]
+    session: NotRequired[
+        Annotated[
+            RealtimeSettings,
+            about("What its sessions begin with.", default=SessionConfig().to_wire()),
+        ]
+    ]
+
+
+class ClientSecret(TypedDict):
+    """An ephemeral key. It opens live sessions and nothing else."""
+
+    value: Key
+    expires_at: EndsAt
+    session: RealtimeSession
+
+
+class TranscriptionSessionRequest(TypedDict):
+    """What a key is wanted for, in the flat fields of older clients; today's are read, too."""
+
+    input_audio_format: NotRequired[Annotated[LegacyFormat, about("Of the appended audio.", default="pcm16")]]
+    input_audio_transcription: NotRequired[
+        Annotated[_Transcription, about("null: speech is told apart, but not transcribed.")]
+    ]
+    input_audio_noise_reduction: NotRequired[Noise]
+    turn_detection: NotRequired[Turns]
+    include: NotRequired[Annotated[list[Include], about(INCLUDE, default=[])]]
+    expires_after: NotRequired[EndsAfter]
+
+
+class SessionSecret(TypedDict):
+    """The key of an older client's session."""
+
+    value: Key
+    expires_at: EndsAt
+
+
+class TranscriptionSession(TypedDict):
+    """A session as it will begin, in flat fields."""
+
+    id: Id
+    object: Literal["realtime.transcription_session"]
+    input_audio_format: Annotated[LegacyFormat, about("Of the audio.")]
+    input_audio_transcription: Annotated[_Transcription, about("null: none is made.")]
+    input_audio_noise_reduction: Noise
+    turn_detection: Turns
+    client_secret: SessionSecret
+    include: NotRequired[Annotated[list[Include], about(INCLUDE)]]
 
 
 class _Claims(BaseModel):
@@ -62,7 +140,7 @@ def parse_client_secret(body: bytes, default: SessionConfig) -> SecretRequest:
         InvalidRequestError: Names the first field that is missing, malformed or in contradiction.
     """
     given = _body(body)
-    expiry = validated(_Expiry, as_object(given.get("expires_after"), "expires_after"), "expires_after")
+    expiry = validated(Expiry, as_object(given.get("expires_after"), "expires_after"), "expires_after")
     return SecretRequest(default.updated(as_object(given.get("session"), "session")), expiry.seconds)
 
 
@@ -75,7 +153,7 @@ def parse_transcription_session(body: bytes, default: SessionConfig) -> SecretRe
     given = _body(body)
     secret = as_object(given.get("client_secret"), "client_secret")
     name = "client_secret.expires_at" if "expires_at" in secret else "expires_after"
-    expiry = validated(_Expiry, as_object(secret.get("expires_at", given.get("expires_after")), name), name)
+    expiry = validated(Expiry, as_object(secret.get("expires_at", given.get("expires_after")), name), name)
     audio = as_object(given.get("audio"), "audio")
     fields = {**_legacy_input(given), **as_object(audio.get("input"), "audio.input")}
     session = {name: given[name] for name in ("type", "include") if name in given}
@@ -96,9 +174,10 @@ def _legacy_input(given: Mapping[str, Any]) -> dict[str, Any]:
     audio_format = given.get("input_audio_format")
     if audio_format is None:
         return fields
-    if not isinstance(audio_format, str) or audio_format not in _LEGACY_FORMATS:
-        raise invalid_value("input_audio_format", "It is 'pcm16', 'g711_ulaw' or 'g711_alaw'")
-    return {"format": _LEGACY_FORMATS[audio_format], **fields}
+    for kind, name in _LEGACY_FORMATS.items():
+        if name == audio_format:
+            return {"format": {"type": kind}, **fields}
+    raise invalid_value("input_audio_format", "It is 'pcm16', 'g711_ulaw' or 'g711_alaw'")
 
 
 def _known_param(param: str, given: Mapping[str, Any]) -> str:
@@ -157,23 +236,23 @@ class SecretSigner:
 
 def client_secret_object(
     config: SessionConfig, *, value: str, expires_at: int, session_id: str
-) -> dict[str, Any]:
+) -> ClientSecret:
     """The answer of `/v1/realtime/client_secrets`."""
-    session = session_object(config, session_id=session_id, expires_at=None)
-    return {"value": value, "expires_at": expires_at, "session": session}
+    return {"value": value, "expires_at": expires_at, "session": session_object(config, session_id)}
 
 
 def transcription_session_object(
     config: SessionConfig, *, value: str, expires_at: int, session_id: str
-) -> dict[str, Any]:
+) -> TranscriptionSession:
     """The answer of the legacy `/v1/realtime/transcription_sessions`, in flat fields."""
     given = config.to_wire()["audio"]["input"]
-    formats = {wire["type"]: name for name, wire in _LEGACY_FORMATS.items()}
-    answer = {
+    answer: TranscriptionSession = {
         "id": session_id,
         "object": "realtime.transcription_session",
-        "input_audio_format": formats[config.format.type],
-        **{old: given[new] for old, new in _LEGACY_NAMES.items()},
+        "input_audio_format": _LEGACY_FORMATS[config.format.type],
+        "input_audio_transcription": given["transcription"],
+        "input_audio_noise_reduction": given["noise_reduction"],
+        "turn_detection": given["turn_detection"],
         "client_secret": {"value": value, "expires_at": expires_at},
     }
     if config.include:

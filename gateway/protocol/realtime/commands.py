@@ -1,21 +1,21 @@
-"""What a client may say: its events, read from frames."""
+"""The one reader of client events: a frame in, a command or a refusal out."""
 
 import base64
 from collections.abc import Mapping
 from typing import Any
 
 from gateway.errors import InvalidRequestError
-from gateway.protocol.realtime.objects import read_object
+from gateway.protocol.parse import invalid_value, missing, read_object
 from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
 from gateway.transcript.events import Refused
 
 MAX_APPEND_BYTES = 15 * 1024 * 1024
-"""Of one append's audio, as decoded from base64."""
+"""The most audio in one append, as decoded from base64."""
 
 MAX_EVENT_ID_CHARACTERS = 512
 
 MAX_OTHER_CHARACTERS = 512 * 1024
-"""Of every other event's frame. The longest prompt is of 65,536 characters, each of which JSON may escape."""
+"""The longest frame of another event. A prompt has up to 65,536 characters, each of which JSON may escape."""
 
 MAX_FRAME_BYTES = 24 * 1024 * 1024
 """What a WebSocket must let through: the longest append is 20 MiB of base64; some escape its slashes."""
@@ -43,8 +43,8 @@ _SHOWN_CHARACTERS = 64
 
 
 def parse_command(frame: str | bytes) -> Command | Refused:
-    """Reads one frame; a binary one may hold the same JSON. Whatever the frame holds, nothing is raised."""
-    event_id: str | None = None
+    """Reads one frame, whatever it holds; a binary one may hold the same JSON."""
+    event_id = None
     try:
         event = read_object(frame)
         event_id = _event_id(event.get("event_id"))
@@ -74,7 +74,7 @@ def _command(event: Mapping[str, Any], event_id: str | None) -> Command:
         case "session.update":
             return Configure(_session(event.get("session")), event_id)
         case None:
-            raise _missing("type")
+            raise missing("type")
         case str(name) if name in _OF_CONVERSATIONS:
             raise InvalidRequestError(
                 f"'{name}' is not supported in transcription sessions.",
@@ -83,33 +83,23 @@ def _command(event: Mapping[str, Any], event_id: str | None) -> Command:
             )
         case name:
             shown = ascii(name)[:_SHOWN_CHARACTERS] if isinstance(name, str) else "no string"
-            raise InvalidRequestError(
-                f"Invalid value for 'type': {shown}. Supported values are: "
-                f"{', '.join(repr(known) for known in TYPES)}.",
-                param="type",
-                code="invalid_value",
-            )
+            known = ", ".join(map(repr, TYPES))
+            raise invalid_value("type", f"{shown}. Supported values are: {known}")
 
 
 def _event_id(value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or len(value) > MAX_EVENT_ID_CHARACTERS:
-        raise InvalidRequestError(
-            f"Invalid value for 'event_id': It is a string of at most {MAX_EVENT_ID_CHARACTERS} characters.",
-            param="event_id",
-            code="invalid_value",
-        )
+        raise invalid_value("event_id", f"It is a string of at most {MAX_EVENT_ID_CHARACTERS} characters")
     return value
 
 
 def _audio(value: object) -> bytes:
     if value is None:
-        raise _missing("audio")
+        raise missing("audio")
     if not isinstance(value, str):
-        raise InvalidRequestError(
-            "Invalid value for 'audio': It is a base64 string.", param="audio", code="invalid_value"
-        )
+        raise invalid_value("audio", "It is a base64 string")
     if len(value) > _MAX_BASE64:
         raise InvalidRequestError(
             f"One append holds at most {MAX_APPEND_BYTES} bytes of audio.",
@@ -119,9 +109,7 @@ def _audio(value: object) -> bytes:
     try:
         return _decoded(value)
     except ValueError:
-        raise InvalidRequestError(
-            "Invalid value for 'audio': It is not valid base64.", param="audio", code="invalid_value"
-        ) from None
+        raise invalid_value("audio", "It is not valid base64") from None
 
 
 def _decoded(value: str) -> bytes:
@@ -141,15 +129,7 @@ def _decoded(value: str) -> bytes:
 
 def _session(value: object) -> Mapping[str, Any]:
     if value is None:
-        raise _missing("session")
+        raise missing("session")
     if not isinstance(value, dict):
-        raise InvalidRequestError(
-            "Invalid value for 'session': It is an object.", param="session", code="invalid_value"
-        )
+        raise invalid_value("session", "It is an object")
     return value
-
-
-def _missing(param: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
-    )

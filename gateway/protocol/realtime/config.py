@@ -1,18 +1,32 @@
 """What a transcription session is set to, and how a partial `session` object of the wire changes it."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from gateway.errors import InvalidRequestError, UnsupportedValueError
-from gateway.protocol import request
-from gateway.protocol.combinations import check_combinations
 from gateway.protocol.contracts import contract
-from gateway.protocol.realtime.objects import as_object, check_length, invalid_value, validated
+from gateway.protocol.events import about
+from gateway.protocol.parse import as_object, check_length, invalid_value, missing, validated
+from gateway.protocol.request import TranscriptionRequest, check_combinations
 
 LOGPROBS = "item.input_audio_transcription.logprobs"
+
+Include = Literal["item.input_audio_transcription.logprobs"]
+
+INCLUDE = f"`{LOGPROBS}` adds log-probabilities to deltas and completed transcripts."
+TURNS = "null: the client commits. Models that transcribe all along have no other."
 
 G711_RATE = 8_000
 
@@ -24,21 +38,55 @@ _OF_THE_FORM = ("model", "language", "languages", "prompt", "keywords")
 """What a session's transcription shares with the form of an upload; the same rules hold."""
 
 
-class _Part(BaseModel):
-    """JSON has types of its own: a number in quotes is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+Wire = dict[str, Any]
 
 
-class AudioFormat(_Part):
-    """What the appended bytes are: little-endian signed 16 bit, or G.711; mono.
+class Written:
+    """Marks a dict of the wire as what the model ``kind`` describes, in the OpenAPI document."""
 
-    Attributes:
-        rate: Samples per second. Others than OpenAI's 24000 are an extension; G.711 has 8000 only.
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    def __get_pydantic_core_schema__(self, _: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """As pydantic asks for it."""
+        return handler.generate_schema(self._kind)
+
+
+class Part(BaseModel):
+    """Settings as JSON: it has types of its own, so a number in quotes is a mistake.
+
+    The models are what the OpenAPI document shows. Where null has a meaning of its own a factory makes it: a
+    plain default of null is published as "may be missing".
     """
 
-    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] = "audio/pcm"
-    rate: int = Field(24_000, ge=8_000, le=48_000)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        strict=True,
+        model_title_generator=lambda kind: f"Realtime{kind.__name__}",
+    )
+
+
+def _none() -> None:
+    return None
+
+
+def _type_is_required(schema: dict[str, Any]) -> None:
+    """Only code may leave it out."""
+    schema["required"] = ["type"]
+    del schema["properties"]["type"]["default"]
+
+
+class AudioFormat(Part):
+    """What the appended bytes are: 16-bit little-endian PCM or G.711, mono."""
+
+    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] = Field(
+        "audio/pcm", description="Or one of G.711's."
+    )
+    # Others than OpenAI's 24000 are an extension.
+    rate: int = Field(
+        24_000, ge=8_000, le=48_000, description="Samples per second of PCM; G.711 has 8000, and says none."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -54,69 +102,108 @@ class AudioFormat(_Part):
             raise PydanticCustomError("g711_rate", "G.711 has 8000 samples per second")
         return rate
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> Wire:
         """Without the rate where the type says it."""
         return {"type": self.type, "rate": self.rate} if self.type == "audio/pcm" else {"type": self.type}
 
 
-class Transcription(_Part):
-    """How the session's speech is transcribed.
+class Transcription(Part):
+    """How speech is transcribed."""
 
-    Attributes:
-        delay: How long to wait for more audio before text is sent.
-    """
+    model: str = Field(description="Any name of the list of models.", examples=["gpt-4o-transcribe"])
+    language: str | None = Field(default_factory=_none, description="ISO 639-1; null: it is detected.")
+    languages: tuple[str, ...] = Field(
+        default_factory=tuple, description="Languages to choose from, instead of `language`."
+    )
+    prompt: str | None = Field(default_factory=_none, description="Text for style and spelling.")
+    keywords: tuple[str, ...] = Field(default_factory=tuple, description="Words and names to expect.")
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = Field(
+        None, description="How long to wait for more audio before text is sent."
+    )
 
-    model: str
-    language: str | None = None
-    languages: tuple[str, ...] = ()
-    prompt: str | None = None
-    keywords: tuple[str, ...] = ()
-    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
-
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> Wire:
         """With the fields that only newer clients know where they are set."""
-        wire: dict[str, Any] = {"model": self.model, "language": self.language, "prompt": self.prompt}
+        wire: Wire = {"model": self.model, "language": self.language, "prompt": self.prompt}
         newer = {"languages": list(self.languages), "keywords": list(self.keywords), "delay": self.delay}
         return wire | {name: value for name, value in newer.items() if value}
 
 
-class NoiseReduction(_Part):
-    """Filters the audio before anything else hears it; a ``strength`` of 0 changes nothing."""
+class NoiseReduction(Part):
+    """Filters the audio before anything else hears it."""
 
-    type: Literal["near_field", "far_field"]
-    strength: float = Field(1.0, ge=0, le=1, allow_inf_nan=False)
+    type: Literal["near_field", "far_field"] = Field(description="A headset, or a microphone in the room.")
+    strength: float = Field(1.0, ge=0, le=1, allow_inf_nan=False, description="0 changes nothing.")
 
 
-class ServerVad(request.ServerVad):
-    """Turns end with silence. OpenAI's `create_response` and `interrupt_response` have no meaning here."""
+class ServerVad(Part):
+    """Turns end with silence."""
 
-    model_config = ConfigDict(strict=True)
+    # OpenAI's `create_response` and `interrupt_response` have no meaning here.
+    model_config = ConfigDict(json_schema_extra=_type_is_required)
 
     type: Literal["server_vad"] = "server_vad"
-    silence_duration_ms: int = Field(500, ge=0, le=10_000)
-    idle_timeout_ms: Annotated[int, Field(ge=5_000, le=30_000)] | None = None
+    threshold: float = Field(
+        0.5, ge=0, le=1, allow_inf_nan=False, description="Probability from which a sound is speech."
+    )
+    prefix_padding_ms: int = Field(300, ge=0, le=5_000, description="Audio kept before the speech.")
+    silence_duration_ms: int = Field(500, ge=0, le=10_000, description="Silence that ends a turn.")
+    idle_timeout_ms: Annotated[int, Field(ge=5_000, le=30_000)] | None = Field(
+        None, description="Silence that becomes a turn of its own; unset: none does."
+    )
 
 
-class SemanticVad(_Part):
+class SemanticVad(Part):
     """Turns end where the sentence does, or after a longer silence."""
 
+    model_config = ConfigDict(json_schema_extra=_type_is_required)
+
     type: Literal["semantic_vad"] = "semantic_vad"
-    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    eagerness: Literal["low", "medium", "high", "auto"] = Field(
+        "auto", description="Waits at most 8, 4 or 2 seconds; auto is medium."
+    )
 
 
-class SessionConfig(_Part):
-    """A session's settings.
+TurnDetection = ServerVad | SemanticVad
 
-    Attributes:
-        transcription: None: speech is told apart, but not transcribed.
-        turn_detection: None: the client commits.
-    """
 
-    format: AudioFormat = AudioFormat()
-    transcription: Transcription | None = None
-    noise_reduction: NoiseReduction | None = None
-    turn_detection: Annotated[ServerVad | SemanticVad, Field(discriminator="type")] | None = None
-    include: tuple[Literal["item.input_audio_transcription.logprobs"], ...] = Field((), strict=False)
+class Input(Part):
+    """What comes in."""
+
+    format: AudioFormat = Field(AudioFormat(), description="Of the appended audio.")
+    transcription: Transcription | None = Field(
+        default_factory=_none, description="null: speech is told apart, but not transcribed."
+    )
+    noise_reduction: NoiseReduction | None = Field(default_factory=_none, description="null: none.")
+    turn_detection: TurnDetection | None = Field(default_factory=_none, description=TURNS)
+
+
+class RealtimeAudio(TypedDict):
+    """A session's audio."""
+
+    input: NotRequired[
+        Annotated[Wire, Written(Input), about("What the client sends.", default=Input().model_dump())]
+    ]
+
+
+class RealtimeSettings(TypedDict):
+    """A transcription session's settings; what is not said is as in a session of the first model."""
+
+    type: NotRequired[
+        Annotated[Literal["transcription"], about("There are no conversations.", default="transcription")]
+    ]
+    audio: NotRequired[
+        Annotated[
+            RealtimeAudio,
+            about("What the client sends, and how it is heard.", default={"input": Input().model_dump()}),
+        ]
+    ]
+    include: NotRequired[Annotated[list[Include], about(INCLUDE, default=[])]]
+
+
+class SessionConfig(Input):
+    """A session's settings: what comes in and what is told of it."""
+
+    include: tuple[Include, ...] = Field((), strict=False)
 
     @classmethod
     def default(cls, model: str) -> "SessionConfig":
@@ -166,7 +253,7 @@ class SessionConfig(_Part):
             )
         return config.model_copy(update={"turn_detection": None})
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> RealtimeSettings:
         """The wire's `session` object. `updated` with it gives the same settings."""
         given = {
             "format": self.format.to_wire(),
@@ -175,14 +262,6 @@ class SessionConfig(_Part):
             "turn_detection": self.turn_detection and self.turn_detection.model_dump(exclude_none=True),
         }
         return {"type": "transcription", "audio": {"input": given}, "include": list(self.include)}
-
-
-def session_object(config: SessionConfig, *, session_id: str, expires_at: int | None) -> dict[str, Any]:
-    """The settings, and what the session is called; ``expires_at`` in seconds since 1970."""
-    identity: dict[str, Any] = {"id": session_id, "object": "realtime.transcription_session"}
-    if expires_at is not None:
-        identity["expires_at"] = expires_at
-    return identity | config.to_wire()
 
 
 def _merge_format(current: AudioFormat, given: object, param: str) -> AudioFormat:
@@ -202,7 +281,7 @@ def _merge_transcription(current: Transcription | None, given: object, param: st
         if fields.get(name) and name in as_object(given, param) and other not in as_object(given, param):
             fields.pop(other, None)
     form = {name: fields[name] for name in _OF_THE_FORM if name in fields}
-    checked = validated(request.TranscriptionRequest, form, param)
+    checked = validated(TranscriptionRequest, form, param)
     try:
         check_combinations(checked)
     except InvalidRequestError as error:
@@ -220,9 +299,7 @@ def _merge_noise_reduction(
     return validated(NoiseReduction, {**_fields(current), **as_object(given, param)}, param)
 
 
-def _merge_turn_detection(
-    current: ServerVad | SemanticVad | None, given: object, param: str
-) -> ServerVad | SemanticVad | None:
+def _merge_turn_detection(current: TurnDetection | None, given: object, param: str) -> TurnDetection | None:
     if given is None:
         return None
     fields = as_object(given, param)
@@ -236,11 +313,7 @@ def _merge_turn_detection(
         case "semantic_vad":
             return validated(SemanticVad, {**before, **fields, "type": kind}, param)
         case None:
-            raise InvalidRequestError(
-                f"Missing required parameter: '{param}.type'.",
-                param=f"{param}.type",
-                code="missing_required_parameter",
-            )
+            raise missing(f"{param}.type")
         case _:
             raise invalid_value(f"{param}.type", "It is 'server_vad' or 'semantic_vad'")
 

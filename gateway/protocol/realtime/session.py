@@ -1,13 +1,14 @@
 """A transcription session's protocol, without its transport: frames to commands, events to frames."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Annotated, Any, Literal, cast
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from gateway.errors import GatewayError
-from gateway.protocol.events import encode, error_body, logprobs
+from gateway.protocol.events import about, encode, error_body, language_codes, logprobs, usage_for
 from gateway.protocol.realtime.commands import parse_command
-from gateway.protocol.realtime.config import SessionConfig, session_object
-from gateway.protocol.usage import usage_for
+from gateway.protocol.realtime.config import INCLUDE, Include, RealtimeAudio, SessionConfig, Wire
 from gateway.transcript import Token
 from gateway.transcript.commands import Command
 from gateway.transcript.events import (
@@ -25,7 +26,20 @@ from gateway.transcript.events import (
     TimeoutTriggered,
 )
 
+Id = Annotated[str, about("Names these settings.", examples=["sess_0123456789abcdef01234567"])]
+
+
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
+
+
+class RealtimeSession(TypedDict):
+    """A session as it will begin."""
+
+    id: Id
+    object: Literal["realtime.transcription_session"]
+    type: Literal["transcription"]
+    audio: Annotated[RealtimeAudio, about("What the client sends, and how it is heard.")]
+    include: Annotated[list[Include], about(INCLUDE)]
 
 
 class RealtimeProtocol:
@@ -52,7 +66,7 @@ class RealtimeProtocol:
         """The text frames that tell the client of the event, in their order."""
         return [encode({"event_id": self._new_event_id(), **shown}) for shown in self._render(event)]
 
-    def _render(self, event: LiveEvent) -> list[dict[str, Any]]:  # noqa: C901 - one case for each kind
+    def _render(self, event: LiveEvent) -> list[Wire]:  # noqa: C901 - one case for each kind
         match event:
             case SessionCreated(settings):
                 return [{"type": "session.created", "session": self._session(settings)}]
@@ -79,11 +93,15 @@ class RealtimeProtocol:
             case Refused(error, event_id):
                 return [refusal(error, event_id)]
 
-    def _session(self, settings: object) -> dict[str, Any]:
+    def _session(self, settings: object) -> Wire:
         config = cast("SessionConfig", settings)  # what the session was given, and gives back
-        return session_object(config, session_id=self._session_id, expires_at=self._expires_at)
+        session = session_object(config, self._session_id)
+        if self._expires_at is None:
+            return {**session}
+        identity = {"id": session["id"], "object": session["object"]}
+        return {**identity, "expires_at": self._expires_at, **session}
 
-    def _committed(self, item_id: str) -> list[dict[str, Any]]:
+    def _committed(self, item_id: str) -> list[Wire]:
         previous, self._last_item_id = self._last_item_id, item_id
         item = {
             "id": item_id,
@@ -99,34 +117,46 @@ class RealtimeProtocol:
         ]
 
 
+def session_object(config: SessionConfig, session_id: str) -> RealtimeSession:
+    """The settings, and what a session that has them is called."""
+    wire = config.to_wire()
+    return {
+        "id": session_id,
+        "object": "realtime.transcription_session",
+        "type": "transcription",
+        "audio": wire["audio"],
+        "include": wire["include"],
+    }
+
+
 def error_frame(error: GatewayError, event_id: str) -> str:
     """An `error` event as a text frame, before any session exists, too."""
     return encode({"event_id": event_id, **refusal(error, None)})
 
 
-def refusal(error: GatewayError, client_event_id: str | None) -> dict[str, Any]:
+def refusal(error: GatewayError, client_event_id: str | None) -> Wire:
     """`error`, for a client's mistake; ``client_event_id`` is that of the event at fault."""
     return {"type": "error", "error": {**error_body(error)["error"], "event_id": client_event_id}}
 
 
-def _buffer(kind: str, **fields: Any) -> dict[str, Any]:
+def _buffer(kind: str, **fields: Any) -> Wire:
     return {"type": f"input_audio_buffer.{kind}", **fields}
 
 
-def _of_item(kind: str, item_id: str, **fields: Any) -> dict[str, Any]:
+def _of_item(kind: str, item_id: str, **fields: Any) -> Wire:
     return {"type": f"{_TRANSCRIPTION}.{kind}", "item_id": item_id, "content_index": 0, **fields}
 
 
-def _completed(event: ItemCompleted) -> dict[str, Any]:
+def _completed(event: ItemCompleted) -> Wire:
     # A prefixed name's usage counts both ways over HTTP; the events of a session know one way at a time.
     usage = usage_for(event.model, event.transcript, both_ways=False)
-    languages = [{"code": code} for code in event.transcript.languages]
+    languages = language_codes(event.transcript)
     transcript = event.transcript.text
     shown = _of_item("completed", event.item_id, transcript=transcript, usage=usage, languages=languages)
     return shown | _logprobs(event.transcript.tokens, wanted=event.logprobs)
 
 
-def _logprobs(tokens: tuple[Token, ...], *, wanted: bool) -> dict[str, Any]:
+def _logprobs(tokens: tuple[Token, ...], *, wanted: bool) -> Wire:
     # An utterance that was under way when `include` changed was decoded without.
     if not wanted or any(token.logprob is None for token in tokens):
         return {}

@@ -291,7 +291,9 @@ def test_client_secret_answer() -> None:
 @pytest.mark.parametrize("config", [DEFAULT, SessionConfig()])
 def test_answer_of_old(config: SessionConfig) -> None:
     """The beta's flat fields and its secret; of its time are the id and the object, which its type lacks."""
-    answer = transcription_session_object(config, value="ek_1", expires_at=NOW, session_id="sess_1")
+    answer: dict[str, object] = {
+        **transcription_session_object(config, value="ek_1", expires_at=NOW, session_id="sess_1")
+    }
     identity = answer.pop("id"), answer.pop("object"), answer.pop("input_audio_noise_reduction")
 
     check(TranscriptionSession, answer)
