@@ -50,7 +50,13 @@ def test_as_recorded(serve: Callable[[str], LiveServer], name: str) -> None:
     if os.environ.get("RECORD"):
         recording.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in log.lines))
 
-    assert log.lines == [json.loads(line) for line in recording.read_text().splitlines()]
+    recorded = [json.loads(line) for line in recording.read_text().splitlines()]
+    assert [*map(_unordered, log.lines)] == [*map(_unordered, recorded)]
+
+
+def _unordered(line: list[str]) -> list[object]:
+    """The OpenAPI document is generated, and read by programs: the order of its keys means nothing."""
+    return [json.loads(part) if str(part).startswith('{"openapi":') else part for part in line]
 
 
 def test_nothing_else_is_recorded() -> None:
