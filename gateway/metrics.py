@@ -1,6 +1,12 @@
 """Every metric, declared once. One `Metrics` per application, each with a registry of its own."""
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+ROWS = (1, 2, 4, 8, 16, 32, 64)
+CALL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+FINAL_SECONDS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30)
 
 
 class Metrics:
@@ -8,68 +14,33 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "gateway_requests", "HTTP requests answered", ["endpoint", "status"], registry=self.registry
+        count = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self.requests = count("gateway_requests", "HTTP requests answered", ["endpoint", "status"])
+        self.audio_seconds = count("gateway_audio_seconds", "Seconds of audio decoded")
+        self.queue_rows = gauge("gateway_queue_rows", "Rows (chunks) waiting for a worker", ["model"])
+        self.running_rows = gauge("gateway_running_rows", "Rows (chunks) being decoded", ["model"])
+        self.decoded_rows = count("gateway_decoded_rows", "Rows (chunks) decoded", ["model"])
+        self.cancelled_rows = count("gateway_cancelled_rows", "Rows whose client left", ["model"])
+        self.batch_rows = histogram("gateway_batch_rows", "Rows of one engine call", ["model"], buckets=ROWS)
+        self.batch_seconds = histogram(
+            "gateway_batch_seconds", "Seconds of one engine call", ["model"], buckets=CALL_SECONDS
         )
-        self.audio_seconds = Counter(
-            "gateway_audio_seconds",
-            "Seconds of audio decoded",
-            registry=self.registry,
+        self.workers_ready = gauge("gateway_workers_ready", "Workers with a loaded model", ["model"])
+        self.worker_restarts = count(
+            "gateway_worker_restarts", "Workers replaced after dying or hanging", ["model"]
         )
-        self.queue_rows = Gauge(
-            "gateway_queue_rows", "Rows (chunks) waiting for a worker", ["model"], registry=self.registry
-        )
-        self.running_rows = Gauge(
-            "gateway_running_rows", "Rows (chunks) being decoded", ["model"], registry=self.registry
-        )
-        self.decoded_rows = Counter(
-            "gateway_decoded_rows", "Rows (chunks) decoded", ["model"], registry=self.registry
-        )
-        self.cancelled_rows = Counter(
-            "gateway_cancelled_rows",
-            "Rows whose client left",
-            ["model"],
-            registry=self.registry,
-        )
-        self.batch_rows = Histogram(
-            "gateway_batch_rows",
-            "Rows of one engine call",
-            ["model"],
-            buckets=(1, 2, 4, 8, 16, 32, 64),
-            registry=self.registry,
-        )
-        self.batch_seconds = Histogram(
-            "gateway_batch_seconds",
-            "Seconds of one engine call",
-            ["model"],
-            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
-            registry=self.registry,
-        )
-        self.workers_ready = Gauge(
-            "gateway_workers_ready", "Workers with a loaded model", ["model"], registry=self.registry
-        )
-        self.worker_restarts = Counter(
-            "gateway_worker_restarts",
-            "Workers replaced after dying or hanging",
-            ["model"],
-            registry=self.registry,
-        )
-        self.open_streams = Gauge(
-            "gateway_open_streams", "Recordings being transcribed", registry=self.registry
-        )
-        self.live_sessions = Gauge("gateway_live_sessions", "Realtime sessions open", registry=self.registry)
-        self.live_waiting_bytes = Gauge(
-            "gateway_live_waiting_bytes", "Bytes of live audio not worked on yet", registry=self.registry
-        )
-        self.live_final_seconds = Histogram(
+        self.open_streams = gauge("gateway_open_streams", "Recordings being transcribed")
+        self.live_sessions = gauge("gateway_live_sessions", "Realtime sessions open")
+        self.live_waiting_bytes = gauge("gateway_live_waiting_bytes", "Bytes of live audio not worked on yet")
+        self.live_final_seconds = histogram(
             "gateway_live_final_seconds",
             "Seconds from a live chunk's end to its final hypothesis",
-            buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 30),
-            registry=self.registry,
+            buckets=FINAL_SECONDS,
         )
-        self.live_partials = Counter(
+        self.live_partials = count(
             "gateway_live_partials",
             "Hypotheses of utterances that went on, by what became of them",
             ["outcome"],
-            registry=self.registry,
         )
