@@ -32,6 +32,10 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     """The command."""
+    if sys.argv[1:2] == ["words"]:
+        # With real weights and a folder of speech, it has options of its own.
+        importlib.import_module("bench.words").main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the miniature only, a few minutes")
     parser.add_argument("--only", action="append", choices=EXPERIMENTS, help="run these, repeatable")
