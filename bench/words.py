@@ -1,10 +1,10 @@
 """Real words: the gateway against faster-whisper, with the same weights, on speech whose words are known.
 
 `python -m bench words` reads a folder with ``recordings.json``: a list of objects with ``file``,
-``language``, ``text`` and, where they are known, ``words`` as [start, end, word]. Each is heard as an upload of the gateway
-(plain, streamed, with ``default_chunking=block``, with ``audio_context=fit``) and by faster-whisper in three
-ways: with VAD and no text before as prompt, by default, and batched. Then come variants of some of them,
-sounds without speech, and one sentence in thirty encodings.
+``language``, ``text`` and, where they are known, ``words`` as [start, end, word]. Each is heard as an
+upload of the gateway (plain, streamed, with ``default_chunking=block``, with ``audio_context=fit``) and by
+faster-whisper in three ways: with VAD and no text before as prompt, by default, and batched. Then come
+variants of some of them, sounds without speech, and one sentence in thirty encodings.
 """
 
 import argparse
@@ -13,8 +13,9 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ class Options:
     Attributes:
         only: Languages, names of recordings, or some of `PARTS`; empty is everything.
         given: The language is given, not detected.
+        keep: Called with each outcome as soon as it is known.
     """
 
     speech: Path
@@ -75,7 +77,7 @@ class Options:
     quick: bool = False
     given: bool = False
     threads: int = 1
-    outcomes: list[Outcome] = field(default_factory=list)
+    keep: Callable[[Outcome], None] = lambda _: None
 
     def wants(self, part: str) -> bool:
         """Whether this part is run; names of recordings and languages mean the recordings alone."""
@@ -89,7 +91,6 @@ def run(options: Options) -> Iterator[Table]:
     chosen = _chosen(everything, options)
     if options.wants("recordings"):
         outcomes = [each for one in chosen for each in judge(ears, one, options)]
-        options.outcomes.extend(outcomes)
         yield _by_recording(outcomes, options.ways)
         yield from _in_total(outcomes, options.ways)
     english = [one for one in everything if one.language == "en"]
@@ -115,7 +116,7 @@ def judge(ears: Ears, recording: Recording, options: Options) -> list[Outcome]:
         timing = heard.get(TIMING) or ears.hear(TIMING, recording.file, language=language)
         truth = timing.words
     onset = recording.words[0].start if recording.words else onset_of(recording.samples)
-    return [
+    outcomes = [
         Outcome(
             recording,
             way,
@@ -127,6 +128,9 @@ def judge(ears: Ears, recording: Recording, options: Options) -> list[Outcome]:
         )
         for way, each in heard.items()
     ]
+    for outcome in outcomes:
+        options.keep(outcome)
+    return outcomes
 
 
 def _chosen(recordings: list[Recording], options: Options) -> list[Recording]:
@@ -329,14 +333,18 @@ def _options(arguments: Sequence[str]) -> tuple[Options, Path | None]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     options, path = _options(sys.argv[1:] if arguments is None else arguments)
-    for table in run(options):
-        print(f"\n{table.markdown()}", flush=True)
+    with ExitStack() as stack:
+        if path is not None:
+            file = stack.enter_context(path.open("w", encoding="utf-8", buffering=1))
+            options = replace(
+                options,
+                keep=lambda outcome: print(json.dumps(_row(outcome), ensure_ascii=False), file=file),
+            )
+        for table in run(options):
+            print(f"\n{table.markdown()}", flush=True)
     today = f"{dt.datetime.now(tz=dt.UTC):%Y-%m-%d}"
     setting = f"{options.threads} thread(s), int8, beam 5, word times, {kernels()}"
     print(f"\n{today}, {_machine()}; {options.model.name}, {setting}.")
-    if path is not None:
-        lines = [json.dumps(_row(outcome), ensure_ascii=False) for outcome in options.outcomes]
-        path.write_text("\n".join([*lines, ""]), "utf-8")
 
 
 if __name__ == "__main__":
