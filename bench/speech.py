@@ -69,15 +69,16 @@ def onset_of(samples: Samples) -> float | None:
 
 
 def code_switch(recordings: Sequence[Recording]) -> Recording | None:
-    """The English utterance whose length is nearest to two seconds, then half a minute of German."""
+    """The English utterance nearest to two seconds, then the German recording nearest to 25."""
     english = [(one, span) for one in recordings if one.language == "en" for span in one.spans]
     german = [one for one in recordings if one.language == "de"]
     if not english or not german:
         return None
     one, (start, end, text) = min(english, key=lambda pair: abs(pair[1][1] - pair[1][0] - 2))
-    other = max(german, key=lambda each: min(len(each.text), 400))
+    other = min(german, key=lambda each: abs(len(each.samples) / SAMPLE_RATE - 25))
     first = one.samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)]
-    both = joined([first, other.samples])
+    # A pause, so that the English words may well be decoded by themselves.
+    both = joined([first, other.samples], pause=2.0)
     return Recording("code switch", "de", f"{text} {other.text}", wav(both))
 
 

@@ -23,10 +23,17 @@ FEW_ERRORS = 0.15
 QUICK_SEARCHES = 8
 """Rows decoded for less than a second of speech: faster-whisper tries each temperature once, which is 6."""
 
-QUIET_ERRORS = 0.25
-SWITCH_ERRORS = 0.10
+QUIET_ERRORS = 0.30
+"""Made loud again it has 22 %, for 16 bits leave little of it."""
+
+SWITCH_ERRORS = 0.15
+"""The German alone has a tenth; as English, nearly all of it is wrong."""
+
 CUE_TOLERANCE = 0.4
-"""Seconds between where speech begins in a file and where its first word is told."""
+"""Seconds that a word's time may be off."""
+
+SOUND_BEGINS = 4.94
+"""In `audio_starts_at_5s.mkv`; its first word begins within 0.4 s."""
 
 PAUSE = 10.0
 """Seconds that `pause_in_timestamps.webm` leaves out."""
@@ -93,11 +100,9 @@ def test_another_language_after_two_seconds(judge: Judge) -> None:
 @NOT_YET
 def test_cues_follow_the_clock_of_the_container(judge: Judge) -> None:
     """Sound that begins five seconds into a film has its first cue there."""
-    onset = judge.recording("en_jfk").words[0].start
-
     heard = judge.hear(judge.fault("audio_starts_at_5s.mkv"))
 
-    assert heard.words[0].start == pytest.approx(4.94 + onset, abs=CUE_TOLERANCE)
+    assert SOUND_BEGINS <= heard.words[0].start <= SOUND_BEGINS + 2 * CUE_TOLERANCE
 
 
 @NOT_YET
