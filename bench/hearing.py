@@ -97,7 +97,7 @@ class InProcess:
     @property
     def name(self) -> str:
         """The model's name."""
-        return self.engine.name
+        return "whisper"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -173,7 +173,7 @@ class Ears:
         self, engine: Engine, file: bytes, *, block: bool = False, stream: bool = False, **fields: Any
     ) -> Heard:
         request = TranscriptionRequest(
-            model=engine.name, stream=stream, timestamp_granularities=("word",), **fields
+            model="whisper", stream=stream, timestamp_granularities=("word",), **fields
         )
         return anyio.run(partial(self._transcribe, engine, file, request, block=block))
 

@@ -24,7 +24,7 @@ import numpy as np
 from bench.encodings import ENCODINGS, encoded
 from bench.hearing import FASTER_WHISPER, GATEWAY, MODEL_VARIABLE, Ears, Heard, find_base, kernels
 from bench.speech import Recording, bases, code_switch, find_speech, half_an_hour, load, onset_of
-from bench.table import Table
+from bench.stage import Table
 from bench.variants import sounds, variants, wav
 from bench.wer import Joins, Score, judge_joins, score, start_errors
 from gateway.audio.types import SAMPLE_RATE
