@@ -28,13 +28,13 @@ from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
 from gateway.runtime import ModelPlan, load_resources, make_batcher, plan_models
 from gateway.server.admission import Admission
+from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
-from gateway.server.health import Health
-from gateway.server.models import Models
 from gateway.server.realtime import Realtime
 from gateway.server.routes import build_routes
 from gateway.server.service import Limits, Service
+from gateway.server.status import Health, Models
 from gateway.server.transcriptions import Transcriptions
 from gateway.server.transcriptions_ws import TranscriptionsWs
 from gateway.server.websocket import Sessions
@@ -103,14 +103,13 @@ class Gateway:
                 ),
                 self._leaving,
             ),
-            client_secrets=ClientSecrets(catalog, signer, pause=settings.upload_timeout),
-            signer=signer,
+            client_secrets=ClientSecrets(catalog, signer, upload_timeout=settings.upload_timeout),
             models=Models(catalog, started=int(time.time())),
             health=Health(self.models, vad=resources.vad.source, version=__version__, metrics=self._metrics),
             docs=Docs(version=__version__, secured=bool(settings.api_keys)),
+            keys=Keys(settings.api_keys, signer),
             sessions=self._sessions,
             metrics=self._metrics,
-            api_keys=settings.api_keys,
             lifespan=self._lifespan,
         )
 

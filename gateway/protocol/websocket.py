@@ -110,7 +110,7 @@ def check_text(frame: str) -> None:
 
 
 def close_code(error: GatewayError) -> int:
-    """The code a WebSocket closes with behind ``error``: RFC 6455 section 7.4.1, and IANA's 1012 and 1013.
+    """The code a WebSocket closes with after ``error``: RFC 6455 section 7.4.1, and IANA's 1012 and 1013.
 
     OpenAI's clients connect again after 1012 and 1013, and take 1008 as the last word.
     """

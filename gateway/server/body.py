@@ -12,12 +12,12 @@ class Body:
     """A request body that is read once, and then watched until the client leaves.
 
     Args:
-        pause: Seconds a client may pause within its body.
+        upload_timeout: Seconds a client may pause within its body.
     """
 
-    def __init__(self, receive: Receive, *, pause: float) -> None:
+    def __init__(self, receive: Receive, *, upload_timeout: float) -> None:
         self._receive = receive
-        self._pause = pause
+        self._upload_timeout = upload_timeout
         self._complete = False
 
     async def blocks(self) -> AsyncIterator[bytes]:
@@ -37,11 +37,11 @@ class Body:
 
     async def _next(self) -> Message:
         try:
-            with anyio.fail_after(self._pause):
+            with anyio.fail_after(self._upload_timeout):
                 return await self._receive()
         except TimeoutError:
             raise UploadTimeoutError(
-                f"The request body stopped: nothing came for {self._pause:g} seconds.", param="file"
+                f"The request body stopped: nothing came for {self._upload_timeout:g} seconds.", param="file"
             ) from None
 
     async def discard(self, limit: int) -> None:

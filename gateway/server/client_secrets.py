@@ -28,13 +28,13 @@ class ClientSecrets:
     """The endpoints. Nothing is kept: a key carries its settings, and replicas of the same secret take it.
 
     Args:
-        pause: Seconds a client may pause within its body.
+        upload_timeout: Seconds a client may pause within its body.
     """
 
-    def __init__(self, catalog: Catalog, signer: SecretSigner, *, pause: float) -> None:
+    def __init__(self, catalog: Catalog, signer: SecretSigner, *, upload_timeout: float) -> None:
         self._catalog = catalog
         self._signer = signer
-        self._pause = pause
+        self._upload_timeout = upload_timeout
 
     async def create(self, request: Request) -> Response:
         """`/v1/realtime/client_secrets`."""
@@ -67,7 +67,7 @@ class ClientSecrets:
     async def _body(self, request: Request) -> bytes:
         body = b""
         try:
-            async for block in Body(request.receive, pause=self._pause).blocks():
+            async for block in Body(request.receive, upload_timeout=self._upload_timeout).blocks():
                 body += block
                 if len(body) > MAX_BODY_BYTES:
                     raise PayloadTooLargeError(f"The body is over {MAX_BODY_BYTES} bytes.")

@@ -1,4 +1,4 @@
-"""From what a client asked to what the rooms behind are told, within what the model can do."""
+"""From what a client asked to options of flow and engine, within what the model can do."""
 
 from typing import Literal
 

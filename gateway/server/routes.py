@@ -1,25 +1,90 @@
-"""Which path leads where, and the layers every request passes."""
+"""Which path leads where, what each route asks of its clients, and the layers every request passes."""
+
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
-from starlette.types import Lifespan
+from starlette.routing import Match, Mount, Route, WebSocketRoute
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from gateway.errors import GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.metrics import Metrics
-from gateway.protocol.realtime.client_secrets import SecretSigner
+from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
-from gateway.server.health import Health
-from gateway.server.middleware import AuthMiddleware, RequestMiddleware
-from gateway.server.models import Models
+from gateway.server.middleware import RequestMiddleware
 from gateway.server.realtime import Realtime
+from gateway.server.status import Health, Models
 from gateway.server.transcriptions import Transcriptions
 from gateway.server.transcriptions_ws import TranscriptionsWs
-from gateway.server.websocket import Sessions, WebSocketMiddleware
+from gateway.server.websocket import Sessions, WebSocketMiddleware, envelope_frame, event_frame
+
+Check = Callable[[Scope], None]
+
+
+class KeyRoute(Route):
+    """An endpoint that needs a key, whatever the method; only a browser's OPTIONS has none to give."""
+
+    def __init__(
+        self, path: str, endpoint: Callable[..., Any], *, check: Check, methods: Collection[str] | None = None
+    ) -> None:
+        super().__init__(path, endpoint, methods=methods)
+        self._check = check
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves who has a key.
+
+        Raises:
+            AuthenticationError: The request has none.
+        """
+        if scope["method"] != "OPTIONS":
+            self._check(scope)
+        await super().handle(scope, receive, send)
+
+
+class KeyWebSocketRoute(WebSocketRoute):
+    """An endpoint that needs a key; ``error_frame`` is how it tells errors."""
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        check: Check,
+        error_frame: Callable[[GatewayError], str],
+    ) -> None:
+        super().__init__(path, endpoint)
+        self._check = check
+        self.error_frame = error_frame
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves who has a key.
+
+        Raises:
+            AuthenticationError: The handshake has none.
+        """
+        self._check(scope)
+        await super().handle(scope, receive, send)
+
+
+class _Unknown:
+    """What no route leads to; below the version nobody learns without a key what there is."""
+
+    def __init__(self, default: ASGIApp, check: Check) -> None:
+        self._default = default
+        self._check = check
+        self._below = [Mount(path, default) for path in ("/v1", "/{project_id:path}/v1")]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_below = any(mount.matches(scope)[0] is Match.FULL for mount in self._below)
+        if is_below and scope.get("method") != "OPTIONS":
+            self._check(scope)
+        await self._default(scope, receive, send)
 
 
 def build_routes(  # noqa: PLR0913 - each endpoint once
@@ -29,32 +94,38 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     transcriptions_ws: TranscriptionsWs,
     realtime: Realtime,
     client_secrets: ClientSecrets,
-    signer: SecretSigner,
     models: Models,
     health: Health,
     docs: Docs,
+    keys: Keys,
     sessions: Sessions,
     metrics: Metrics,
-    api_keys: tuple[str, ...],
     lifespan: Lifespan[Starlette],
 ) -> Starlette:
     """The ASGI application."""
+    route = partial(KeyRoute, check=keys.check)
+    post = partial(route, methods=["POST"])
     api = [
-        route
+        each
         # Some providers put a project before the version; it means nothing here. A Mount would take "v1"
         # itself for a project, and answer 404 where a path has the wrong method.
         for version in ("/v1", "/{project_id}/v1")
-        for route in (
-            Route(f"{version}/audio/transcriptions", transcriptions, methods=["POST"]),
-            Route(f"{version}/audio/translations", translations, methods=["POST"]),
-            WebSocketRoute(f"{version}/audio/transcriptions", transcriptions_ws),
-            WebSocketRoute(f"{version}/realtime", realtime),
-            Route(f"{version}/realtime/client_secrets", client_secrets.create, methods=["POST"]),
-            Route(
-                f"{version}/realtime/transcription_sessions", client_secrets.create_session, methods=["POST"]
+        for each in (
+            post(f"{version}/audio/transcriptions", transcriptions),
+            post(f"{version}/audio/translations", translations),
+            KeyWebSocketRoute(
+                f"{version}/audio/transcriptions",
+                transcriptions_ws,
+                check=keys.check,
+                error_frame=envelope_frame,
             ),
-            Route(f"{version}/models", models.list),
-            Route(f"{version}/models/{{model:path}}", models.one),
+            KeyWebSocketRoute(
+                f"{version}/realtime", realtime, check=keys.check_session, error_frame=event_frame
+            ),
+            post(f"{version}/realtime/client_secrets", client_secrets.create),
+            post(f"{version}/realtime/transcription_sessions", client_secrets.create_session),
+            route(f"{version}/models", models.list),
+            route(f"{version}/models/{{model:path}}", models.one),
         )
     ]
     app = Starlette(
@@ -71,13 +142,13 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
         middleware=[
             Middleware(RequestMiddleware, metrics=metrics),
             Middleware(WebSocketMiddleware, sessions=sessions, metrics=metrics),
-            Middleware(AuthMiddleware, api_keys=api_keys, signer=signer),
         ],
         exception_handlers={HTTPException: _raise_ours},
         lifespan=lifespan,
     )
     # A slash too many is answered in our envelope, not by a redirect that has a recording sent twice.
     app.router.redirect_slashes = False
+    app.router.default = _Unknown(app.router.default, keys.check)
     return app
 
 

@@ -60,7 +60,7 @@ class Transcriptions:
         limits = self._service.limits
         with self._service.admission.place(), Spool() as spool:
             upload = Upload(Headers(scope=scope), spool, max_file_bytes=limits.max_upload_bytes)
-            body = Body(receive, pause=limits.upload_timeout)
+            body = Body(receive, upload_timeout=limits.upload_timeout)
             async with open_task_group() as tasks:
                 tasks.start_soon(_receive, upload, body, tasks.cancel_scope)
                 tasks.start_soon(spool.keep_flushed)

@@ -2,11 +2,11 @@
 
 The query holds the POST's parameters (`gateway.protocol.websocket`). Binary frames carry the audio; the text
 frame ``{"type":"input_audio.end"}`` ends it. What comes back are text frames: the event stream's objects,
-``[DONE]``, and close code 1000. An error, before the first event or behind it, is a frame with the error's
+``[DONE]``, and close code 1000. An error, before the first event or after it, is a frame with the error's
 envelope, and its close code (`gateway.server.websocket`).
 
 With ``interim_results=true`` there are frames ``{"type":"transcript.text.interim","text":…}`` between them,
-while the audio comes no faster than it is read: what is heard behind the text of all deltas so far, beginning
+while the audio comes no faster than it is read: what is heard after the text of all deltas so far, beginning
 with the space that joins it. A caption is the deltas and the last such text, joined; the next one or the next
 delta takes its place, an empty one takes it back. Deltas and done are the same as without. Where chunks are
 cut by Whisper's own walk (`default_chunking=block`) none come: its windows are cut by length, not by speech.

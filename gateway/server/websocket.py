@@ -56,8 +56,18 @@ class Sessions:
             await self._ended.wait()
 
 
+def envelope_frame(error: GatewayError) -> str:
+    """An error as its envelope."""
+    return encode(error_body(error))
+
+
+def event_frame(error: GatewayError) -> str:
+    """An error as an `error` event of a live session."""
+    return error_frame(error, f"event_{secrets.token_hex(12)}")
+
+
 class WebSocketMiddleware:
-    """Translates what an endpoint raises into a frame and a close code, and counts."""
+    """Translates what an endpoint raises into a frame, as its route has them, and a close code; counts."""
 
     def __init__(self, app: ASGIApp, *, sessions: Sessions, metrics: Metrics) -> None:
         self._app = app
@@ -112,7 +122,7 @@ class _Session:
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
         self._subprotocol = SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
-        self._is_realtime = scope["path"].endswith("/realtime")
+        self._scope = scope
         self._accepted = False
         self.id = f"req_{secrets.token_hex(16)}"
         self.code = ABNORMAL
@@ -135,15 +145,11 @@ class _Session:
         if message["type"] == "websocket.close":
             self.code = message.get("code", 1000) if self._accepted else 403
 
-    def _frame(self, error: GatewayError) -> str:
-        if self._is_realtime:
-            return error_frame(error, f"event_{secrets.token_hex(12)}")
-        return encode(error_body(error))
-
     async def refuse(self, error: GatewayError) -> None:
         code = close_code(error)
+        frame = getattr(self._scope.get("route"), "error_frame", envelope_frame)
         with suppress(ClientGoneError), anyio.move_on_after(GOODBYE_SECONDS):
             if not self._accepted:
                 await self.send({"type": "websocket.accept"})
-            await self.send({"type": "websocket.send", "text": self._frame(error)})
+            await self.send({"type": "websocket.send", "text": frame(error)})
             await self.send({"type": "websocket.close", "code": code, "reason": close_reason(error)})

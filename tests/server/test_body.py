@@ -35,7 +35,7 @@ async def _collect(body: Body) -> list[bytes]:
 
 async def test_blocks_then_disconnect() -> None:
     """The body is read to its end; behind it the disconnect is waited for."""
-    body = Body(_receive(_piece(b"a"), _piece(b""), _piece(b"b", more=False), GONE), pause=5)
+    body = Body(_receive(_piece(b"a"), _piece(b""), _piece(b"b", more=False), GONE), upload_timeout=5)
 
     assert await _collect(body) == [b"a", b"b"]
     with anyio.fail_after(60):
@@ -45,13 +45,13 @@ async def test_blocks_then_disconnect() -> None:
 async def test_a_client_that_leaves_within_the_body() -> None:
     """Nobody is left to answer."""
     with pytest.raises(ClientGoneError):
-        await _collect(Body(_receive(_piece(b"a"), GONE), pause=5))
+        await _collect(Body(_receive(_piece(b"a"), GONE), upload_timeout=5))
 
 
 async def test_a_client_that_stops_sending() -> None:
     """After the pause it is told so."""
     with pytest.raises(UploadTimeoutError) as caught:
-        await _collect(Body(_receive(_piece(b"a")), pause=0.01))
+        await _collect(Body(_receive(_piece(b"a")), upload_timeout=0.01))
 
     assert caught.value.param == "file"
 
@@ -60,4 +60,4 @@ async def test_a_client_that_stops_sending() -> None:
 async def test_discarding_ends(messages: list[dict[str, Any]]) -> None:
     """The rest of a refused body is dropped, up to a limit, a disconnect or a pause."""
     with anyio.fail_after(60):
-        await Body(_receive(*messages), pause=0.01).discard(limit=10)
+        await Body(_receive(*messages), upload_timeout=0.01).discard(limit=10)

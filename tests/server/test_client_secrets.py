@@ -43,7 +43,7 @@ class Unloaded:
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """Speaks to the two endpoints."""
     models: list[Model] = [Unloaded()]
-    secrets = ClientSecrets(Catalog(models, ["whisper-1", "gpt-live-transcribe"]), SIGNER, pause=0.1)
+    secrets = ClientSecrets(Catalog(models, ["whisper-1", "gpt-live-transcribe"]), SIGNER, upload_timeout=0.1)
     app = Starlette(
         routes=[
             Route("/new", secrets.create, methods=["POST"]),
@@ -152,7 +152,7 @@ async def test_a_body_that_stops(client: httpx.AsyncClient) -> None:
 async def test_a_client_that_leaves_within_its_body(caplog: pytest.LogCaptureFixture) -> None:
     """Is no error of ours."""
     models: list[Model] = [Unloaded()]
-    secrets = ClientSecrets(Catalog(models), SIGNER, pause=0.1)
+    secrets = ClientSecrets(Catalog(models), SIGNER, upload_timeout=0.1)
     app = Starlette(
         routes=[Route("/new", secrets.create, methods=["POST"])],
         middleware=[Middleware(RequestMiddleware, metrics=Metrics())],

@@ -11,16 +11,14 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.errors import (
-    AuthenticationError,
     ClientGoneError,
     GatewayError,
     InvalidAudioError,
     OverloadedError,
 )
 from gateway.metrics import Metrics
-from gateway.protocol.realtime.client_secrets import SecretSigner
-from gateway.server.middleware import AuthMiddleware
-from gateway.server.websocket import Sessions, WebSocketMiddleware
+from gateway.server.routes import KeyWebSocketRoute
+from gateway.server.websocket import Sessions, WebSocketMiddleware, event_frame
 from tests.protocol.realtime.wire import check_frame
 
 Endpoint = Callable[[WebSocket], Awaitable[None]]
@@ -29,7 +27,7 @@ Endpoint = Callable[[WebSocket], Awaitable[None]]
 class Connection:
     """The server's side of one WebSocket, without a server."""
 
-    def __init__(self, endpoint: Endpoint, *, keys: tuple[str, ...] = ()) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await endpoint(WebSocket(scope, receive, send))
 
@@ -38,22 +36,21 @@ class Connection:
         self.sessions = Sessions()
         self.gone = False
         self.is_full = False
-        guarded = AuthMiddleware(app, api_keys=keys, signer=SecretSigner([b"secret"]))
-        self.app = WebSocketMiddleware(guarded, sessions=self.sessions, metrics=self.metrics)
+        self.app = WebSocketMiddleware(app, sessions=self.sessions, metrics=self.metrics)
 
     async def __call__(
         self,
         *,
-        path: str = "/v1/x",
-        headers: dict[str, str] | None = None,
+        route: KeyWebSocketRoute | None = None,
         subprotocols: tuple[str, ...] = (),
     ) -> None:
-        """Serves the connection to its end."""
-        scope = {
+        """Serves the connection to its end, as Starlette's router would have led it to ``route``."""
+        scope: Scope = {
             "type": "websocket",
-            "path": path,
-            "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
+            "path": "/v1/x",
+            "headers": [],
             "subprotocols": list(subprotocols),
+            "route": route,
         }
         await self.app(scope, self.receive, self.send)
 
@@ -113,12 +110,12 @@ async def test_an_error_is_a_frame_and_a_code(error: GatewayError, code: int, *,
     assert f'status="{code}"'.encode() in generate_latest(connection.metrics.registry)
 
 
-@pytest.mark.parametrize("path", ["/v1/realtime", "/project/v1/realtime"])
-async def test_live_sessions_have_their_own_error_frame(path: str) -> None:
-    """Before the handshake and behind it: an `error` event as OpenAI's package has it."""
+async def test_live_sessions_have_their_own_error_frame() -> None:
+    """Before the handshake and after it: an `error` event as OpenAI's package has it."""
+    route = KeyWebSocketRoute("/v1/live", fine, check=lambda _: None, error_frame=event_frame)
     for accepted in (False, True):
         connection = Connection(raising(OverloadedError("Full."), accepted=accepted))
-        await connection(path=path)
+        await connection(route=route)
         event = check_frame(connection.sent[1]["text"])
 
         assert (event["type"], event["error"]["message"]) == ("error", "Full.")
@@ -205,30 +202,6 @@ async def test_subprotocols(offered: tuple[str, ...], selected: str | None) -> N
 
     assert connection.sent[0]["subprotocol"] == selected
     assert connection.types == ["accept", "send", "close"]
-
-
-@pytest.mark.parametrize(
-    ("headers", "subprotocols", "is_let_in"),
-    [
-        ({"authorization": "Bearer k1"}, (), True),
-        ({}, ("realtime", "openai-insecure-api-key.k1"), True),
-        ({"authorization": "Basic abc"}, ("openai-insecure-api-key.k1",), True),
-        ({}, ("realtime",), False),
-        ({}, ("openai-insecure-api-key.",), False),
-        ({}, ("openai-insecure-api-key.wrong",), False),
-        ({"authorization": "Bearer wrong"}, ("openai-insecure-api-key.k1",), False),
-    ],
-)
-async def test_keys(headers: dict[str, str], subprotocols: tuple[str, ...], *, is_let_in: bool) -> None:
-    """The header, or where there is none the subprotocol of those who can set no header."""
-    connection = Connection(fine, keys=("k1", "k2"))
-    await connection(headers=headers, subprotocols=subprotocols)
-    frame, close = connection.sent[1:]
-
-    assert (frame["text"] == "hello") == is_let_in
-    assert close["code"] == (1000 if is_let_in else 1008)
-    if not is_let_in:
-        assert json.loads(frame["text"])["error"]["code"] == AuthenticationError.default_code
 
 
 async def test_the_end_waits_for_all() -> None:

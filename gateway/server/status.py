@@ -1,19 +1,51 @@
-"""`/health`, `/ready` and `/metrics`: is the process alive, can it serve, what has it done."""
+"""What is served and how it is: `/v1/models`, `/health`, `/ready` and `/metrics`."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.engine.catalog import Catalog
 from gateway.engine.lifecycle import ManagedModel, ModelState, ModelStatus
 from gateway.metrics import Metrics
+from gateway.protocol.answers import HealthReport, ModelHealth, model_list, model_object
 from gateway.protocol.events import encode
 
 
+class Models:
+    """`/v1/models`: every name that works.
+
+    Args:
+        started: Seconds since 1970; stands for the models' times of creation, which nobody knows.
+    """
+
+    def __init__(self, catalog: Catalog, *, started: int) -> None:
+        self._catalog = catalog
+        self._started = started
+
+    async def one(self, request: Request) -> Response:
+        """One model by any of its names.
+
+        Raises:
+            ModelNotFoundError: There is none of that name.
+        """
+        name = request.path_params["model"]
+        own = self._catalog.find(name).name == name
+        return Response(
+            encode(model_object(name, own=own, created=self._started)), media_type="application/json"
+        )
+
+    async def list(self, _: Request) -> Response:
+        """All names, the models' own first."""
+        own = {entry.name for entry in self._catalog.entries}
+        body = model_list(self._catalog.names(), own=own, created=self._started)
+        return Response(encode(body), media_type="application/json")
+
+
 class Health:
-    """The endpoints.
+    """`/health`, `/ready` and `/metrics`: is the process alive, can it serve, what has it done.
 
     Args:
         vad: Names the Silero file in use: two are about, and they differ audibly.
@@ -41,14 +73,14 @@ class Health:
         pinned = [model for model in self._models if model.is_pinned]
         return all(model.ready for model in pinned or self._models)
 
-    def _status(self) -> str:
+    def _status(self) -> Literal["ok", "starting", "unavailable"]:
         if self._is_ready():
             return "ok"
         has_failed = any(model.status.state is ModelState.FAILED for model in self._models)
         return "unavailable" if has_failed else "starting"
 
     def _answer(self, status: int) -> Response:
-        body = {
+        body: HealthReport = {
             "status": self._status(),
             "version": self._version,
             "vad": self._vad,
@@ -57,7 +89,7 @@ class Health:
         return Response(encode(body), status, media_type="application/json")
 
 
-def _describe(status: ModelStatus) -> dict[str, Any]:
+def _describe(status: ModelStatus) -> ModelHealth:
     return {
         "state": status.state.value,
         "detail": status.detail,
