@@ -22,7 +22,11 @@ def main() -> None:
     """The command."""
     if sys.argv[1:2] == ["words"]:
         # With real weights and a folder of speech, it has options of its own.
-        import_module("bench.words").main(sys.argv[2:])
+        try:
+            words = import_module("bench.words")
+        except ModuleNotFoundError as error:
+            sys.exit(f"{error.name} is not installed: pip install -e '.[bench]'")
+        words.main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", choices=NAMES, metavar="STAGE", help=", ".join(NAMES))
