@@ -28,13 +28,7 @@ def main() -> None:
             sys.exit(f"{error.name} is not installed: pip install -e '.[bench]'")
         words.main(sys.argv[2:])
         return
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=NAMES, metavar="STAGE", help=", ".join(NAMES))
-    parser.add_argument("--only", action="append", default=[], choices=NAMES, help="the same, repeatable")
-    parser.add_argument("--quick", action="store_true", help="the miniature only, a few minutes")
-    parser.add_argument("--write", action="store_true", help="write tables and plots into bench/")
-    parser.add_argument("--machine", default="", help="what to call the machine beside its processor")
-    arguments = parser.parse_args()
+    arguments = parse()
     # As Ctrl-C does: so that a server in progress ends, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Kept from run to run: recordings and models are the same each time.
@@ -48,6 +42,24 @@ def main() -> None:
         print(f"\n## {name}\n\n{markdown(findings)}\n\n{stamp}", flush=True)
         if arguments.write:
             _write(name, findings, stamp)
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The stages are in ``names`` and ``only``, none for the default ones; ends the process if wrong."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    # Not ``choices``: before Python 3.12 they refuse the empty list.
+    parser.add_argument("names", nargs="*", type=_stage, metavar="STAGE", help=", ".join(NAMES))
+    parser.add_argument("--only", action="append", default=[], choices=NAMES, help="the same, repeatable")
+    parser.add_argument("--quick", action="store_true", help="the miniature only, a few minutes")
+    parser.add_argument("--write", action="store_true", help="write tables and plots into bench/")
+    parser.add_argument("--machine", default="", help="what to call the machine beside its processor")
+    return parser.parse_args(argv)
+
+
+def _stage(name: str) -> str:
+    if name not in NAMES:
+        raise argparse.ArgumentTypeError(f"no stage is called {name!r}")
+    return name
 
 
 def _write(name: str, findings: list[Finding], stamp: str) -> None:

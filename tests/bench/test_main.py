@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import replace
+from bench.__main__ import parse, replace
 from bench.stages import DEFAULT, NAMES
 
 PAGE = "before\n<!-- a -->\nold\n<!-- end of a -->\nafter"
@@ -37,3 +37,28 @@ def test_each_module_is_a_stage(name: str) -> None:
     """It has something to run, and those of the default run are there."""
     assert callable(import_module(f"bench.stages.{name}").run)
     assert set(DEFAULT) <= set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("argv", "names", "only"),
+    [
+        ([], [], []),
+        (["--quick"], [], []),
+        (["memory", "overlap"], ["memory", "overlap"], []),
+        (["--only", "memory"], [], ["memory"]),
+    ],
+)
+def test_stages_of_the_command_line(argv: list[str], names: list[str], only: list[str]) -> None:
+    """Positional, as an option, or none."""
+    arguments = parse(argv)
+
+    assert arguments.names == names
+    assert arguments.only == only
+
+
+def test_a_stage_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """The name is in the refusal."""
+    with pytest.raises(SystemExit):
+        parse(["memry"])
+
+    assert "no stage is called 'memry'" in capsys.readouterr().err
