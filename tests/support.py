@@ -1,6 +1,7 @@
 """A real server for tests: uvicorn on a free port, real worker processes; and the recordings."""
 
 import json
+import shutil
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -94,6 +95,15 @@ def live_server(
 
 def _itself(spec: EngineSpec) -> EngineSpec:
     return spec
+
+
+def english_only(folder: Path) -> Path:
+    """A copy of the miniature without the empty token, by which CTranslate2 tells multilingual models."""
+    shutil.copytree(MODEL, folder, dirs_exist_ok=True)
+    vocabulary = json.loads((folder / "vocabulary.json").read_text())
+    vocabulary[vocabulary.index("")] = "<|unused|>"
+    (folder / "vocabulary.json").write_text(json.dumps(vocabulary))
+    return folder
 
 
 def load_samples() -> dict[str, Sample]:

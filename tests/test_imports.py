@@ -55,7 +55,7 @@ TABLE = {
         "errors aio metrics transcript audio.types",
         "numpy anyio",  # rows are samples; the batcher and the supervisor are tasks
         # Backends, loaded in the worker process.
-        deferred="ctranslate2 faster_whisper tokenizers pocketsphinx",
+        deferred="ctranslate2 faster_whisper tokenizers",
     ),
     "models": room("errors", deferred="huggingface_hub"),
     "flow": room("errors aio metrics transcript audio engine", "anyio"),
@@ -79,7 +79,7 @@ TABLE = {
     "__main__": room("cli"),
 }
 
-HEAVY = {"av", "onnxruntime", "ctranslate2", "faster_whisper", "pocketsphinx", "torch"}
+HEAVY = {"av", "onnxruntime", "ctranslate2", "faster_whisper", "torch"}
 
 
 @dataclass(frozen=True)

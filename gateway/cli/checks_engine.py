@@ -12,7 +12,7 @@ from gateway.engine.devices.placement import parse_devices
 from gateway.engine.whisper.engine import WhisperSpec
 from gateway.errors import DeviceUnavailableError, ModelUnavailableError, StoreError
 from gateway.models.hub import WHISPER_REPOS, Hub
-from gateway.models.locate import SPHINX_NAMES, cached_default, fault
+from gateway.models.locate import cached_default, fault
 from gateway.models.store import CachedModel, cached_models, repo_of
 from gateway.settings import Settings
 
@@ -113,7 +113,7 @@ def _local_bytes(settings: Settings) -> int:
     hub = Hub()
     if not settings.model:
         found = cached_default(hub, on_gpu=_on_gpu(settings))
-        folders = [found.fetch()] if found else []
+        folders: list[Path | None] = [found.fetch()] if found else []
     else:
         cached = {model.repo: model.folder for model in cached_models(hub) if not model.fault}
         folders = [_folder(name) or cached.get(_repo(name) or "") for name in settings.model]
@@ -126,8 +126,6 @@ def _local_bytes(settings: Settings) -> int:
 
 def _named(name: str, cached: dict[str, CachedModel], away: ModelUnavailableError | None) -> Finding:
     """How it stands with a model that was asked for."""
-    if name in SPHINX_NAMES:
-        return Finding("ok", f"{SPHINX_NAMES[0]} is served: English only, with many mistakes")
     if folder := _folder(name):
         trouble = fault(folder)
         if trouble:
@@ -155,8 +153,8 @@ def _unnamed(settings: Settings, hub: Hub, away: ModelUnavailableError | None) -
         return Finding("ok", f"{found.name} is served, as none was named")
     if away:
         return Finding(
-            "warning",
-            f"no Whisper is at hand: {SPHINX_NAMES[0]} will be served, English only and with many mistakes",
+            "problem",
+            "no Whisper is at hand, and none can be fetched: the server will not start",
             "gateway models pull small, where the hub answers; or name a folder: --model ./folder",
         )
     return Finding(

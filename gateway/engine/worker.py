@@ -155,10 +155,7 @@ def _write(answers: BinaryIO, parts: Parts) -> None:
 
 
 def _read_until_parent_leaves(stream: BinaryIO, inbox: "SimpleQueue[Parts]") -> None:
-    """Runs in a thread, so that the end of the parent ends this process even while it decodes.
-
-    A backend that keeps the GIL (PocketSphinx) delays that to the end of its batch.
-    """
+    """Runs in a thread, so that the end of the parent ends this process even while it decodes."""
     while (parts := read_parts(stream)) is not None:
         inbox.put(parts)
     os._exit(0)

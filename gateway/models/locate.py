@@ -1,7 +1,6 @@
 """From what the operator named, or did not name, to a folder with weights that can be loaded."""
 
 import json
-import logging
 import re
 import struct
 from collections.abc import Callable
@@ -11,9 +10,6 @@ from typing import BinaryIO, Literal
 
 from gateway.errors import ModelUnavailableError
 from gateway.models.hub import WHISPER_REPOS, Hub
-
-SPHINX_NAMES = ("pocketsphinx", "sphinx")
-"""What is called so needs no weights: its Python package brings them."""
 
 _BY_QUALITY = (
     *("large-v3", "large-v3-turbo", "large-v2", "large-v1", "medium", "small"),
@@ -43,8 +39,6 @@ _BY_PACE = (
 _KNOWN_LAYOUTS = range(4, 7)
 """Versions of CTranslate2's model.bin with the same layout (`src/models/model.cc`, `Model::load`)."""
 
-_logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Located:
@@ -52,31 +46,26 @@ class Located:
 
     Attributes:
         name: What it is called where nobody gave it a name.
-        fetch: Gives the folder of its weights, after a download if they are not there, or None for
-            PocketSphinx, which brings its own; raises ModelUnavailableError.
+        fetch: Gives the folder of its weights, after a download if they are not there; raises
+            ModelUnavailableError.
         progress: How far the download is; None before it began.
     """
 
     name: str
-    fetch: Callable[[], Path | None]
+    fetch: Callable[[], Path]
     progress: Callable[[], str | None] = lambda: None
-
-
-_SPHINX = Located(SPHINX_NAMES[0], lambda: None)
 
 
 def locate(model: str, hub: Hub) -> Located:
     """Finds the one model that the operator named, within seconds.
 
     Args:
-        model: ``pocketsphinx``, a name of faster-whisper's (``small``), a folder with a CTranslate2 Whisper,
-            or a hub id (``org/name``). A known name beats a folder called so; ``./small`` means the folder.
+        model: A name of faster-whisper's (``small``), a folder with a CTranslate2 Whisper, or a hub id
+            (``org/name``). A known name beats a folder called so; ``./small`` means the folder.
 
     Raises:
         ModelUnavailableError: It is nowhere, or what is there is broken.
     """
-    if model in SPHINX_NAMES:
-        return _SPHINX
     if model in WHISPER_REPOS:
         return _at_hub(model, WHISPER_REPOS[model], hub)
     folder = Path(model).expanduser()
@@ -89,35 +78,20 @@ def locate(model: str, hub: Hub) -> Located:
         return _at_hub(model, model, hub)
     raise ModelUnavailableError(
         f"Model '{model}' is neither a folder nor a hub id (org/name) nor a known name: "
-        f"{', '.join([*SPHINX_NAMES[:1], *WHISPER_REPOS])}"
+        f"{', '.join(WHISPER_REPOS)}"
     )
 
 
 def locate_default(hub: Hub, *, on_gpu: bool) -> Located:
-    """Chooses a model where none was named: a cached Whisper, one of the hub's, or PocketSphinx, loudly."""
+    """Chooses a model where none was named: a cached Whisper, or one of the hub's.
+
+    Raises:
+        ModelUnavailableError: None is cached, and the hub does not answer.
+    """
     if found := cached_default(hub, on_gpu=on_gpu):
         return found
     name = "large-v3-turbo" if on_gpu else "base"
-    try:
-        return _at_hub(name, WHISPER_REPOS[name], hub)
-    except ModelUnavailableError as error:
-        _logger.warning(
-            "NO WHISPER MODEL: serving PocketSphinx, which knows English only and makes many mistakes. "
-            "To get Whisper: 'gateway serve --model small' where the hub answers, or '--model ./folder' "
-            "with a CTranslate2 Whisper. Why: %s",
-            error,
-        )
-        return _SPHINX
-
-
-def fetch_default(hub: Hub, *, on_gpu: bool) -> tuple[str, Path | None]:
-    """As `locate_default`, and fetches the model; PocketSphinx where the download breaks off."""
-    located = locate_default(hub, on_gpu=on_gpu)
-    try:
-        return located.name, located.fetch()
-    except ModelUnavailableError as error:
-        _logger.warning("NO WHISPER MODEL: serving PocketSphinx instead. Why: %s", error)
-        return _SPHINX.name, None
+    return _at_hub(name, WHISPER_REPOS[name], hub)
 
 
 def cached_default(hub: Hub, *, on_gpu: bool) -> Located | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.errors import ModelUnavailableError, StoreError
 from gateway.models.hub import SHA256, WHISPER_REPOS, Hub
-from gateway.models.locate import SPHINX_NAMES, fault
+from gateway.models.locate import fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,7 @@ def repo_of(name: str) -> str:
         return WHISPER_REPOS[name]
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) and "--" not in name:
         return name
-    raise StoreError(
-        f"'{name}' is neither a hub id (org/name) nor a known name: {', '.join(WHISPER_REPOS)}"
-        if name not in SPHINX_NAMES
-        else "pocketsphinx comes with its Python package, not from the cache"
-    )
+    raise StoreError(f"'{name}' is neither a hub id (org/name) nor a known name: {', '.join(WHISPER_REPOS)}")
 
 
 def cached_models(hub: Hub) -> list[CachedModel]:

@@ -84,11 +84,11 @@ def test_whole_machine(tmp_path: Path) -> None:
 
 
 def test_nothing_at_hand(tmp_path: Path) -> None:
-    """Without a model and a hub there is PocketSphinx, which is said but no problem."""
+    """Without a model and a hub nothing can be served, and what to do is said."""
     done = _doctor(tmp_path)
 
-    assert done.returncode == 0
-    assert "pocketsphinx will be served" in done.stdout
+    assert done.returncode == 1
+    assert "no Whisper is at hand, and none can be fetched" in done.stdout
     assert "-> gateway models pull small" in done.stdout
 
 
@@ -118,7 +118,7 @@ def test_taken_port(tmp_path: Path) -> None:
 
 def test_everything_is_wrong(tmp_path: Path) -> None:
     """Settings, packages, model, host and cache at once: each is told, and the others are still looked at."""
-    (tmp_path / "pocketsphinx.py").write_text("import os; os.abort()")
+    (tmp_path / "ctranslate2.py").write_text("import os; os.abort()")
     (tmp_path / "av.py").write_text("raise ImportError('libavcodec.so: cannot open shared object file')")
     (tmp_path / "file").touch()
     done = _doctor(
@@ -133,7 +133,7 @@ def test_everything_is_wrong(tmp_path: Path) -> None:
     report = _report(done)
 
     assert done.returncode == 1
-    assert _found(report, "problem", "loading pocketsphinx ends the process")["check"] == "packages"
+    assert _found(report, "problem", "loading ctranslate2 ends the process")["check"] == "packages"
     assert (
         _found(report, "problem", f"av {version('av')} cannot be loaded: ImportError: libavcodec")["check"]
         == "packages"
@@ -169,7 +169,9 @@ def test_wrong_settings(tmp_path: Path) -> None:
 def test_gpu(tmp_path: Path) -> None:
     """A GPU that can be used, and how to use both."""
     stubs = cuda_stubs.install(tmp_path / "stubs")
-    done = _doctor(tmp_path, "--json", "--device", "cuda", **cuda_stubs.variables(stubs, gpus="2"))
+    done = _doctor(
+        tmp_path, "--json", "--model", str(MODEL), "--device", "cuda", **cuda_stubs.variables(stubs, gpus="2")
+    )
     report = _report(done)
 
     assert done.returncode == 0
@@ -186,7 +188,7 @@ def test_gpu_without_cublas(tmp_path: Path, device: str, level: str, status: int
     smi.touch()
     smi.chmod(0o755)
     hidden |= {"LD_LIBRARY_PATH": f"{stubs}:{tmp_path / 'hidden'}", "PATH": str(tmp_path)}
-    done = _doctor(tmp_path, "--json", "--device", device, **hidden)
+    done = _doctor(tmp_path, "--json", "--model", str(MODEL), "--device", device, **hidden)
 
     assert "pip install '.[cuda]'" in _found(_report(done), level, "cuBLAS cannot be loaded")["remedy"]
     assert done.returncode == status
