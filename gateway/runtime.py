@@ -19,7 +19,8 @@ from gateway.flow.options import Resources
 from gateway.flow.recording import ROWS_AHEAD
 from gateway.metrics import Metrics
 from gateway.models.hub import Hub
-from gateway.models.locate import Located, locate, locate_default
+from gateway.models.locate import locate, locate_default
+from gateway.models.sources import Located
 from gateway.settings import ModelSettings, Settings
 
 logger = logging.getLogger(__name__)

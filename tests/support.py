@@ -1,6 +1,7 @@
 """A real server for tests: uvicorn on a free port, real worker processes; and the recordings."""
 
 import json
+import os
 import shutil
 import threading
 from collections.abc import Collection, Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from openai import OpenAI
 
 from gateway.app import Gateway, Server
@@ -24,6 +26,37 @@ MODEL = TESTS / "mini-whisper" / "model"
 SAMPLES = TESTS / "mini-whisper" / "samples"
 START_SECONDS = 120.0
 """Beyond this a start hangs. Margins of tests are for busy machines, and cost nothing on others."""
+
+
+BLOCKED = {
+    "HF_ENDPOINT": "http://127.0.0.1:9",
+    "PIP_CONFIG_FILE": os.devnull,
+    "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+    "PIP_EXTRA_INDEX_URL": "",
+    "PIP_FIND_LINKS": "",
+}
+"""Keeps hub and package index unasked, in this process and in those it starts."""
+
+_SAVED = "TESTS_OPEN_SOURCES"
+
+
+def block_sources() -> None:
+    """No test asks hub or package index but those that say so, by `open_sources`."""
+    # Kept in the environment, for pytest-xdist starts its processes with the blocked one.
+    os.environ.setdefault(_SAVED, json.dumps({name: os.environ.get(name) for name in BLOCKED}))
+    os.environ.update(BLOCKED)
+
+
+@contextmanager
+def open_sources() -> Iterator[None]:
+    """Inside, hub and package index are what they are outside of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in json.loads(os.environ[_SAVED]).items():
+            if value is None:
+                patch.delenv(name)
+            else:
+                patch.setenv(name, value)
+        yield
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,8 @@ class ManagedModel:
             if self._batcher is None or not self._is_loaded:
                 if self._is_hopeless:
                     raise UnavailableError(f"The model '{self.name}' cannot be served at the moment.")
-                raise UnavailableError(f"The model '{self.name}' is not loaded yet.", retry_after=5)
+                doing = self.status.detail or self.status.state
+                raise UnavailableError(f"The model '{self.name}' is not loaded yet ({doing}).", retry_after=5)
             yield self._batcher
         finally:
             self._leases -= 1

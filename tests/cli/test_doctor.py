@@ -18,7 +18,7 @@ from gateway.cli.doctor import Result, examine
 from gateway.engine.devices.cuda import Finding
 from gateway.settings import Settings
 from tests import cuda_stubs
-from tests.support import MODEL
+from tests.support import BLOCKED, MODEL
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +35,7 @@ def _doctor(tmp_path: Path, *arguments: str, **environment: str) -> "subprocess.
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
+            **BLOCKED,
             "TERM": "dumb",
             "COLUMNS": "100",
             "HF_HOME": str(tmp_path),
@@ -80,6 +81,7 @@ def test_whole_machine(tmp_path: Path) -> None:
         "python packages device models vad decoders port processor memory disk descriptors".split()
     )
     assert _found(report, "warning", f"{CLOSED_HUB} cannot be used")["check"] == "models"
+    assert _found(report, "warning", "the package index cannot be used")["check"] == "models"
     assert _found(report, "ok", "the models need roughly")["check"] == "memory"
 
 
@@ -89,7 +91,7 @@ def test_nothing_at_hand(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "no Whisper is at hand, and none can be fetched" in done.stdout
-    assert "-> gateway models pull small" in done.stdout
+    assert "-> gateway models pull base" in done.stdout
 
 
 def test_broken_cache(tmp_path: Path) -> None:
@@ -200,7 +202,7 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     plain = _doctor(tmp_path)
 
     assert "\x1b[" in terminal.stdout
-    assert "→ gateway models pull small" in terminal.stdout
+    assert "→ gateway models pull base" in terminal.stdout
     assert "\x1b" not in plain.stdout
     assert {line.split()[0] for line in plain.stdout.splitlines()} <= {"ok", "warning", "problem"}
 

@@ -17,7 +17,7 @@ from faster_whisper.utils import _MODELS
 
 from gateway.errors import ModelUnavailableError
 from gateway.models.hub import WHISPER_REPOS, Hub
-from gateway.models.locate import fault
+from gateway.models.layout import fault
 from tests.hub_server import BASE, COMMIT, HubServer, hub_server
 from tests.support import MODEL
 
@@ -171,7 +171,7 @@ def test_name_resolution_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     elapsed = time.monotonic() - before
     gone.set()
     for thread in threading.enumerate():
-        if thread.name == "hub-question":
+        if thread.name == "question":
             thread.join()
 
     assert elapsed < 8

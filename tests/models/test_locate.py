@@ -10,7 +10,8 @@ import pytest
 
 from gateway.errors import ModelUnavailableError
 from gateway.models.hub import WHISPER_REPOS, Hub
-from gateway.models.locate import _BY_PACE, _BY_QUALITY, fault, locate, locate_default
+from gateway.models.layout import fault
+from gateway.models.locate import _BY_PACE, _BY_QUALITY, locate, locate_default
 
 _MODEL = Path(__file__).parents[1] / "mini-whisper" / "model"
 
@@ -214,12 +215,13 @@ def test_broken_json(folder: Path) -> None:
 
 
 def test_no_default_without_hub(hub: Hub) -> None:
-    """No cache, no hub: one line that says so and how to get a model."""
+    """No cache, no hub, no package index: one line that says so and how to get a model."""
     with pytest.raises(ModelUnavailableError) as caught:
         locate_default(hub, on_gpu=False)
 
     assert str(hub.endpoint) in str(caught.value)
     assert "gateway serve --model ./folder" in str(caught.value)
+    assert "the package index cannot be used" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
