@@ -17,6 +17,7 @@ FROM python:3.12-slim
 ENV HF_HOME=/var/cache/huggingface \
     PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 # A numeric user, so that Kubernetes can check runAsNonRoot; the volume is created with its owner.
 RUN useradd --uid 10001 --create-home gateway && install -d -o 10001 -g 10001 "$HF_HOME"

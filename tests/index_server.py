@@ -5,7 +5,7 @@ import json
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -65,7 +65,7 @@ class IndexServer:
         url: For `PIP_INDEX_URL`.
         folder: The files that it has.
         asked: The paths that it was asked for.
-        most_bytes: Of a wheel; an answer breaks off there, or waits if it is to stall. None sends all.
+        most_bytes: Of a wheel; an answer breaks off there, or waits there if it stalls. None sends all.
         stalled: Set once an answer waits.
         go_on: Ends the waiting.
     """
@@ -138,3 +138,5 @@ class _Handler(BaseHTTPRequestHandler):
         if self.index.stalls:
             self.index.stalled.set()
             self.index.go_on.wait()
+            with suppress(OSError):  # whoever asked has left
+                self.wfile.write(body[most:])

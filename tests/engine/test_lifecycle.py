@@ -156,6 +156,7 @@ async def test_downloads_tell_their_progress() -> None:
         await _until(model, ModelState.READY)
 
         assert caught.value.retry_after
+        assert str(caught.value) == "The model 'm' is not loaded yet (12 MB)."
         tasks.cancel_scope.cancel()
 
 
