@@ -8,10 +8,8 @@ RUN python -m venv /opt/venv
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
-# --no-deps: silero-vad asks for torch, which its ONNX model does not need.
 RUN --mount=type=cache,target=/var/cache/pip \
-    /opt/venv/bin/pip install ".${EXTRAS:+[$EXTRAS]}" && \
-    /opt/venv/bin/pip install --no-deps silero-vad==6.2.3
+    /opt/venv/bin/pip install ".${EXTRAS:+[$EXTRAS]}"
 
 FROM python:3.12-slim
 ENV HF_HOME=/var/cache/huggingface \

@@ -83,11 +83,7 @@ def check_models(settings: Settings) -> Iterator[Finding]:
 def check_vad(_: Settings) -> Iterator[Finding]:
     """Which file of Silero's."""
     path = find_model()
-    text = "/".join(path.parts[-3:])
-    if "faster_whisper" in path.parts:
-        yield Finding("warning", f"{text}, an older one", "pip install --no-deps silero-vad==6.2.3")
-    else:
-        yield Finding("ok", text)
+    yield Finding("ok", "/".join(path.parts[-3:]))
 
 
 def check_memory(settings: Settings) -> Iterator[Finding]:
