@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from functools import partial
 from types import FrameType
 
@@ -41,6 +42,8 @@ from gateway.server.websocket import Sessions
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+_QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "sse_starlette", "python_multipart")
 
 UVICORN_MARGIN_SECONDS = 3
 """What uvicorn waits beyond our own grace: running requests then get their refusal through."""
@@ -82,7 +85,7 @@ class Gateway:
         service = Service(
             catalog,
             resources,
-            _limits(settings),
+            Limits(**settings.model_dump(include={field.name for field in fields(Limits)})),
             Load(time.monotonic, self._metrics),
             Admission(settings.max_streams),
             self._stopping,
@@ -209,18 +212,6 @@ def run(settings: Settings) -> None:
         raise StartError(f"cannot listen on {settings.host}:{settings.port}")
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        max_upload_bytes=settings.max_upload_bytes,
-        max_stream_bytes=settings.max_stream_bytes,
-        max_audio_seconds=settings.max_audio_seconds,
-        max_waiting_bytes=settings.max_waiting_bytes,
-        max_session_seconds=settings.max_session_seconds,
-        upload_timeout=settings.upload_timeout,
-        send_timeout=settings.send_timeout,
-    )
-
-
 def _signing_keys(settings: Settings) -> list[bytes]:
     """Replicas with the same API keys accept each other's ephemeral ones, without a further setting."""
     if settings.session_secret:
@@ -261,17 +252,7 @@ def _configure_logging(level: str) -> None:
             "root": {"level": level.upper(), "handlers": ["stderr"]},
             "loggers": {
                 # Per-request lines of HTTP clients and of the stream encoder would repeat what we log.
-                **{
-                    name: {"level": "WARNING"}
-                    for name in (
-                        "httpx",
-                        "httpx2",
-                        "httpcore",
-                        "httpcore2",
-                        "sse_starlette",
-                        "python_multipart",
-                    )
-                },
+                **{name: {"level": "WARNING"} for name in _QUIET},
                 # At debug level it logs the headers and frames of WebSockets: keys and transcripts.
                 "uvicorn.error": {"level": info},
             },

@@ -96,9 +96,6 @@ class Upload:
             raise self._error
 
 
-Fields = list[tuple[str, str]]
-
-
 class RequestChangedError(Exception):
     """The fields after the file ask for something else than those before it."""
 

@@ -12,9 +12,10 @@ from contextlib import contextmanager, suppress
 import anyio
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.errors import ClientGoneError, GatewayError, ShuttingDownError
+from gateway.aio import Changed
+from gateway.errors import ClientGoneError, GatewayError, OverloadedError, ShuttingDownError
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
 from gateway.protocol.realtime.session import error_frame
@@ -37,7 +38,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._open = 0
-        self._ended = anyio.Event()
+        self._changed = Changed()
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -47,13 +48,36 @@ class Sessions:
             yield
         finally:
             self._open -= 1
-            self._ended.set()
-            self._ended = anyio.Event()
+            self._changed.notify()
 
     async def all_ended(self) -> None:
         """Returns when none is open."""
-        while self._open:
-            await self._ended.wait()
+        await self._changed.until(lambda: not self._open)
+
+
+async def receive_message(websocket: WebSocket) -> Message:
+    """The client's next message.
+
+    Raises:
+        ClientGoneError: The client left.
+    """
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise ClientGoneError
+    return message
+
+
+async def send_frame(websocket: WebSocket, frame: str, *, send_timeout: float) -> None:
+    """Sends a text frame.
+
+    Raises:
+        OverloadedError: The client has not read for ``send_timeout`` seconds.
+    """
+    try:
+        with anyio.fail_after(send_timeout):
+            await websocket.send_text(frame)
+    except TimeoutError:
+        raise OverloadedError("The events are not being read.") from None
 
 
 def envelope_frame(error: GatewayError) -> str:
