@@ -1,6 +1,6 @@
 """The one error tree: every exception of ours that crosses a module. It has three branches.
 
-A `GatewayError` is what a client may be told, an `OperatorError` what the operator is told, and a `Notice` what
+A `GatewayError` is what a client may be told, an `OperatorError` is for the operator, and a `Notice` is what
 modules tell each other.
 """
 
