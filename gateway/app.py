@@ -20,14 +20,14 @@ from starlette.applications import Starlette
 from gateway import __version__
 from gateway.engine.budget import MemoryBudget
 from gateway.engine.catalog import Catalog
-from gateway.engine.lifecycle import ManagedModel
+from gateway.engine.lifecycle import ManagedModel, ModelPlan
 from gateway.errors import ModelUnavailableError, StartError
 from gateway.flow.pacing import Load
 from gateway.metrics import Metrics
 from gateway.protocol.contracts import ALIASES
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
-from gateway.runtime import ModelPlan, load_resources, make_batcher, plan_models
+from gateway.runtime import load_resources, make_batcher, plan_models
 from gateway.server.admission import Admission
 from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
@@ -68,13 +68,9 @@ class Gateway:
         budget = MemoryBudget(settings.memory_budget)
         self.models = [
             ManagedModel(
-                plan.name,
-                plan.find,
+                plan,
                 partial(make_batcher, settings=settings, metrics=self._metrics, models=len(plans)),
                 budget,
-                policy=plan.policy,
-                defaults=plan.defaults,
-                progress=plan.progress,
                 on_failure=self._fail,
             )
             for plan in plans

@@ -14,8 +14,7 @@ from openai import OpenAI
 
 from gateway.app import Gateway, Server
 from gateway.engine.api import EngineSpec
-from gateway.engine.lifecycle import ModelPolicy
-from gateway.runtime import ModelPlan
+from gateway.engine.lifecycle import ModelPlan, ModelPolicy
 from gateway.settings import Settings
 
 TESTS = Path(__file__).parent

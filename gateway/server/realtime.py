@@ -78,7 +78,7 @@ class Realtime:
             self._service.catalog.find(model)
         if given is not None:
             return given
-        return SessionConfig.default(model or self._service.catalog.names()[0])
+        return SessionConfig.default(model or self._service.catalog.names[0])
 
 
 class _Connection:

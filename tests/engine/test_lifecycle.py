@@ -16,7 +16,7 @@ from gateway.aio import Changed
 from gateway.engine.api import DecodeOptions, DecodeRequest, EngineSpec
 from gateway.engine.batcher import Batcher
 from gateway.engine.budget import MemoryBudget
-from gateway.engine.lifecycle import ManagedModel, ModelPolicy, ModelState
+from gateway.engine.lifecycle import ManagedModel, ModelPlan, ModelPolicy, ModelState
 from gateway.errors import ModelUnavailableError, UnavailableError
 from gateway.metrics import Metrics
 from tests.scripted import Act, ScriptedSpec, act
@@ -42,12 +42,14 @@ class Bench:
     ) -> ManagedModel:
         """A model on scripted workers."""
         return ManagedModel(
-            name,
-            find or (lambda: spec or ScriptedSpec(name=name)),
+            ModelPlan(
+                name,
+                find or (lambda: spec or ScriptedSpec(name=name)),
+                ModelPolicy(pinned=pinned, idle_seconds=idle_seconds, load_wait=load_wait),
+                progress,
+            ),
             lambda found: Batcher(found, Metrics()),
             self.budget,
-            policy=ModelPolicy(pinned=pinned, idle_seconds=idle_seconds, load_wait=load_wait),
-            progress=progress,
             on_failure=self.failures.append,
         )
 
@@ -229,7 +231,8 @@ async def test_a_request_while_a_lost_worker_is_replaced() -> None:
         started.append(Batcher(found, Metrics()))
         return started[-1]
 
-    model = ManagedModel("m", lambda: spec, start, MemoryBudget(), policy=ModelPolicy(load_wait=1_000.0))
+    plan = ModelPlan("m", lambda: spec, ModelPolicy(load_wait=1_000.0))
+    model = ManagedModel(plan, start, MemoryBudget())
     with anyio.fail_after(120):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(model.run)
