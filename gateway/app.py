@@ -38,7 +38,6 @@ from gateway.server.service import Limits, Service
 from gateway.server.status import Health, Models
 from gateway.server.transcriptions import Transcriptions
 from gateway.server.transcriptions_ws import TranscriptionsWs
-from gateway.server.websocket import Sessions
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ class Gateway:
         self._metrics = Metrics()
         self._leaving = anyio.Event()
         self._stopping = anyio.Event()
-        self._sessions = Sessions()
+        self._sessions = Admission()
         budget = MemoryBudget(settings.memory_budget)
         self.models = [
             ManagedModel(
@@ -126,7 +125,7 @@ class Gateway:
     async def sessions_ended(self) -> None:
         """Returns when the WebSockets are gone, or have had their time."""
         with anyio.move_on_after(self._settings.shutdown_grace + UVICORN_MARGIN_SECONDS):
-            await self._sessions.all_ended()
+            await self._sessions.all_left()
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:

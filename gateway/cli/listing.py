@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import typer
 from rich import box
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 
 from gateway.errors import ModelUnavailableError, StoreError
@@ -59,7 +60,7 @@ def show(listed: list[Listed], *, as_json: bool) -> None:
     for model in listed:
         table.add_row(
             f"{model.name} *" if model.default else model.name,
-            "" if model.bytes is None else human(model.bytes),
+            "" if model.bytes is None else decimal(model.bytes),
             model.fault or "whole",
             model.repo or "its Python package",
         )
@@ -72,15 +73,6 @@ def show(listed: list[Listed], *, as_json: bool) -> None:
             f"or takes {SPHINX} if it cannot.",
             err=True,
         )
-
-
-def human(size: int) -> str:
-    """Bytes in the unit that people read."""
-    amount, units = float(size), iter(("bytes", "kB", "MB", "GB"))
-    unit = next(units)
-    while amount >= 1000 and (larger := next(units, None)):
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit in {"bytes", "kB"} or amount >= 100 else f"{amount:.1f} {unit}"
 
 
 def _default(settings: Settings, hub: Hub) -> str | None:

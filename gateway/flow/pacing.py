@@ -49,6 +49,8 @@ class Load:
     def __init__(self, clock: Callable[[], float], metrics: Metrics) -> None:
         self._clock = clock
         self._metrics = metrics
+        self._admit_until = ADMIT_UNTIL
+        self._admit_until_busy = ADMIT_UNTIL_BUSY
         self._running: dict[object, float] = {}
         self._ended: deque[tuple[float, float]] = deque(maxlen=RECENT)
         self._alone: deque[float] = deque(maxlen=RECENT)
@@ -109,7 +111,7 @@ class Load:
         Raises:
             OverloadedError: The finals alone do not.
         """
-        if self.lag > self._at_least(ADMIT_UNTIL) or self.busy > ADMIT_UNTIL_BUSY:
+        if self.lag > self._at_least(self._admit_until) or self.busy > self._admit_until_busy:
             raise OverloadedError("Too many people are being listened to. Please try again soon.")
 
     def _at_least(self, seconds: float) -> float:

@@ -64,8 +64,7 @@ async def _say(model: ManagedModel) -> str:
 
 async def _until(model: ManagedModel, state: ModelState) -> None:
     with anyio.fail_after(120):
-        while model.status.state is not state:
-            await anyio.lowlevel.checkpoint()
+        await model._changed.until(lambda: model.status.state is state)
 
 
 async def test_loaded_on_first_use() -> None:
@@ -207,19 +206,25 @@ async def test_an_unforeseen_failure_is_its_own() -> None:
         tasks.cancel_scope.cancel()
 
 
-async def test_a_request_while_it_is_unloaded() -> None:
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(lambda _: True, id="asked to go"),
+        pytest.param(lambda model: model._leaving, id="its workers are stopped"),
+        pytest.param(lambda model: model._batcher is None, id="gone"),
+    ],
+)
+async def test_a_request_while_it_is_unloaded(moment: Callable[[ManagedModel], bool]) -> None:
     """It waits for the next loading, whenever it comes: the workers that end are not asked any more."""
-    for steps in (1, 2, 4, 8, 16):
-        model = Bench().model()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(model.run)
-            await _say(model)
-            model.evict()
-            for _ in range(steps):
-                await anyio.lowlevel.checkpoint()
+    model = Bench().model()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(model.run)
+        await _say(model)
+        model.evict()
+        await model._budget.changed.until(lambda: moment(model))
 
-            assert "7" in await _say(model)
-            tasks.cancel_scope.cancel()
+        assert "7" in await _say(model)
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_request_while_a_lost_worker_is_replaced() -> None:
@@ -238,8 +243,7 @@ async def test_a_request_while_a_lost_worker_is_replaced() -> None:
             tasks.start_soon(model.run)
             await _say(model)
             os.kill(cast("int", started[0].state[0].pid), signal.SIGKILL)
-            while started[0].ready:
-                await anyio.lowlevel.checkpoint()
+            await started[0].changed.until(lambda: not started[0].ready)
 
             assert "7" in await _say(model)
             tasks.cancel_scope.cancel()
