@@ -366,15 +366,16 @@ def test_keys(mini_whisper: WhisperSpec, samples: dict[str, Sample]) -> None:
 
 
 def test_a_silent_client_is_told_and_left(mini_whisper: WhisperSpec, samples: dict[str, Sample]) -> None:
-    """Nothing for too long: what was said so far is dropped, the place is free."""
-    with live_server([mini_whisper], upload_timeout=0.3, max_streams=1) as server:
-        with _open(server) as session:
-            session.send(samples["en_long"].path.read_bytes()[:20_000])
-            error, code, _ = _error(session)
+    """Nothing for too long: what was said so far is dropped, the place is free for another."""
+    with live_server([mini_whisper], upload_timeout=0.2, max_streams=1) as server:
+        for _ in range(2):
+            with _open(server) as session:
+                with suppress(ConnectionClosed):  # it may be left before it begins
+                    session.send(samples["en_long"].path.read_bytes()[:20_000])
+                error, code, _ = _error(session)
 
-        assert "0.3 seconds" in error["message"]
-        assert code == 1008
-        assert _events(server, [samples["en_hello"].path.read_bytes()])[-1]["text"] == "Hello world."
+            assert "0.2 seconds" in error["message"]
+            assert code == 1008
 
 
 def test_overload(mini_whisper: WhisperSpec) -> None:
