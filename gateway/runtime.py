@@ -2,8 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 
 import anyio
 
@@ -12,7 +11,7 @@ from gateway.engine.api import EngineSpec, ModelDefaults, ReplicaOptions
 from gateway.engine.batcher import Batcher, BatcherOptions
 from gateway.engine.devices.cuda import choose, compute_types
 from gateway.engine.devices.placement import Machine, parse_devices, worker_environments
-from gateway.engine.lifecycle import ModelPolicy
+from gateway.engine.lifecycle import ModelPlan, ModelPolicy
 from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
 from gateway.errors import DeviceUnavailableError
 from gateway.flow.options import Resources
@@ -24,24 +23,6 @@ from gateway.models.sources import Located
 from gateway.settings import ModelSettings, Settings
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelPlan:
-    """A model to serve, and how.
-
-    Attributes:
-        find: Finds or fetches it, in a thread.
-        progress: How far that is.
-        aliases: Further names it answers to.
-    """
-
-    name: str
-    find: Callable[[], EngineSpec]
-    policy: ModelPolicy
-    progress: Callable[[], str | None] = lambda: None
-    defaults: ModelDefaults = field(default_factory=ModelDefaults)
-    aliases: tuple[str, ...] = ()
 
 
 def plan_models(settings: Settings) -> list[ModelPlan]:

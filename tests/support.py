@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,15 +18,14 @@ from openai import OpenAI
 
 from gateway.app import Gateway, Server
 from gateway.engine.api import EngineSpec
-from gateway.engine.lifecycle import ModelPolicy
-from gateway.runtime import ModelPlan
+from gateway.engine.lifecycle import ModelPlan, ModelPolicy
 from gateway.settings import Settings
 
 TESTS = Path(__file__).parent
 MODEL = TESTS / "mini-whisper" / "model"
 SAMPLES = TESTS / "mini-whisper" / "samples"
-START_SECONDS = 120.0
-"""Beyond this a start hangs. Margins of tests are for busy machines, and cost nothing on others."""
+WAIT_SECONDS = 120.0
+"""What takes longer hangs. Margins of tests are for busy machines, and cost nothing on others."""
 
 
 BLOCKED = {
@@ -85,6 +85,14 @@ class LiveServer:
         self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
         self.openai = OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0)
 
+    def metric(self, name: str) -> float:
+        """A metric's value, over all its labels."""
+        return sum(
+            float(line.rsplit(" ", 1)[1])
+            for line in httpx.get(f"{self.url}/metrics").text.splitlines()
+            if line.startswith(name) and line[len(name)] in " {"
+        )
+
     def post(self, **fields: Any) -> httpx.Response:
         """A transcription request of raw form fields; ``file`` is bytes or a (name, bytes) pair."""
         files = {"file": fields.pop("file")} if "file" in fields else {"nothing": ("", b"")}
@@ -110,13 +118,7 @@ def live_server(
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        deadline = threading.Event()
-        for _ in range(int(START_SECONDS * 100)):
-            if server.started and all(model.ready for model in gateway.models):
-                break
-            deadline.wait(0.01)
-        else:
-            raise TimeoutError("the server did not become ready")
+        until(lambda: server.started and all(model.ready for model in gateway.models))
         running = LiveServer(server, gateway)
         with running.openai:
             yield running
@@ -124,6 +126,21 @@ def live_server(
         gateway.leave()
         server.should_exit = True
         thread.join()
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Returns once ``holds()`` is true: for what happens in another process, which tells nobody.
+
+    It is asked now and then, so that the other one gets the processor.
+
+    Raises:
+        TimeoutError: It does not come true.
+    """
+    pause, deadline = threading.Event(), time.monotonic() + WAIT_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not so within {WAIT_SECONDS:g} s")
+        pause.wait(0.01)
 
 
 def _itself(spec: EngineSpec) -> EngineSpec:

@@ -112,8 +112,7 @@ async def test_cpu_workers(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(batcher.run)
         await batcher.wait_ready()
-        while not all(status.state.serves for status in batcher.state):
-            await anyio.lowlevel.checkpoint()
+        await batcher.changed.until(lambda: all(status.state.serves for status in batcher.state))
         cores = [os.sched_getaffinity(status.pid or 0) for status in batcher.state]
         tasks.cancel_scope.cancel()
     ours = os.sched_getaffinity(0)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import typer
 from rich import box
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 
 from gateway.errors import ModelUnavailableError, StoreError
@@ -57,7 +58,7 @@ def show(listed: list[Listed], *, as_json: bool) -> None:
     for model in listed:
         table.add_row(
             f"{model.name} *" if model.default else model.name,
-            human(model.bytes),
+            decimal(model.bytes),
             model.fault or "whole",
             model.repo,
         )
@@ -66,15 +67,6 @@ def show(listed: list[Listed], *, as_json: bool) -> None:
         typer.echo("* is served where none is named.", err=True)
     else:
         typer.echo("None of them is served where none is named: the server fetches one.", err=True)
-
-
-def human(size: int) -> str:
-    """Bytes in the unit that people read."""
-    amount, units = float(size), iter(("bytes", "kB", "MB", "GB"))
-    unit = next(units)
-    while amount >= 1000 and (larger := next(units, None)):
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit in {"bytes", "kB"} or amount >= 100 else f"{amount:.1f} {unit}"
 
 
 def _default(settings: Settings, hub: Hub) -> str | None:

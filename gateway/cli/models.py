@@ -67,7 +67,8 @@ def remove(
     name: Name, *, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
 ) -> None:
     """Delete a model from the cache."""
-    from gateway.cli.listing import human  # noqa: PLC0415
+    from rich.filesize import decimal  # noqa: PLC0415
+
     from gateway.models.hub import Hub  # noqa: PLC0415
     from gateway.models.store import cached_size, repo_of  # noqa: PLC0415
     from gateway.models.store import remove as remove_repo  # noqa: PLC0415
@@ -75,7 +76,7 @@ def remove(
     hub = Hub()
     with failing_plainly():
         repo = repo_of(name)
-        size = human(cached_size(repo, hub))
+        size = decimal(cached_size(repo, hub))
     if not yes:
         if not sys.stdin.isatty():
             fail(f"{repo} ({size}) is not removed without --yes, as nobody can be asked")

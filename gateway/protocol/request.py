@@ -16,20 +16,6 @@ Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 MAX_KNOWN_SPEAKERS = 4
 
-TRANSLATION_FIELDS = frozenset({"model", "prompt", "response_format", "temperature"})
-TRANSCRIPTION_FIELDS = TRANSLATION_FIELDS | {
-    "chunking_strategy",
-    "include",
-    "keywords",
-    "known_speaker_names",
-    "known_speaker_references",
-    "language",
-    "languages",
-    "stream",
-    "timestamp_granularities",
-}
-"""The fields of OpenAI's published document."""
-
 
 class ServerVad(BaseModel):
     """The `chunking_strategy` object."""
@@ -123,6 +109,11 @@ class TranscriptionRequest(TranslationRequest):
     def wants_logprobs(self) -> bool:
         """`include[]` asks for token log-probabilities."""
         return "logprobs" in self.include
+
+
+TRANSLATION_FIELDS = frozenset({"model", "prompt", "response_format", "temperature"})
+TRANSCRIPTION_FIELDS = TranscriptionRequest.model_fields.keys() - SubtitleStyle.model_fields.keys() - {"seed"}
+"""The fields of OpenAI's published document."""
 
 
 def check_combinations(request: TranscriptionRequest) -> None:
