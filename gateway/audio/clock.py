@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from av.audio.frame import AudioFrame
 
 GAP = 0.1
-"""Seconds. Stamps are rounded and jitter; what is missing in them counts from here, as in FFmpeg's resampler."""
+"""Seconds. Stamps are rounded and jitter; what they leave out counts from here, as in FFmpeg's resampler."""
 
 OVERLAP = 1.0
 """Seconds by which a stamp may lie back; what lies back further begins a new clock, as joined files do."""

@@ -60,8 +60,9 @@ CONTAINERS = {
     "wv": "wv",
     "xwma": "xwma",
 }
-"""FFmpeg's demuxers that may read a recording, and the endings of their files' usual names. Each reads one file:
-playlists and their like (hls, concat, dash, image2, sdp …) would open what their text names."""
+"""FFmpeg's demuxers that may read a recording, and the endings of their files' usual names.
+
+Each reads one file: playlists and their like (hls, concat, dash, image2, sdp …) would open what they name."""
 
 _WITH_STAMPS = frozenset({
     "asf",
@@ -75,7 +76,7 @@ _WITH_STAMPS = frozenset({
     "rm",
     "wtv",
 })  # fmt: skip
-"""Whose packets have times. In the others FFmpeg counts, and counts wrongly where the rate changes on the way."""
+"""Whose packets have times. In the others FFmpeg counts, and wrongly where the rate changes on the way."""
 
 SMALL_PROBE = {"probesize": "65536", "analyzeduration": "1000000"}
 """Enough wherever the header comes first, and little enough to begin on the first bytes of an upload."""
@@ -137,8 +138,8 @@ def has_decoder(stream: AudioStream) -> bool:
 def make_clock(container: InputContainer, stream: AudioStream) -> Clock:
     """The clock of a container's stream.
 
-    It begins with the first time stamp of any stream, picture or sound. Only an mp4 with a whole index says how
-    long after its beginning its first stream begins (by its edit list), so that counts from zero.
+    It begins with the first time stamp of any stream, picture or sound. Only an mp4 with a whole index says
+    how long after its beginning its first stream begins (by its edit list), so that counts from zero.
     """
     if container.format.name not in _WITH_STAMPS:
         return Clock(None, follows_stamps=False)

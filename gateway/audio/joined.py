@@ -1,8 +1,9 @@
-"""WAV and AIFF files as they are written, made plain for FFmpeg: joined ones one by one, wrong lengths undone.
+"""WAV and AIFF files as they are written, made plain for FFmpeg: joined ones one by one, lengths corrected.
 
-FFmpeg reads on over the joints of most formats: MP3, AAC, FLAC, Ogg, Matroska and others are streams. A WAV or
-AIFF file is one chunk with a length, after which it sees nothing; and it believes the lengths in a WAV, which
-are zero or as large as can be where a program wrote it to a pipe, or never came to an end.
+FFmpeg reads on over the joints of most formats: MP3, AAC, FLAC, Ogg, Matroska and others are streams. A WAV
+or AIFF file is one chunk with a length, after which it sees nothing. And it believes the lengths in a WAV,
+which mean nothing where a program wrote it to a pipe, or was killed; nor does it find the chunks after an odd
+one whose padding was left out.
 """
 
 import re
@@ -79,7 +80,7 @@ class Recordings:
     def _wav(self) -> Iterator[bytes]:
         self._take(_HEADER)
         yield b"RIFF" + _UNKNOWN + b"WAVE"
-        while len(header := self._take(8)) == 8:  # noqa: PLR2004  a name and a length
+        while len(header := self._take(8)) == 8:
             name, size = header[:4], int.from_bytes(header[4:], "little")
             if name == b"data":
                 yield name + _UNKNOWN

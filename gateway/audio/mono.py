@@ -26,7 +26,7 @@ _REMAINS = 0.8
 
 _OPPOSED = -0.5
 _AGREED = 0.2
-"""Likeness below which a channel counts as opposed, and above which no longer: between it stays what it was."""
+"""Likeness below which a channel counts as opposed, and above which no longer; between it stays as it was."""
 
 _TURNED = -0.5
 """What an opposed channel counts: turned it cannot cancel, and halved it leaves what both have in common."""
@@ -43,7 +43,7 @@ class Downmix:
 
     def __init__(self, layout: "AudioLayout") -> None:
         names = [channel.name for channel in layout.channels]
-        surround = len(names) > 2 and "FC" in names  # noqa: PLR2004  more than stereo
+        surround = len(names) > 2 and "FC" in names
         self._weights = [_WEIGHTS.get(name, 0.5) if surround else 1.0 for name in names]
         total = sum(self._weights) or 1.0
         self._weights = [weight / total for weight in self._weights]

@@ -55,7 +55,8 @@ class TrackChoice:
         """Ends the recording. Without any sound it is the first track that has samples."""
         if self.chosen is None:
             with_samples = [track for track, held in self._tracks.items() if held.end]
-            for self.chosen in (self._audible() or with_samples)[:1]:
+            if choices := self._audible() or with_samples:
+                self.chosen = choices[0]
                 yield from self._tracks[self.chosen].take()
 
     def _audible(self) -> list[int]:
@@ -70,7 +71,7 @@ class TrackChoice:
                 self.chosen = audible[0]
 
     def _let_silence_out(self) -> Iterator[Samples]:
-        """While there is no sound: what the foremost track with samples holds, and the others lose as much."""
+        """While there is no sound: gives what the foremost track with samples holds; the others lose it."""
         if not self._audible():
             foremost = next(held for held in self._tracks.values() if held.end)
             for piece in foremost.take(SKEW):

@@ -36,7 +36,6 @@ from tests.audio.sound import (
 )
 
 if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
     from av.container import InputContainer, OutputContainer
 
 
