@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import av
 from av.audio.frame import AudioFrame
@@ -145,7 +146,8 @@ def make_clock(container: InputContainer, stream: AudioStream) -> Clock:
         return Clock(None, follows_stamps=False)
     if _is_mp4(container) and stream.frames:
         return Clock(0.0)
-    return Clock(None if container.start_time is None else container.start_time / av.time_base)
+    start: int | None = container.start_time  # PyAV's types leave out the None it may be
+    return Clock(None if start is None else start / av.time_base)
 
 
 def announced_bytes(container: InputContainer, stream: AudioStream) -> int:
@@ -177,7 +179,7 @@ def frames(
             for packet in container.demux(streams):
                 errors = 0
                 if wanted(packet.stream_index):
-                    for frame in _decoded(packet):
+                    for frame in _decoded(cast("av.Packet[AudioStream]", packet)):
                         yield packet.stream_index, frame
         except av.FFmpegError:
             # The demuxer stumbled; asked again it goes on after the damage.

@@ -158,7 +158,7 @@ def _refuse_track(track: int | None, tracks: int) -> None:
 def _decode_recordings(inner: ByteReader, track: int | None) -> Generator[Samples, None, None]:
     """Reads front to back first, then again with seeking if that gave no samples."""
     start = inner.tell() if inner.seekable() else None
-    recordings = Recordings(inner.read)
+    recordings = Recordings(inner)
     reading = _Reading(GuardedSource(recordings, seekable=False), track)
     yield from reading.decode(SMALL_PROBE)
     while reading.has_samples and recordings.advance():

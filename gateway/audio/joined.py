@@ -7,7 +7,9 @@ one whose padding was left out.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+
+from gateway.audio.source import ByteReader
 
 _BLOCK = 32_768
 _HEADER = 12
@@ -35,11 +37,14 @@ class Recordings:
     What is neither WAV nor AIFF is one recording, and comes out as it is.
 
     Args:
-        read: Gives at least one byte, or none at the end; its exceptions pass through.
+        inner: Read from where it stands; its exceptions pass through, and positions are its own.
     """
 
-    def __init__(self, read: Callable[[int], bytes | None]) -> None:
-        self._source = read
+    def __init__(self, inner: ByteReader) -> None:
+        self._source = inner.read
+        self.seekable = inner.seekable
+        self.seek = inner.seek
+        self.tell = inner.tell
         self._ahead = bytearray()
         self._blocks = iter(self._recording())
         self._surplus = b""
@@ -58,10 +63,6 @@ class Recordings:
         self._surplus = b""
         self._blocks = iter(self._recording())
         return bool(self._peek(1))
-
-    def seekable(self) -> bool:
-        """Never."""
-        return False
 
     def _recording(self) -> Iterator[bytes]:
         head = self._peek(_HEADER)
