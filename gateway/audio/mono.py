@@ -24,7 +24,7 @@ _WEIGHTS = {"FC": 1.0, "FL": 0.707, "FR": 0.707, "LFE": 0.0, "LFE2": 0.0}
 _REMAINS = 0.8
 """Of what a channel's phase is judged by, after each block of 0.1 s."""
 
-_OPPOSED = -0.5
+_OPPOSED = -0.4
 _AGREED = 0.2
 """Likeness below which a channel counts as opposed, and above which no longer; between it stays as it was."""
 
@@ -35,7 +35,7 @@ _TURNED = -0.5
 class Downmix:
     """Channels of one layout to one, 16 kHz. Of channels that would cancel each other one is turned over.
 
-    The channels are added one to the next. Each is held against the sum of those before it by the likeness
+    The channels are added one to the next. Each is held against the mean of those before it by the likeness
     2·⟨a, b⟩ / (⟨a, a⟩ + ⟨b, b⟩), over a few tenths of a second, by their differences from sample to sample,
     so that hum decides nothing: -1 is a channel that leaves nothing of the sum. Speech of different people on
     different channels has a likeness of about 0.
@@ -45,27 +45,28 @@ class Downmix:
         names = [channel.name for channel in layout.channels]
         surround = len(names) > 2 and "FC" in names
         self._weights = [_WEIGHTS.get(name, 0.5) if surround else 1.0 for name in names]
-        total = sum(self._weights) or 1.0
-        self._weights = [weight / total for weight in self._weights]
+        self._total = sum(self._weights)
         self._cross = np.zeros(len(names))
         self._power = np.zeros(len(names))
         self._factors = [1.0] * len(names)
 
     def mix(self, channels: Samples) -> Samples:
         """Takes shape (n, channels), gives shape (n,)."""
-        planes = channels.T * np.array(self._weights, np.float32)[:, None]
-        mixed: Samples = np.ascontiguousarray(planes[0])
-        for at in range(1, len(planes)):
-            factor = self._judge(at, mixed, planes[at])
-            if factor == self._factors[at]:
-                mixed += planes[at] if factor == 1.0 else planes[at] * np.float32(factor)
-            else:
-                mixed += planes[at] * np.linspace(self._factors[at], factor, len(mixed), dtype=np.float32)
-                self._factors[at] = factor
+        mixed = np.zeros(len(channels), np.float32)
+        before = 0.0
+        for at, weight in enumerate(self._weights):
+            channel = channels[:, at]
+            factor = self._judge(at, mixed / before, channel) if before and weight else 1.0
+            mixed += channel * np.linspace(
+                weight * self._factors[at], weight * factor, len(mixed), dtype=np.float32
+            )
+            self._factors[at] = factor
+            before += weight
+        mixed /= self._total
         return mixed
 
-    def _judge(self, at: int, mixed: Samples, channel: Samples) -> float:
-        one, other = np.diff(mixed), np.diff(channel)
+    def _judge(self, at: int, mean: Samples, channel: Samples) -> float:
+        one, other = np.diff(mean), np.diff(channel)
         self._cross[at] = _REMAINS * self._cross[at] + 2 * float(one @ other)
         self._power[at] = _REMAINS * self._power[at] + float(one @ one + other @ other)
         if self._cross[at] < _OPPOSED * self._power[at]:
