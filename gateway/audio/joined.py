@@ -1,7 +1,7 @@
-"""WAV and AIFF files as they are written, made plain for FFmpeg: joined ones one by one, lengths corrected.
+"""Files as they are written, made plain for FFmpeg: recordings that are joined one by one, WAVs corrected.
 
-FFmpeg reads on over the joints of most formats: MP3, AAC, FLAC, Ogg, Matroska and others are streams. A WAV
-or AIFF file is one chunk with a length, after which it sees nothing. And it believes the lengths in a WAV,
+FFmpeg reads on over the joints of formats that are streams: MP3, AAC, FLAC, Ogg, Matroska and others. Those
+with one header for all of a file it takes for ended, or for damaged. And it believes the lengths in a WAV,
 which mean nothing where a program wrote it to a pipe, or was killed; nor does it find the chunks after an odd
 one whose padding was left out.
 """
@@ -24,17 +24,32 @@ _ENDLESS = 0x7FFFF000
 _NAME = re.compile(rb"[A-Za-z0-9_ ]{4}")
 """How chunks are named: seldom what four bytes of samples are."""
 
-_JOINT = re.compile(rb"RIFF.{4}WAVE(?=fmt |fact|bext|LIST|[Jj][Uu][Nn][Kk])", re.DOTALL)
-_JOINT_BYTES = 16
+_WAV = re.compile(rb"RIFF.{4}WAVE(?=fmt |fact|bext|LIST|[Jj][Uu][Nn][Kk])", re.DOTALL)
+
+_BEGINNINGS = tuple(
+    re.compile(pattern, re.DOTALL)
+    for pattern in (
+        rb"#!AMR(-WB)?\n",
+        rb"\.snd\0\0\0.",
+        rb"FLV\x01[\x01\x04\x05]\0\0\0\t",
+        rb"TTA1[\x01\x02]\0.\0",
+        rb"caff\0\x01\0\0desc",
+        rb"\0\0\0.ftyp[\w ]{4}",
+        rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c",
+    )
+)
+"""Of AMR, AU, FLV, TTA, CAF, MP4 and ASF: too long to occur in a recording by chance."""
+
+_LONGEST_BEGINNING = 16
 
 _LONGEST_CHUNK = 65_536
-"""Bytes of a chunk before the samples that FFmpeg is shown; longer ones hold pictures and notes."""
+"""Bytes of a chunk that says what the samples are; the others hold pictures and notes."""
 
 
 class Recordings:
     """The recordings in a file one after the other, each with a `read` like a file's.
 
-    What is neither WAV nor AIFF is one recording, and comes out as it is.
+    But for WAVs they come out as they are.
 
     Args:
         inner: Read from where it stands; its exceptions pass through, and positions are its own.
@@ -65,7 +80,7 @@ class Recordings:
         return bool(self._peek(1))
 
     def _recording(self) -> Iterator[bytes]:
-        head = self._peek(_HEADER)
+        head = self._peek(_LONGEST_BEGINNING)
         if _is_wav(head):
             yield from self._wav()
             return
@@ -76,7 +91,11 @@ class Recordings:
                 self._take(1)
             if _is_aiff(self._peek(_HEADER)):
                 return
-        yield from self._copy(None)
+        if beginning := next((each for each in _BEGINNINGS if each.match(head)), None):
+            yield self._take(4)
+            yield from self._until(beginning)
+        else:
+            yield from self._copy(None)
 
     def _wav(self) -> Iterator[bytes]:
         self._take(_HEADER)
@@ -87,15 +106,15 @@ class Recordings:
                 yield name + _UNKNOWN
                 yield from self._samples(size)
                 break
-            if size > _LONGEST_CHUNK:
-                _exhaust(self._copy(size))
-            else:
+            if name in {b"fmt ", b"fact"} and size <= _LONGEST_CHUNK:
                 yield header + self._take(size) + b"\0" * (size % 2)
+            else:
+                _exhaust(self._copy(size))
             # An odd chunk is followed by a zero; some programs leave it out.
             if size % 2 and not _NAME.match(self._peek(4)):
                 self._take(1)
         # What follows the samples are notes, up to the next recording if there is one.
-        _exhaust(self._until_wav())
+        _exhaust(self._until(_WAV))
 
     def _samples(self, size: int) -> Iterator[bytes]:
         """The samples, which end where they say if that can be true, else with the file or at a joint."""
@@ -106,7 +125,7 @@ class Recordings:
                 following = following[1:]
             if not following or _NAME.match(following):
                 return
-        yield from self._until_wav()
+        yield from self._until(_WAV)
 
     def _copy(self, size: int | None) -> Iterator[bytes]:
         """So many bytes, or all up to the end."""
@@ -115,16 +134,16 @@ class Recordings:
                 size -= len(block)
             yield block
 
-    def _until_wav(self) -> Iterator[bytes]:
-        """All up to the end or the next WAV; what may be the beginning of one waits for the rest of it."""
+    def _until(self, beginning: re.Pattern[bytes]) -> Iterator[bytes]:
+        """All up to the end or a beginning; what may be the first bytes of one waits for the others."""
         kept = b""
         while data := self._some(_BLOCK):
             block = kept + data
-            if joint := _JOINT.search(block):
-                self._ahead[:0] = block[joint.start() :]
-                yield block[: joint.start()]
+            if found := beginning.search(block):
+                self._ahead[:0] = block[found.start() :]
+                yield block[: found.start()]
                 return
-            ready = max(len(block) - _JOINT_BYTES + 1, 0)
+            ready = max(len(block) - _LONGEST_BEGINNING + 1, 0)
             kept = block[ready:]
             yield block[:ready]
         yield kept

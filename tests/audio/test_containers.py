@@ -13,43 +13,10 @@ from gateway.audio import containers
 from gateway.audio.containers import CONTAINERS
 from gateway.audio.decode import decode
 from gateway.audio.types import SAMPLE_RATE, Samples
-from tests.audio.sound import Encoding, Growing, decode_all, encode
+from tests.audio.sound import MORE_ENCODINGS, Growing, decode_all, encode
 from tests.audio.test_decode import likeness
 
 README = Path(__file__).parents[2] / "README.md"
-
-WRITTEN = {
-    "3gp": Encoding("3gp", "libopencore_amrnb", 8_000, index_last=True, likeness=0.7),
-    "3gp_aac": Encoding("3gp", "aac", index_last=True),
-    "ac3": Encoding("ac3", "ac3", 48_000),
-    "aifc": Encoding("aiff", "pcm_alaw"),
-    "au": Encoding("au", "pcm_mulaw", 8_000),
-    "avi": Encoding("avi", "libmp3lame", 44_100),
-    "avi_pcm": Encoding("avi", "pcm_s16le", 44_100, "stereo"),
-    "eac3": Encoding("eac3", "eac3", 48_000),
-    "flv_mp3": Encoding("flv", "libmp3lame", 44_100),
-    "ircam": Encoding("ircam", "pcm_s16le"),
-    "latm": Encoding("latm", "aac"),
-    "mka": Encoding("matroska", "libopus", 48_000),
-    "mov": Encoding("mov", "pcm_s16le", index_last=True),
-    "mp4_opus": Encoding("mp4", "libopus", 48_000, index_last=True),
-    "mpegts_opus": Encoding("mpegts", "libopus", 48_000),
-    "mxf": Encoding("mxf_opatom", "pcm_s16le", 48_000),
-    "nut": Encoding("nut", "aac"),
-    "ra": Encoding("rm", "real_144", 8_000, likeness=0.7),
-    "rf64": Encoding("wav", "pcm_s16le", options={"rf64": "always"}),
-    "rm": Encoding("rm", "ac3", 44_100),
-    "sox": Encoding("sox", "pcm_s32le"),
-    "tta": Encoding("tta", "tta"),
-    "voc": Encoding("voc", "pcm_s16le"),
-    "vob": Encoding("vob", "ac3", 48_000),
-    "w64": Encoding("w64", "pcm_s16le"),
-    "wav_adpcm": Encoding("wav", "adpcm_ms"),
-    "wav_g722": Encoding("wav", "g722"),
-    "wav_mp3": Encoding("wav", "libmp3lame"),
-    "wtv": Encoding("wtv", "mp2", index_last=True),
-    "wv": Encoding("wv", "wavpack"),
-}
 
 
 def eight_bits(samples: Samples) -> bytes:
@@ -123,17 +90,18 @@ def test_ffmpeg_knows_the_codec(codec: str) -> None:
 
 
 @pytest.mark.parametrize("source", [io.BytesIO, Growing])
-@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("name", MORE_ENCODINGS)
 def test_written_by_ffmpeg(name: str, source: type[io.BytesIO], hello: Samples) -> None:
     """The whole recording, within a frame or two of its codec; while it arrives if its index comes first."""
-    encoding = WRITTEN[name]
+    encoding = MORE_ENCODINGS[name]
     if encoding.index_last and source is Growing:
         pytest.skip("the index is at the end")
 
     decoded = np.concatenate(list(decode(source(encode(hello, encoding)), max_seconds=10)))
 
     assert len(decoded) == pytest.approx(len(hello), abs=2_048)
-    assert likeness(hello, decoded) > encoding.likeness
+    # FFmpeg takes off a little more of WMA than it put on.
+    assert likeness(hello, np.pad(decoded, (1_000, 0))) > encoding.likeness
 
 
 @pytest.mark.parametrize("source", [io.BytesIO, Growing])

@@ -24,6 +24,7 @@ from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.errors import InvalidAudioError, UploadTimeoutError
 from tests.audio.sound import (
     ENCODINGS,
+    MORE_ENCODINGS,
     Encoding,
     Growing,
     add_audio,
@@ -531,8 +532,10 @@ def _refer_to(secret: Path, whole: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def small_files(hello: Samples) -> list[bytes]:
-    """A fifth of a second in every format."""
-    return [encode(hello[8_000:11_200], encoding) for encoding in ENCODINGS.values()]
+    """A fifth of a second in every format, and two of them joined."""
+    short = hello[8_000:11_200]
+    files = [encode(short, encoding) for encoding in {**ENCODINGS, **MORE_ENCODINGS}.values()]
+    return [*files, files[0] * 2, *(file * 2 for file in files[-3:])]
 
 
 @pytest.mark.slow
