@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -91,7 +92,7 @@ def film(tracks: list[Samples], *, default: int | None = None, container: str = 
         streams = [add_audio(output, Encoding(container, codec)) for _ in tracks]
         for at, stream in enumerate(streams):
             stream.disposition = Disposition.default if at == default else Disposition(0)
-        parts: Iterator[av.Packet] = (
+        parts: Iterator[av.Packet[Any]] = (
             packet
             for samples, stream in zip(tracks, streams, strict=True)
             for packet in packets(samples, stream)
