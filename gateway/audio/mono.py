@@ -55,12 +55,15 @@ class Downmix:
         mixed = np.zeros(len(channels), np.float32)
         before = 0.0
         for at, weight in enumerate(self._weights):
-            channel = channels[:, at]
-            factor = self._judge(at, mixed / before, channel) if before and weight else 1.0
-            mixed += channel * np.linspace(
-                weight * self._factors[at], weight * factor, len(mixed), dtype=np.float32
-            )
-            self._factors[at] = factor
+            channel = np.ascontiguousarray(channels[:, at])
+            factor = self._judge(at, mixed / np.float32(before), channel) if before and weight else 1.0
+            last, self._factors[at] = self._factors[at], factor
+            if last == factor:
+                mixed += channel * np.float32(weight * factor)
+            else:  # over the whole block, so that nothing jumps
+                mixed += (
+                    channel * np.linspace(last, factor, len(mixed), dtype=np.float32) * np.float32(weight)
+                )
             before += weight
         mixed /= self._total
         return mixed

@@ -124,7 +124,8 @@ def test_a_jump_of_days(days: int, noise: Samples) -> None:
 
 def test_stamps_that_run_back(noise: Samples) -> None:
     """Nothing is lost where a clock begins anew on the way."""
-    later, earlier = (moved(noise, WITH_CLOCK["mpegts"], lambda time, at=at: time + at) for at in (100, 50))
+    later = moved(noise, WITH_CLOCK["mpegts"], lambda time: time + 100)
+    earlier = moved(noise, WITH_CLOCK["mpegts"], lambda time: time + 50)
 
     assert len(heard(later + earlier, streamed=True)) == pytest.approx(2 * len(noise), abs=4_096)
 
