@@ -78,7 +78,7 @@ def test_several_files(gateway: Run, samples: dict[str, Sample], tmp_path: Path)
 
 
 def test_a_track(gateway: Run, samples: dict[str, Sample], tmp_path: Path) -> None:
-    """The sound track of a film is named by its number; one that is not there is an error, through a pipe too."""
+    """A film's sound track is named by its number; one that is not there is an error, through a pipe too."""
     hello = load(samples["en_hello"].path)
     path = tmp_path / "film.mkv"
     path.write_bytes(film([np.zeros_like(hello), hello]))
