@@ -22,12 +22,14 @@ class ChunkingOptions:
         vad: When speech begins and ends.
         max_seconds: Longest recording, as decoded.
         pcm_rate: The source has no container: 16-bit mono samples at this rate.
+        track: Which sound track, from 1; None chooses.
         windows: ``speech`` cuts in the pauses between speech, ``block`` by Whisper's walk (`BlockWalk`).
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
     max_seconds: float = 4 * 3600.0
     pcm_rate: int | None = None
+    track: int | None = None
     windows: Literal["speech", "block"] = "speech"
 
 
@@ -75,7 +77,10 @@ def decode_as(source: ByteReader, options: ChunkingOptions) -> Generator[Samples
 
     Raises:
         InvalidAudioError: The recording cannot be decoded, is cut off, too short or too long.
+        InvalidRequestError: It has no such track.
     """
     if options.pcm_rate is not None:
-        return decode_pcm16(source, rate=options.pcm_rate, max_seconds=options.max_seconds)
-    return decode(source, max_seconds=options.max_seconds)
+        return decode_pcm16(
+            source, rate=options.pcm_rate, max_seconds=options.max_seconds, track=options.track
+        )
+    return decode(source, max_seconds=options.max_seconds, track=options.track)

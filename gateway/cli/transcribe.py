@@ -39,6 +39,10 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
     task: Annotated[
         Literal["transcribe", "translate"], typer.Option(help="translate: into English.")
     ] = "transcribe",
+    track: Annotated[
+        int | None,
+        typer.Option(help="Which sound track of a film, from 1; none takes one with sound.", min=1),
+    ] = None,
     word_times: Annotated[bool, typer.Option("--word-times", help="Words' times in verbose_json.")] = False,
     stream: Annotated[
         bool, typer.Option("--stream", help="Print the text as it becomes known; json: as events.")
@@ -73,6 +77,7 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
         *(("language", value) for value in (language,) if value is not None),
         *(("prompt", value) for value in (prompt,) if value is not None),
         *(("keywords[]", value) for value in keyword or ()),
+        *(("track", str(value)) for value in (track,) if value is not None),
     ]
     if word_times:
         if response_format != "verbose_json":

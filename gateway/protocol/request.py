@@ -38,7 +38,7 @@ class TranslationRequest(SubtitleStyle):
     """The fields of `POST /v1/audio/translations` beside the file, and of every transcription.
 
     Sources: the published OpenAPI document; temperature up to 2 and `seed` as other providers have them. The
-    subtitle fields, `language` and `stream` of a translation are extensions of ours.
+    subtitle fields, `track`, and `language` and `stream` of a translation are extensions of ours.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -67,6 +67,11 @@ class TranslationRequest(SubtitleStyle):
         None, description="With a temperature above 0: the same seed gives the same text."
     )
     stream: bool = Field(default=False, description="Answer with an event stream as the text is decoded.")
+    track: Annotated[int, Field(ge=1, le=1_000)] | None = Field(
+        None,
+        description="Which sound track of a film, from 1; unset: the default one, or if it is silent another "
+        "one that is not.",
+    )
 
     @model_validator(mode="before")
     @classmethod

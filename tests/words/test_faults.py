@@ -47,7 +47,6 @@ def test_first_words_after_room_noise(judge: Judge) -> None:
     assert judge.normal(heard.text).startswith("i really like animals"), heard.text
 
 
-@NOT_YET
 @pytest.mark.parametrize("file", ["opposite_phase.flac", "silent_first_track.mp4"])
 def test_sound_that_is_there_is_heard(judge: Judge, file: str) -> None:
     """Channels that cancel each other, and a first track of silence, hide no words."""
@@ -97,7 +96,6 @@ def test_another_language_after_two_seconds(judge: Judge) -> None:
     assert heard.language == "de"
 
 
-@NOT_YET
 def test_cues_follow_the_clock_of_the_container(judge: Judge) -> None:
     """Sound that begins five seconds into a film has its first cue there."""
     heard = judge.hear(judge.fault("audio_starts_at_5s.mkv"))
@@ -105,7 +103,6 @@ def test_cues_follow_the_clock_of_the_container(judge: Judge) -> None:
     assert SOUND_BEGINS <= heard.words[0].start <= SOUND_BEGINS + 2 * CUE_TOLERANCE
 
 
-@NOT_YET
 def test_cues_follow_a_recorder_that_paused(judge: Judge) -> None:
     """What comes after a gap in the packets' times has later cues by the gap."""
     end = judge.recording("en_jfk").words[-1].start
