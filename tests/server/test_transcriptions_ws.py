@@ -120,8 +120,12 @@ async def read_nothing(message: Message) -> None:
 async def test_a_client_that_reads_nothing_is_received(vad: SileroModel, frames: list[Message]) -> None:
     """All its frames are taken, though it takes none."""
     client = Client(frames, read_nothing)
+
+    async def session() -> None:
+        await serve(client, vad)
+
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: serve(client, vad))
+        tasks.start_soon(session)
         await client.silent.wait()
         tasks.cancel_scope.cancel()
 
