@@ -154,7 +154,10 @@ class RowStream:
     ) -> Hypothesis:
         able = recognizer.capabilities
         request = DecodeRequest(
-            chunk.samples, self._partial_options(recognition, able), prefix_tokens if able.prefix else ()
+            chunk.samples,
+            self._partial_options(recognition, able),
+            prefix_tokens if able.prefix else (),
+            retry=False,
         )
         return await recognizer.transcribe(request, stream=self._partial_key, priority=Priority.LIVE_PARTIAL)
 

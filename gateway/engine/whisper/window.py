@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from gateway.engine.api import RowFailed
 from gateway.engine.whisper.alignment import Alignment, Written, align, before_last_word, words_of
 from gateway.engine.whisper.decoder import FLOOR_LOGPROB
 from gateway.engine.whisper.decoding import Decode, Decoded, Prompt, build_prompt
@@ -82,16 +83,19 @@ class WindowDecoder:
                 Decode(
                     prompt=prompt,
                     beam_size=row.options.beam_size or self._beam_size,
+                    frames=row.window.shape[1],
                     temperature=row.options.temperature,
                     seed=row.seed,
+                    retry=row.request.retry and not encoded.shortened,
                 )
                 for row, prompt in zip(rows, prompts, strict=True)
             ],
-            fall_back=not encoded.shortened,
         )
         windows, doubtful = [], []
         for at, (row, prompt, one) in enumerate(zip(rows, prompts, decoded, strict=True)):
-            if encoded.shortened and self._is_doubtful(row, prompt, one):
+            if not math.isfinite(one.avg_logprob):
+                row.failure = RowFailed("The decoder's scores are not finite")
+            elif encoded.shortened and self._is_doubtful(row, prompt, one):
                 doubtful.append(row)
             else:
                 split = self._split(row, one, last=last or not prompt.timestamps)
