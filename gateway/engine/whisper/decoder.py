@@ -65,7 +65,7 @@ class Decoder:
         again = [
             at
             for at, (row, one) in enumerate(zip(rows, results, strict=True))
-            if row.retry and one.repetitive and not one.silent and not row.prompt.prefix
+            if row.retry and one.repetitive and not row.prompt.prefix
         ]
         retried = self._search(
             encoded,
@@ -78,6 +78,19 @@ class Decoder:
             if not second.repetitive:
                 results[at] = second
         return results
+
+    def no_speech(self, encoded: Encoded, rows: Sequence[int], prompts: Sequence[Prompt]) -> list[float]:
+        """How probably nobody speaks in rows of the batch: a step each. Text in the prompts would bend it."""
+        answer = [0.0] * len(rows)
+        for members in _grouped(range(len(rows)), lambda at: _shape(prompts[at])):
+            results = self._generate(
+                encoded.pick([rows[at] for at in members]),
+                [[*prompts[at].head] for at in members],
+                max_length=_total_length(prompts[members[0]], 1),
+            )
+            for at, result in zip(members, results, strict=True):
+                answer[at] = result.no_speech_prob
+        return answer
 
     def forced_logprobs(
         self, encoded: Encoded, rows: Sequence[int], prompts: Sequence[Prompt]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +46,11 @@ class Prompt:
     text_tokens: int
     start: int
     timestamps: bool
+
+    @property
+    def without_text(self) -> Prompt:
+        """The same task, with neither prompt nor keywords."""
+        return replace(self, head=self.head[self.start :], text_tokens=0, start=0)
 
 
 def build_prompt(
@@ -116,8 +121,9 @@ class Decoded:
 
     @property
     def silent(self) -> bool:
-        """Whisper's rule for windows without speech."""
-        return self.no_speech_prob > MAX_NO_SPEECH_PROB and self.avg_logprob < MIN_AVG_LOGPROB
+        """Whisper's rule for windows without speech: an improbable text; and a loop, which looks probable."""
+        bad = self.repetitive or self.avg_logprob < MIN_AVG_LOGPROB
+        return bad and self.no_speech_prob > MAX_NO_SPEECH_PROB
 
     @property
     def repetitive(self) -> bool:

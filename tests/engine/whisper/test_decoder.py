@@ -202,6 +202,17 @@ def test_the_length_limit_cuts(engine: WhisperEngine, encoded: Encoded) -> None:
         assert [len(result.tokens) for result in results[1:]] == [6, 6]
 
 
+def test_how_probably_nobody_speaks(engine: WhisperEngine, encoded: Encoded) -> None:
+    """One step for each row, and the same as a whole search says of it."""
+    model = Recorder(engine._model)
+    decoder = Decoder(model, engine._vocabulary)
+    found = decoder.no_speech(encoded, [2, 0], [prompt(engine)] * 2)
+    searched = decoder.decode(encoded, [Decode(prompt(engine), 1, FRAMES)] * 3)
+
+    assert found == pytest.approx([searched[at].no_speech_prob for at in (2, 0)], rel=0.01)
+    assert model.calls[0].max_length < model.calls[1].max_length / 10
+
+
 def test_a_full_prompt_leaves_room_for_the_text(engine: WhisperEngine, encoded: Encoded) -> None:
     """223 tokens of prompt, the start tokens and 221 of text are all positions there are."""
     decoder = Decoder(engine._model, engine._vocabulary)

@@ -67,6 +67,14 @@ def test_keywords_are_kept_whole_and_from_the_first(vocabulary: Vocabulary) -> N
     assert vocabulary.text(beside).count("number") == pytest.approx(len(words) / 2, abs=1)
 
 
+def test_a_prompt_without_its_text(vocabulary: Vocabulary) -> None:
+    """Is what a request with neither prompt nor keywords gets."""
+    options = DecodeOptions(prompt="Hello world.", keywords=("Kilo",))
+    plain = build_prompt(vocabulary, DecodeOptions(), language="en", prefix=(5, 6))
+
+    assert build_prompt(vocabulary, options, language="en", prefix=(5, 6)).without_text == plain
+
+
 def test_a_prefix_goes_without_timestamps(vocabulary: Vocabulary) -> None:
     """CTranslate2's timestamp rules would not look at it."""
     prompt = build_prompt(vocabulary, DecodeOptions(), language="en", prefix=(5, 6))
@@ -94,9 +102,11 @@ def test_acceptable(decoded: Decoded, acceptable: bool) -> None:  # noqa: FBT001
     assert decoded.acceptable is acceptable
 
 
-def test_silence_needs_an_improbable_text() -> None:
-    """A confident transcript is kept, whatever the no-speech token says."""
+def test_silence_needs_an_improbable_text_or_a_loop() -> None:
+    """Any other transcript is kept, whatever the no-speech token says."""
     assert replace(GOOD, no_speech_prob=0.9, avg_logprob=-1.1).silent
+    assert replace(GOOD, no_speech_prob=0.9, compression_ratio=9.0).silent
+    assert not replace(GOOD, no_speech_prob=0.1, compression_ratio=9.0).silent
     assert not replace(GOOD, no_speech_prob=0.9).silent
 
 
