@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from gateway.aio import Changed
-from gateway.audio.types import Chunk
+from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.engine.api import (
     Capabilities,
     DecodeOptions,
@@ -25,6 +25,12 @@ from gateway.transcript import Hypothesis
 
 SURE = 0.5
 """A language detected with at least this probability is remembered."""
+
+ENOUGH_SECONDS = 3.0
+"""A chunk of less decides no language alone: two must agree."""
+
+PREVIEW_BEAM = 1
+"""Of a preview; another than that of finals, so that it need not wait for one in the same call."""
 
 Outcome: TypeAlias = Hypothesis | GatewayError
 
@@ -72,10 +78,13 @@ class RowStream:
         tasks: Owns the rows; when it is cancelled they leave the queue.
         changed: Notified when a row is done.
         load: Told how long finals take, where they are those of a live session.
-        decides_language: The first sure language holds for all later finals.
+        decides_language: One language is expected of all finals, once a chunk of `ENOUGH_SECONDS` was sure of
+            it, or two after each other agreed. A later chunk leaves it for itself alone, and only where it
+            says so clearly.
 
     Attributes:
         language: The one remembered, as ISO 639-1 code.
+        decided: The one expected.
     """
 
     def __init__(
@@ -95,11 +104,12 @@ class RowStream:
         # Partials of a recording have turns of their own, lest they change those of its finals.
         self._partial_key = self._final_key if load is not None else object()
         self.language: str | None = None
+        self.decided: str | None = None
 
     @property
     def is_undecided(self) -> bool:
         """The next final's language depends on that of the last one."""
-        return self._decides_language and self.language is None
+        return self._decides_language and self.decided is None
 
     def final(
         self,
@@ -116,12 +126,21 @@ class RowStream:
             whole: False leaves what is unfinished at the chunk's end to the next one.
             counts: Its time says how loaded the machine is.
         """
-        options = recognition.decoding
-        if self._decides_language and self.language is not None:
-            options = replace(options, language=self.language)
-        request = DecodeRequest(chunk.samples, options, whole=whole)
+        request = DecodeRequest(
+            chunk.samples,
+            recognition.decoding,
+            whole=whole,
+            breaks=chunk.breaks,
+            expected=self.decided,
+        )
         measured = nullcontext() if self._load is None else self._load.final(counts=counts)
         return self._start(chunk, recognition, partial(self._ask_final, request, priority, measured))
+
+    def preview(self, chunk: Chunk, recognition: Recognition) -> Row:
+        """Has the beginning of a recording's first chunk decoded: soon, and in a call of its own."""
+        options = replace(recognition.decoding, words=False, beam_size=PREVIEW_BEAM)
+        request = DecodeRequest(chunk.samples, options, breaks=chunk.breaks, hurried=True)
+        return self._start(chunk, recognition, partial(self._ask_preview, request))
 
     def partial(self, chunk: Chunk, recognition: Recognition, *, prefix_tokens: tuple[int, ...] = ()) -> Row:
         """Has a chunk that goes on decoded as it stands, if there is time.
@@ -146,8 +165,11 @@ class RowStream:
         # Loading a model takes long, too, but is no load.
         with measured:
             hypothesis = await recognizer.transcribe(request, stream=self._final_key, priority=priority)
-        self._remember(hypothesis)
+        self._remember(hypothesis, len(request.samples) / SAMPLE_RATE)
         return hypothesis
+
+    async def _ask_preview(self, request: DecodeRequest, recognizer: Recognizer) -> Hypothesis:
+        return await recognizer.transcribe(request, stream=self._final_key, priority=Priority.FILE)
 
     async def _ask_partial(
         self, chunk: Chunk, recognition: Recognition, prefix_tokens: tuple[int, ...], recognizer: Recognizer
@@ -171,10 +193,14 @@ class RowStream:
             beam_size=partials.beam_size if partials is not None else None,
         )
 
-    def _remember(self, hypothesis: Hypothesis) -> None:
+    def _remember(self, hypothesis: Hypothesis, seconds: float) -> None:
         is_sure = hypothesis.language_probability >= SURE
-        if hypothesis.segments and hypothesis.language is not None and is_sure:
-            self.language = hypothesis.language
+        if not (hypothesis.segments and hypothesis.language is not None and is_sure):
+            return
+        agrees = hypothesis.language == self.language
+        self.language = hypothesis.language
+        if self.is_undecided and (agrees or seconds >= ENOUGH_SECONDS):
+            self.decided = self.language
 
 
 async def _decode(row: Row, recognition: Recognition, ask: _Ask) -> None:

@@ -8,18 +8,21 @@ from gateway.engine.api import Capabilities, DecodeOptions, ModelDefaults, Recog
 from gateway.errors import UnsupportedValueError
 from gateway.protocol.request import ServerVad, TranscriptionRequest
 
+EARLY_SECONDS = 5.0
+"""Of speech, after which a stream has a preview decoded for its first words."""
+
 
 def chunking_options(
     request: TranscriptionRequest, *, max_seconds: float, default: Literal["auto", "block"] = "auto"
 ) -> ChunkingOptions:
     """How the recording is cut; ``default`` says what an unset `chunking_strategy` means."""
     strategy = request.chunking_strategy
-    if isinstance(strategy, ServerVad):
-        vad = VadOptions(strategy.threshold, strategy.prefix_padding_ms, strategy.silence_duration_ms)
-        return ChunkingOptions(vad=vad, max_seconds=max_seconds)
     if strategy is None and default == "block":
         return ChunkingOptions(max_seconds=max_seconds, windows="block")
-    return ChunkingOptions(max_seconds=max_seconds)
+    vad = VadOptions()
+    if isinstance(strategy, ServerVad):
+        vad = VadOptions(strategy.threshold, strategy.prefix_padding_ms, strategy.silence_duration_ms)
+    return ChunkingOptions(vad=vad, max_seconds=max_seconds, early=EARLY_SECONDS if request.stream else None)
 
 
 def decode_options(

@@ -101,7 +101,7 @@ class WindowDecoder:
         for window in windows:
             window.row.prompt_tokens = window.prompt.text_tokens
             window.row.segments.extend(self._segments(window))
-            window.row.seek += window.split.advance
+            window.row.advance(window.split.advance)
         return doubtful
 
     def _is_doubtful(self, row: Row, prompt: Prompt, decoded: Decoded) -> bool:
