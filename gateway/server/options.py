@@ -11,6 +11,9 @@ from gateway.protocol.request import ServerVad, TranscriptionRequest
 EARLY_SECONDS = 5.0
 """Of speech, after which a stream has a preview decoded for its first words."""
 
+MAX_PAUSE_SECONDS = 3.0
+"""Of silence, after which a stream has the text so far: somebody may be waiting for it while they speak."""
+
 
 def chunking_options(
     request: TranscriptionRequest, *, max_seconds: float, default: Literal["auto", "block"] = "auto"
@@ -22,7 +25,9 @@ def chunking_options(
     vad = VadOptions()
     if isinstance(strategy, ServerVad):
         vad = VadOptions(strategy.threshold, strategy.prefix_padding_ms, strategy.silence_duration_ms)
-    return ChunkingOptions(vad=vad, max_seconds=max_seconds, early=EARLY_SECONDS if request.stream else None)
+    if not request.stream:
+        return ChunkingOptions(vad=vad, max_seconds=max_seconds)
+    return ChunkingOptions(vad=vad, max_seconds=max_seconds, early=EARLY_SECONDS, max_pause=MAX_PAUSE_SECONDS)
 
 
 def decode_options(

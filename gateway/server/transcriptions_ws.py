@@ -44,9 +44,6 @@ PCM16_BYTES = 2
 INTERIM_STEP = 0.7
 """Seconds of new audio from one interim result to the next, at least: two or three words."""
 
-MAX_PAUSE = 1.5
-"""Seconds of silence after which the text so far comes, however short it is."""
-
 
 class TranscriptionsWs:
     """The endpoint as an ASGI application. One task receives, one sends."""
@@ -81,7 +78,7 @@ class TranscriptionsWs:
                 spool.reader(),
                 wanted,
                 service.resources,
-                chunking=replace(chunking, pcm_rate=query.pcm_rate, max_pause=MAX_PAUSE),
+                chunking=replace(chunking, pcm_rate=query.pcm_rate),
                 load=service.load,
             ) as transcription:
                 tasks.start_soon(audio.run, transcription)

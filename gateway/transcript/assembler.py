@@ -74,7 +74,7 @@ class Assembler:
             self._ends_open = not (self._held or ends_sentence(self._texts[-1]))
         return events
 
-    def begin(self, hypothesis: Hypothesis, *, paused: bool) -> list[TextDelta]:
+    def begin(self, hypothesis: Hypothesis, *, paused: bool) -> list[TranscriptEvent]:
         """Takes a hypothesis of the first chunk's beginning: gives the words that are sure enough to emit.
 
         The chunk itself, added next, goes on after them.
@@ -88,8 +88,7 @@ class Assembler:
         self._beginning = Beginning.of(
             hypothesis.segments[0], whole.tokens, paused=paused, spaced=is_spaced(hypothesis.language)
         )
-        tokens = self._beginning.tokens if self._beginning else ()
-        return [TextDelta(_text(tokens), tokens)] if tokens else []
+        return self._delta(self._beginning.tokens) if self._beginning else []
 
     def flush(self) -> list[TranscriptEvent]:
         """Gives what was held back: nothing is known to follow."""
@@ -148,7 +147,7 @@ class Assembler:
         return segment, self.flush()
 
     def _add_segment(self, segment: Segment, *, holds_stop: bool) -> list[TranscriptEvent]:
-        tokens = _join(segment, first=not self._texts, owes_space=self._owes_space)
+        tokens = _join(segment, first=not self._segments, owes_space=self._owes_space)
         self._owes_space = segment.text[-1:].isspace()
         self._segments.append(segment)
         if holds_stop and len(tokens) > 1 and is_stop(tokens[-1]):
@@ -157,14 +156,16 @@ class Assembler:
         return events if self._held else [*events, self._segment_done()]
 
     def _delta(self, tokens: Sequence[Token]) -> list[TranscriptEvent]:
-        text = _text(tokens)
-        self._texts.append(text)
-        self._tokens += tokens
-        self._small.update(word for word in text.split() if word[0].islower())
         told = min(self._told, len(_raw(tokens)))
         self._told -= told
         new = tuple(tokens_after(tokens, told))
-        return [TextDelta(_text(new), new)] if new else []
+        if not new:
+            return []
+        text = _text(new)
+        self._texts.append(text)
+        self._tokens += new
+        self._small.update(word for word in text.split() if word[0].islower())
+        return [TextDelta(text, new)]
 
     def _segment_done(self) -> SegmentDone:
         return SegmentDone(len(self._segments) - 1, self._segments[-1])

@@ -81,6 +81,7 @@ class Decoder:
                 )
                 for index, row in enumerate(rows)
                 if row.temperature == 0
+                and row.retries
                 and not row.prompt.prefix
                 and not any(tried.acceptable for tried in tries[index])
                 for temperature in temperatures

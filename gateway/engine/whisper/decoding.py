@@ -25,8 +25,8 @@ MAX_SEEDED_DEVIATIONS = 32
 """Each costs a greedy decode of the row; clear speech at temperature 1 deviates a few times."""
 
 MAX_MISSING_FRAMES = 200
-"""Text must reach up to here before the audio's end: a chunk ends 0.2 s after its speech, and no pause
-in it is longer than 1.5 s."""
+"""Text must reach up to here before the audio's end: a chunk ends 0.2 s after its speech, and pauses in it
+are short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,7 @@ class Decode:
     Attributes:
         seed: Entropy of the row's own generator; without it CTranslate2 samples, which does not repeat.
         max_deviations: Draws that differ from the greedy decode before the rest is taken greedily.
+        retries: Higher temperatures are tried where the result looks bad.
     """
 
     prompt: Prompt
@@ -93,6 +94,7 @@ class Decode:
     temperature: float = 0.0
     seed: tuple[int, ...] | None = None
     max_deviations: int = MAX_SEEDED_DEVIATIONS
+    retries: bool = True
 
 
 @dataclass(frozen=True, slots=True)

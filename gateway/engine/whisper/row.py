@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ FRAMES_PER_SECOND = 100
 MIN_REMAINDER_FRAMES = 20
 """What is left of a chunk is decoded only if a word fits in it: shorter rests invite inventions. A row
 that may leave its tail to the next one tells at least as much, or a long recording would take for ever."""
+
+HALF_FRAMES = FRAMES_PER_SECOND
+"""No half of a window is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Row:
     seek: int = 0
     prompt_tokens: int = 0
     segments: list[Segment] = field(default_factory=list)
+    was_halved: bool = False
 
     def __post_init__(self) -> None:
         self.forget_languages()
@@ -121,6 +126,27 @@ class Row:
             return None
         return (self.options.seed % 2**64, self.seek)
 
+    @property
+    def halves(self) -> tuple[Run, Run] | None:
+        """The present window in two, at the pause nearest to its middle; None without one, or once it was."""
+        if self.was_halved or not self.runs:
+            return None
+        run = self._run
+        middle, end = (self.seek + run.end) // 2, run.end - HALF_FRAMES
+        pauses = [at * FRAMES_PER_SECOND // SAMPLE_RATE for at in self.request.breaks]
+        pauses = [at for at in pauses if self.seek + HALF_FRAMES <= at <= end]
+        if not pauses:
+            return None
+        at = min(pauses, key=lambda pause: abs(pause - middle))
+        return Run(at, run.language, run.probability), run
+
+    def halve(self) -> None:
+        """Has the present window decoded in its `halves`."""
+        halves, present = self.halves, self._run
+        if halves is not None:
+            self.runs = [part for run in self.runs for part in (halves if run is present else (run,))]
+            self.was_halved = True
+
     def forget_languages(self) -> None:
         """Has the languages detected again, where this window's detection gave them."""
         if self.seek == 0:
@@ -137,8 +163,10 @@ class Row:
         Without text a detected language would be arbitrary, so there is none.
         """
         nothing = self.given is None and not self.segments
-        begins = dict(zip(self.runs, [0, *(run.end for run in self.runs)], strict=False))
-        main = max(self.runs, key=lambda run: run.end - begins[run])
+        frames: defaultdict[str, int] = defaultdict(int)
+        for begin, run in zip([0, *(run.end for run in self.runs)], self.runs, strict=False):
+            frames[run.language] += run.end - begin
+        main = max(self.runs, key=lambda run: (frames[run.language], run.probability))
         return Hypothesis(
             segments=tuple(self.segments),
             language=None if nothing else main.language,

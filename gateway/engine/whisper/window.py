@@ -68,6 +68,9 @@ class WindowDecoder:
     def decode(self, encoded: Encoded, rows: Sequence[Row], *, last: bool) -> list[Row]:
         """Adds segments to the rows and moves their ``seek``.
 
+        Rows that look bad and have a pause are not tried at higher temperatures: they are halved there, and
+        left to be decoded half by half. What repeats itself by right, or had too much in it, is well then.
+
         Args:
             encoded: The rows' present windows.
             last: No further window will be decoded: keep unfinished text.
@@ -84,6 +87,7 @@ class WindowDecoder:
                     beam_size=row.options.beam_size or self._beam_size,
                     temperature=row.options.temperature,
                     seed=row.seed,
+                    retries=not row.halves or last,
                 )
                 for row, prompt in zip(rows, prompts, strict=True)
             ],
@@ -93,6 +97,8 @@ class WindowDecoder:
         for at, (row, prompt, one) in enumerate(zip(rows, prompts, decoded, strict=True)):
             if encoded.shortened and self._is_doubtful(row, prompt, one):
                 doubtful.append(row)
+            elif not (one.acceptable or last) and row.options.temperature == 0 and row.halves:
+                row.halve()
             else:
                 split = self._split(row, one, last=last or not prompt.timestamps)
                 windows.append(_Window(at, row, prompt, one, split))

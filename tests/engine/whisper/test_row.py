@@ -108,6 +108,28 @@ def test_a_window_ends_where_another_language_begins() -> None:
     assert moving.unfinished
 
 
+def test_a_window_is_halved_at_the_pause_nearest_to_its_middle() -> None:
+    """Once; both halves are in its language, and windows before and after it stay as they are."""
+    samples = np.zeros(10 * 16000, np.float32)
+    request = DecodeRequest(samples, DecodeOptions(), breaks=(16000 // 2, 4 * 16000, 9 * 16000))
+    moving = Row(request, np.zeros((80, 1000), np.float32), "en")
+    moving.halve()
+    halved = [run.end for run in moving.runs]
+
+    assert halved == [400, 1000]
+    assert {run.language for run in moving.runs} == {"en"}
+    assert moving.window.shape[1] == 400
+    assert moving.halves is None
+
+
+def test_no_half_is_shorter_than_a_second() -> None:
+    """And without a pause there are none."""
+    request = DecodeRequest(np.zeros(32000, np.float32), DecodeOptions(), breaks=(8000, 24000))
+
+    assert Row(request, np.zeros((80, 200), np.float32), "en").halves is None
+    assert row(seconds=9.0).halves is None
+
+
 def test_a_row_is_in_the_language_of_the_most_of_it() -> None:
     """However sure each is."""
     mixed = row(seconds=3.0, language=None)
