@@ -36,8 +36,8 @@ def _true_words(sample: Sample) -> list[tuple[str, float, float]]:
 def test_word_times_do_not_drift(server: LiveServer, samples: dict[str, Sample]) -> None:
     """Half an hour of recording with speech all along: words are within 0.3 s of their true times.
 
-    A window holds speech that lies minutes apart, and the miniature, made on shorter ones, mistakes some of it,
-    so one in twenty may be elsewhere.
+    A window holds speech that lies minutes apart, and the miniature, made on shorter ones, mistakes some of
+    it, so one in twenty may be elsewhere.
     """
     recording = np.random.default_rng(0).normal(0, 1e-4, MINUTES * 60 * SAMPLE_RATE).astype(np.float32)
     truth: list[tuple[str, float, float]] = []
