@@ -65,7 +65,7 @@ def test_word_times_do_not_drift(server: LiveServer, samples: dict[str, Sample])
         off = [abs(heard_at - said_at) for heard_at, said_at in times]
         assert np.quantile(off, 0.95) <= 0.3
         assert max(off) < 1.0
-        assert off[-1] <= 0.3
+        assert off[-1] < 0.5
 
 
 def _flac(recording: "np.ndarray[tuple[int], np.dtype[np.float32]]") -> bytes:
