@@ -23,7 +23,7 @@ def voice(seconds: float = 1.0) -> Samples:
 def signal_to_error(truth: Samples, found: Samples) -> float:
     """Decibels, at the scale that fits best."""
     scale = float(truth @ found) / float(found @ found)
-    return 10 * np.log10(float(truth @ truth) / float(np.square(truth - scale * found).sum()))
+    return float(10 * np.log10(float(truth @ truth) / float(np.square(truth - scale * found).sum())))
 
 
 @pytest.mark.parametrize("decibels", [12, 20, 30])
