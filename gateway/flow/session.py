@@ -185,8 +185,8 @@ class LiveSession:
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))
                 self._capture.segmenter.clear()
                 self._obey(self._turns.cleared())
-            case Configure(session, event_id):
-                await self._configure(session, event_id)
+            case Configure():
+                await self._configure(task)
 
     async def _cut(self, data: bytes) -> None:
         began = self._clock()
@@ -201,14 +201,14 @@ class LiveSession:
             if chunk is not None:
                 self._obey(self._turns.decode_open(chunk))
 
-    async def _configure(self, session: Mapping[str, Any], event_id: str | None) -> None:
+    async def _configure(self, command: Configure) -> None:
         try:
-            options, settings = await self._resolve(session)
+            options, settings = await self._resolve(command.session)
         except GatewayError as error:
-            self._emit(Refused(error, event_id))
+            self._emit(Refused(error, command.event_id))
             return
         self._options = self._turns.options = options
-        self._emit(SessionUpdated(settings))
+        self._emit(SessionUpdated(settings, command.flat))
         await self._act(await anyio.to_thread.run_sync(self._capture.configure, options))
 
     async def _commit(self, event_id: str | None) -> None:

@@ -29,6 +29,9 @@ from gateway.transcript.events import Refused
 SESSION_CONFIG = "gateway.session_config"
 """Where in the scope an ephemeral key's settings stand."""
 
+OF_CONVERSATIONS = ("gpt-realtime", "gpt-4o-realtime", "gpt-4o-mini-realtime")
+"""How OpenAI's models that answer are called: the model that transcribes is named in the session then."""
+
 LARGE_FRAME = 64 * 1024
 """Characters beyond which a frame is parsed in a thread: its base64 would take over a millisecond."""
 
@@ -74,11 +77,18 @@ class Realtime:
             )
         given: SessionConfig | None = websocket.scope.get(SESSION_CONFIG)
         model = query.get("model")
+        if model and model not in self._service.catalog.names and model.startswith(OF_CONVERSATIONS):
+            model = None
         if model:
             self._service.catalog.find(model)
         if given is not None:
             return given
         return SessionConfig.default(model or self._service.catalog.names[0])
+
+
+def _speaks_beta(websocket: WebSocket) -> bool:
+    offered = websocket.scope["subprotocols"]
+    return "openai-beta.realtime-v1" in offered or websocket.headers.get("openai-beta") == "realtime=v1"
 
 
 class _Connection:
@@ -93,6 +103,7 @@ class _Connection:
             session_id=_new_id("sess"),
             new_event_id=lambda: _new_id("event"),
             expires_at=int(time.time() + self._limits.max_session_seconds),
+            beta=_speaks_beta(websocket),
         )
         self._session = LiveSession(
             service.resources,

@@ -57,9 +57,10 @@ class SessionCreated:
 
 @dataclass(frozen=True, slots=True)
 class SessionUpdated:
-    """Other settings hold for the audio from here on."""
+    """Other settings hold for the audio from here on; ``flat`` as in the `Configure` that it answers."""
 
     settings: object
+    flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)

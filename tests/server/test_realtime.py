@@ -313,6 +313,49 @@ async def test_the_settings_of_an_ephemeral_key(bench: Bench) -> None:
     assert given["transcription"]["prompt"] == "of the key"
 
 
+@pytest.mark.parametrize("query", ["model=gpt-realtime", "model=gpt-4o-realtime-preview-2024-12-17"])
+async def test_a_session_for_conversations(bench: Bench, hello: bytes, query: str) -> None:
+    """Listens with the first model, and never answers."""
+    given = at_16_khz(transcription={"model": "fake"}, turn_detection={"create_response": True})
+    bench.put("session.update", session={"type": "realtime", "instructions": "Sing.", **given})
+    bench.say(hello)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_leave_behind, bench, COMPLETED)
+        with pytest.raises(ClientGoneError):
+            await bench.serve(query)
+
+    assert "error" not in bench.kinds()
+
+
+async def test_an_update_in_the_words_of_the_beta(bench: Bench) -> None:
+    """It is followed and acknowledged under its own name; one with a typo is refused, and changes nothing."""
+    told: list[dict[str, Any]] = []
+
+    async def take(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            told.append(json.loads(message["text"]))
+        if len(told) == 3:
+            bench.leave()
+
+    session = {"input_audio_format": "g711_alaw", "turn_detection": None}
+    bench.put("transcription_session.update", event_id="a", session={**session, "turn_detektion": None})
+    bench.put("transcription_session.update", event_id="b", session=session)
+    bench.scope = {"headers": [(b"openai-beta", b"realtime=v1")]}
+    with pytest.raises(ClientGoneError):
+        await bench.serve(take=take)
+    created, refused, updated = told
+
+    assert created["type"] == "transcription_session.created"
+    assert (refused["type"], refused["error"]["event_id"]) == ("error", "a")
+    assert (refused["error"]["code"], refused["error"]["param"]) == (
+        "unknown_parameter",
+        "session.turn_detektion",
+    )
+    assert updated["type"] == "transcription_session.updated"
+    assert updated["session"]["input_audio_format"] == "g711_alaw"
+    assert updated["session"]["turn_detection"] is None
+
+
 async def test_a_model_that_cannot_be_loaded(bench: Bench) -> None:
     """Ends the session, with what the model's room says; clients come back later."""
     bench.model.loading = UnavailableError("It is being loaded.")
