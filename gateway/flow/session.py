@@ -184,7 +184,7 @@ class LiveSession:
             case Clear():
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))
                 self._capture.segmenter.clear()
-                self._obey(self._turns.cleared())
+                self._obey(self._turns.cleared(self._capture.segmenter.position))
             case Configure():
                 await self._configure(task)
 
