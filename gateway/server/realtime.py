@@ -58,8 +58,8 @@ class Realtime:
         """
         websocket = WebSocket(scope, receive, send)
         config = self._config(websocket)
-        with self._admission.place(), self._service.resources.metrics.live_sessions.track_inprogress():
-            self._service.load.admit()
+        open_sessions = self._service.resources.metrics.live_sessions
+        with self._admission.place(), self._service.load.session(), open_sessions.track_inprogress():
             await websocket.accept()
             await _Connection(self._service, config, websocket).run(self._leaving)
 
