@@ -85,9 +85,8 @@ class Cancel:
     order: Final | Partial
 
 
-Order: TypeAlias = Final | Partial | Cancel
-
-Output: TypeAlias = LiveEvent | Order
+Output: TypeAlias = LiveEvent | Final | Partial | Cancel
+"""An event, or an order."""
 
 
 class Turns:

@@ -60,8 +60,7 @@ class TranslationRequest(SubtitleStyle):
         ge=0,
         le=2,
         allow_inf_nan=False,
-        description="0 takes the best reading, and tries higher ones where that looks wrong; else how freely "
-        "tokens are drawn.",
+        description="0 takes the best reading; above, how freely one of the best is drawn.",
     )
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
         None, description="With a temperature above 0: the same seed gives the same text."

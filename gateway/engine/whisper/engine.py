@@ -1,14 +1,14 @@
 """The faster-whisper engine: a batch of chunks of any connections in, one hypothesis per chunk out.
 
 Uses faster-whisper one level down (features, tokenizer, CTranslate2's `encode`, `generate`, `align`): its own
-`transcribe()` takes one recording at a time, and its batched pipeline has no temperature fallback.
+`transcribe()` takes one recording at a time, and its batched pipeline tries nothing again that went wrong.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,15 +29,15 @@ from gateway.engine.whisper.features import (
     mel_features,
 )
 from gateway.engine.whisper.row import Row
+from gateway.engine.whisper.stopwatch import Stopwatch
 from gateway.engine.whisper.vocabulary import Vocabulary
 from gateway.engine.whisper.window import WindowDecoder
+from gateway.transcript import Hypothesis
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from faster_whisper import WhisperModel
-
-    from gateway.transcript import Hypothesis
 
 LIBRARY_BYTES = 200_000_000
 """What a worker takes without a model: Python, CTranslate2, FFmpeg; measured."""
@@ -83,9 +83,8 @@ class WhisperSpec(WhisperOptions, ProcessSpec):
         return int((self.path / "model.bin").stat().st_size * 1.5) + LIBRARY_BYTES
 
     def batch_key(self, options: DecodeOptions) -> Hashable:
-        """Rows share a call when they are searched alike; language, task and prompt may differ."""
-        seed = options.seed if options.temperature > 0 else None
-        return options.beam_size or self.beam_size, options.temperature, seed
+        """Rows share a call when they are searched alike; all else may differ."""
+        return options.beam_size or self.beam_size
 
     def load(self) -> WhisperEngine:
         """Loads the model and decodes a second of silence with it.
@@ -133,15 +132,15 @@ class WhisperEngine:
             max_tokens: The most tokens of one window.
         """
         self._spec = spec
-        self._model = model.model
+        self._model = Stopwatch(model.model)
         self._extractor = model.feature_extractor
         self._aligns = aligns
         self._multilingual: bool = model.model.is_multilingual
         self._vocabulary = Vocabulary(model.hf_tokenizer, multilingual=self._multilingual)
         self._windows = WindowDecoder(
-            model.model,
+            self._model,
             self._vocabulary,
-            Decoder(model.model, self._vocabulary, max_tokens=max_tokens),
+            Decoder(self._model, self._vocabulary, max_tokens=max_tokens),
             aligns=aligns,
             beam_size=spec.beam_size,
         )
@@ -171,8 +170,12 @@ class WhisperEngine:
         alone = [[at] for at, request in enumerate(batch) if _is_seeded(request.options)]
         shared = [at for at, request in enumerate(batch) if not _is_seeded(request.options)]
         results: dict[int, Hypothesis | RowFailed] = {}
-        for group in [shared, *alone]:
-            results |= dict(zip(group, self._decode_or_fail([batch[at] for at in group]), strict=True))
+        for group in filter(None, [shared, *alone]):
+            self._model.seconds.clear()
+            rows = self._decode_or_fail([batch[at] for at in group])
+            seconds = {stage: spent / len(group) for stage, spent in self._model.seconds.items()}
+            for at, row in zip(group, rows, strict=True):
+                results[at] = replace(row, seconds=seconds) if isinstance(row, Hypothesis) else row
         return [results[at] for at in range(len(batch))]
 
     def _decode_or_fail(self, requests: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
@@ -193,7 +196,7 @@ class WhisperEngine:
                 break
             self._decode_windows(pending, last=number == MAX_WINDOWS)
             pending = [row for row in pending if row.unfinished]
-        return [row.hypothesis() if isinstance(row, Row) else row for row in prepared]
+        return [row.failure or row.hypothesis() if isinstance(row, Row) else row for row in prepared]
 
     def _decode_windows(self, rows: Sequence[Row], *, last: bool) -> None:
         """The present window of each row: those that can be shortened by length, then all others in full."""
@@ -209,6 +212,11 @@ class WhisperEngine:
     def _decode_encoded(self, rows: Sequence[Row], frames: int, *, last: bool) -> list[Row]:
         """Returns the rows to be decoded in full, as they were."""
         encoded = Encoded(self._model, [row.window for row in rows], frames)
+        if broken := encoded.not_finite:
+            for at in broken:
+                rows[at].failure = RowFailed("The encoder's output is not finite")
+            healthy = [row for row in rows if row.failure is None]
+            return self._decode_encoded(healthy, frames, last=last) if healthy else []
         self._detect_languages(encoded, rows)
         doubtful = self._windows.decode(encoded, rows, last=last)
         for row in doubtful:
