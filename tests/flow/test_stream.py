@@ -70,27 +70,29 @@ async def test_a_partial() -> None:
 
 
 @pytest.mark.parametrize(
-    ("decoding", "remembered", "language", "languages"),
+    ("decoding", "remembered", "expected"),
     [
-        (DecodeOptions(), None, None, ()),
-        (DecodeOptions(), "de", "de", ()),
-        (DecodeOptions(), "fi", None, ()),
-        (DecodeOptions(language="en"), "de", "en", ()),
-        (DecodeOptions(languages=("en", "zh")), "zh", "zh", ()),
-        (DecodeOptions(languages=("en", "zh")), "de", None, ("en", "zh")),
+        (DecodeOptions(), None, None),
+        (DecodeOptions(), "de", "de"),
+        (DecodeOptions(), "fi", None),
+        (DecodeOptions(language="en"), "de", "de"),  # the given one goes before it
+        (DecodeOptions(languages=("en", "zh")), "zh", "zh"),
+        (DecodeOptions(languages=("en", "zh")), "de", None),
     ],
 )
-async def test_the_language_of_partials(
-    decoding: DecodeOptions, remembered: str | None, language: str | None, languages: tuple[str, ...]
+async def test_the_language_expected(
+    decoding: DecodeOptions, remembered: str | None, expected: str | None
 ) -> None:
-    """The client's, or that of the last final where it is one of the client's and one of the engine's."""
+    """Of finals and partials alike: that of the last final, if it is one of the client's and the engine's."""
     engine = FakeRecognizer(lambda _: say("a", language=remembered), capabilities=CAPABILITIES)
     async with rows() as stream:
         await stream.final(CHUNK, recognition(engine)).hypothesis()
         await stream.partial(CHUNK, recognition(engine, decoding)).hypothesis()
-    options = engine.partials[0].request.options
+        await stream.final(CHUNK, recognition(engine, decoding)).hypothesis()
 
-    assert (options.language, options.languages) == (language, languages)
+    for call in engine.calls[1:]:
+        assert call.request.expected == expected
+        assert call.request.options.language == decoding.language
 
 
 async def test_unsure_and_empty_answers_are_not_remembered() -> None:
