@@ -19,7 +19,7 @@ from gateway.audio.turns import SegmenterEvent
 from gateway.audio.types import SAMPLE_RATE
 from gateway.errors import GatewayError, InvalidRequestError, OverloadedError
 from gateway.flow.capture import Capture
-from gateway.flow.inbox import Finish, Inbox, Task
+from gateway.flow.inbox import Finish, Inbox, Task, Waiting
 from gateway.flow.options import LiveOptions, Resources
 from gateway.flow.pacing import Load, Pacing
 from gateway.flow.stream import Row, RowStream
@@ -58,7 +58,7 @@ class LiveSession:
         resolve: Turns the client's object in a `Configure` into options, and into the settings that
             `SessionUpdated` shall hold; raises what the client is told. None stands for ``settings``.
         new_item_id: Makes an item's id.
-        max_waiting_bytes: Of audio that came faster than it is worked on.
+        waiting: Counts what came faster than it is worked on, of all sessions.
         clock: Seconds.
     """
 
@@ -70,7 +70,7 @@ class LiveSession:
         settings: object,
         resolve: Callable[[Mapping[str, Any] | None], Awaitable[tuple[LiveOptions, object]]],
         new_item_id: Callable[[], str],
-        max_waiting_bytes: int,
+        waiting: Waiting,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._resources = resources
@@ -79,7 +79,7 @@ class LiveSession:
         self._clock = clock
         self._changed = Changed()
         self._events: deque[LiveEvent] = deque([SessionCreated(settings)])
-        self._inbox = Inbox(max_waiting_bytes, resources.metrics, self._changed)
+        self._inbox = Inbox(waiting, self._changed)
         self._options = LiveOptions()
         self._turns = Turns(new_item_id, Pacing(load, clock, resources.metrics), self._options)
         self._capture = Capture(resources.vad, self._options)

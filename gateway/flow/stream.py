@@ -59,8 +59,8 @@ class RowStream:
     """Has chunks decoded, in the queue that all streams of a model share.
 
     Each row holds a lease of its model until it is done. The stream remembers the language of the last final
-    that was sure of it. A session's later rows, finals and partials alike, are in that one unless they clearly
-    are not: an utterance of a word or two is too short to tell.
+    that was sure of it. A session's later rows, finals and partials alike, are in that one unless they
+    clearly are not: an utterance of a word or two is too short to tell.
 
     Args:
         tasks: Owns the rows; when it is cancelled they leave the queue.

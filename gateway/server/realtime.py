@@ -16,11 +16,12 @@ from starlette.websockets import WebSocket
 
 from gateway.aio import open_task_group
 from gateway.errors import GatewayError, InvalidRequestError, ShuttingDownError
+from gateway.flow.inbox import Waiting
 from gateway.flow.options import LiveOptions
 from gateway.flow.session import LiveSession
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.protocol.realtime.session import RealtimeProtocol
-from gateway.server.admission import Admission
+from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.live_options import live_options
 from gateway.server.service import Service
 from gateway.server.websocket import receive_message, send_frame
@@ -28,6 +29,9 @@ from gateway.transcript.events import Refused
 
 SESSION_CONFIG = "gateway.session_config"
 """Where in the scope an ephemeral key's settings stand."""
+
+EPHEMERAL_KEY = "gateway.ephemeral_key"
+"""Where the key itself does."""
 
 OF_CONVERSATIONS = ("gpt-realtime", "gpt-4o-realtime", "gpt-4o-mini-realtime")
 """How OpenAI's models that answer are called: the model that transcribes is named in the session then."""
@@ -41,11 +45,17 @@ class Realtime:
 
     Args:
         admission: How many sessions may be open.
+        of_keys: The same under one ephemeral key.
         leaving: Set when the server begins to end: sessions emit what was said until then, and close.
     """
 
-    def __init__(self, service: Service, admission: Admission, leaving: anyio.Event) -> None:
+    def __init__(
+        self, service: Service, admission: Admission, of_keys: KeyAdmission, leaving: anyio.Event
+    ) -> None:
         self._service = service
+        self._of_keys = of_keys
+        limits, metrics = service.limits, service.resources.metrics
+        self._waiting = Waiting(limits.max_waiting_bytes, limits.max_waiting_total, metrics)
         self._admission = admission
         self._leaving = leaving
 
@@ -59,9 +69,14 @@ class Realtime:
         websocket = WebSocket(scope, receive, send)
         config = self._config(websocket)
         open_sessions = self._service.resources.metrics.live_sessions
-        with self._admission.place(), self._service.load.session(), open_sessions.track_inprogress():
+        with (
+            self._of_keys.place(scope.get(EPHEMERAL_KEY)),
+            self._admission.place(),
+            self._service.load.session(),
+            open_sessions.track_inprogress(),
+        ):
             await websocket.accept()
-            await _Connection(self._service, config, websocket).run(self._leaving)
+            await _Connection(self._service, config, websocket, self._waiting).run(self._leaving)
 
     def _config(self, websocket: WebSocket) -> SessionConfig:
         """An ephemeral key's settings, or those of the model that the URL names, or the first one served.
@@ -94,7 +109,9 @@ def _speaks_beta(websocket: WebSocket) -> bool:
 class _Connection:
     """One client's session. Tasks receive, work and send."""
 
-    def __init__(self, service: Service, config: SessionConfig, websocket: WebSocket) -> None:
+    def __init__(
+        self, service: Service, config: SessionConfig, websocket: WebSocket, waiting: Waiting
+    ) -> None:
         self._service = service
         self._limits = service.limits
         self._websocket = websocket
@@ -111,7 +128,7 @@ class _Connection:
             settings=config,
             resolve=self._resolve,
             new_item_id=lambda: _new_id("item"),
-            max_waiting_bytes=self._limits.max_waiting_bytes,
+            waiting=waiting,
         )
 
     async def run(self, leaving: anyio.Event) -> None:

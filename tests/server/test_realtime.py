@@ -30,8 +30,8 @@ from gateway.flow.pacing import Load
 from gateway.flow.session import REFUSALS_AHEAD
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.config import SessionConfig
-from gateway.server.admission import Admission
-from gateway.server.realtime import LARGE_FRAME, SESSION_CONFIG, Realtime
+from gateway.server.admission import Admission, KeyAdmission
+from gateway.server.realtime import EPHEMERAL_KEY, LARGE_FRAME, SESSION_CONFIG, Realtime
 from gateway.server.service import Limits, Service
 from tests.audio.sound import int16, load
 from tests.clock import Clock
@@ -48,6 +48,7 @@ LIMITS = Limits(
     max_stream_bytes=1,
     max_audio_seconds=1.0,
     max_waiting_bytes=1 << 20,
+    max_waiting_total=1 << 20,
     max_session_seconds=3600.0,
     upload_timeout=1.0,
     send_timeout=10.0,
@@ -69,6 +70,7 @@ class Bench:
         self.leaving = anyio.Event()
         self.stopping = anyio.Event()
         self.admission = Admission(1)
+        self.of_keys = KeyAdmission(1)
         self.limits = LIMITS
         self.types: list[str] = []
         self.events: list[dict[str, Any]] = []
@@ -127,7 +129,7 @@ class Bench:
             Admission(1),
             self.stopping,
         )
-        app = Realtime(service, self.admission, self.leaving)
+        app = Realtime(service, self.admission, self.of_keys, self.leaving)
         scope = {
             "type": "websocket",
             "query_string": query.encode(),
@@ -271,6 +273,25 @@ async def test_overload_refuses_newcomers(bench: Bench) -> None:
         pass
 
     assert bench.types == []
+
+
+async def test_an_ephemeral_key_opens_few_sessions(bench: Bench) -> None:
+    """One too many is told why."""
+    bench.scope[EPHEMERAL_KEY] = "ek_1"
+    with bench.of_keys.place("ek_1"), pytest.raises(OverloadedError, match="ephemeral key may have 1"):
+        await bench.serve()
+
+
+async def test_other_keys_have_places_of_their_own(bench: Bench) -> None:
+    """So have sessions without one; a place comes free."""
+    bench.scope[EPHEMERAL_KEY] = "ek_1"
+    bench.leave()
+    with bench.of_keys.place("ek_2"), bench.of_keys.place(None), pytest.raises(ClientGoneError):
+        await bench.serve()
+    with bench.of_keys.place("ek_1"):
+        pass
+
+    assert bench.types[0] == "accept"
 
 
 async def test_no_place(bench: Bench) -> None:

@@ -79,6 +79,7 @@ async def serve(
         max_stream_bytes=1 << 20,
         max_audio_seconds=100.0,
         max_waiting_bytes=1,
+        max_waiting_total=1,
         max_session_seconds=1.0,
         upload_timeout=upload_timeout,
         send_timeout=send_timeout,

@@ -258,9 +258,10 @@ class WhisperEngine:
         for at, (language, probability) in zip(unknown, answers, strict=True):
             expected, frames = rows[at].request.expected, rows[at].window.shape[1]
             least = CLEAR if frames >= ENOUGH_FRAMES else VERY_CLEAR
-            if expected is not None and language != expected and probability < least:
-                language, probability = expected, 1.0 - probability
-            rows[at].detected(language, probability)
+            if expected is None or language == expected or probability >= least:
+                rows[at].detected(language, probability)
+            else:
+                rows[at].detected(expected, 1.0 - probability)
 
 
 def _is_seeded(options: DecodeOptions) -> bool:

@@ -42,7 +42,7 @@ class Expiry(Part):
     """When a key ends."""
 
     anchor: Literal["created_at"] = Field("created_at", description="Counted from now.")
-    seconds: int = Field(600, ge=10, le=7_200, description="For so long; it opens any number of sessions.")
+    seconds: int = Field(600, ge=10, le=7_200, description="For so long; it opens several sessions.")
 
 
 Key = Annotated[str, about("In place of an API key, on any replica.", examples=["ek_…"])]
