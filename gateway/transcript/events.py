@@ -121,12 +121,14 @@ class ItemCompleted:
     Attributes:
         model: The model's name as the client wrote it.
         logprobs: The client wants the tokens' log-probabilities.
+        words: It wants the words' times.
     """
 
     item_id: str
     transcript: Transcript
     model: str
     logprobs: bool
+    words: bool = False
 
 
 @dataclass(frozen=True, slots=True)

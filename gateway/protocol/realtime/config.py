@@ -32,9 +32,14 @@ from gateway.protocol.request import TranscriptionRequest, check_combinations
 
 LOGPROBS = "item.input_audio_transcription.logprobs"
 
-Include = Literal["item.input_audio_transcription.logprobs"]
+WORDS = "item.input_audio_transcription.words"
 
-INCLUDE = f"`{LOGPROBS}` adds log-probabilities to deltas and completed transcripts."
+Include = Literal["item.input_audio_transcription.logprobs", "item.input_audio_transcription.words"]
+
+INCLUDE = (
+    f"`{LOGPROBS}` adds log-probabilities to deltas and completed transcripts; `{WORDS}`, an extension, "
+    "`words` with their times to completed ones."
+)
 TURNS = "null: the client commits. Models that transcribe all along have no other."
 
 G711_RATE = 8_000
@@ -219,6 +224,11 @@ class SessionConfig(Input):
     def wants_logprobs(self) -> bool:
         """`include` asks for token log-probabilities."""
         return LOGPROBS in self.include
+
+    @property
+    def wants_words(self) -> bool:
+        """`include` asks for the words' times."""
+        return WORDS in self.include
 
     @property
     def is_continuous(self) -> bool:

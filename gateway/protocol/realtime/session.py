@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal, NotRequired, cast
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from gateway.errors import GatewayError
-from gateway.protocol.events import about, encode, error_body, language_codes, logprobs, usage_for
+from gateway.protocol.events import (
+    about,
+    encode,
+    error_body,
+    language_codes,
+    logprobs,
+    usage_for,
+    word_times,
+)
 from gateway.protocol.realtime.commands import parse_command
 from gateway.protocol.realtime.config import (
     INCLUDE,
@@ -215,6 +223,8 @@ def _completed(event: ItemCompleted) -> Wire:
     languages = language_codes(event.transcript)
     transcript = event.transcript.text
     shown = _of_item("completed", event.item_id, transcript=transcript, usage=usage, languages=languages)
+    if event.words:
+        shown["words"] = word_times(word for segment in event.transcript.segments for word in segment.words)
     return shown | _logprobs(event.transcript.tokens, wanted=event.logprobs)
 
 

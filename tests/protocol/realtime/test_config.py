@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.protocol.realtime.config import (
     LOGPROBS,
+    WORDS,
     AudioFormat,
     NoiseReduction,
     SemanticVad,
@@ -263,6 +264,8 @@ def test_include() -> None:
     """Log-probabilities are asked for by OpenAI's long name."""
     assert DEFAULT.updated({"include": [LOGPROBS]}).wants_logprobs
     assert not FULL.updated({"include": []}).wants_logprobs
+    assert DEFAULT.updated({"include": [WORDS]}).wants_words
+    assert not FULL.wants_words
 
 
 @pytest.mark.parametrize(
@@ -384,7 +387,7 @@ def test_the_true_rate_is_told() -> None:
     assert FULL.to_wire()["audio"]["input"]["format"] == {"type": "audio/pcmu"}
 
 
-WORDS = st.sampled_from(
+VALUES = st.sampled_from(
     "transcription realtime server_vad semantic_vad near_field far_field audio/pcm audio/pcmu audio/pcma "
     "low high whisper-1 gpt-live-transcribe gpt-4o-transcribe-diarize en auto".split()
 )
@@ -394,7 +397,7 @@ JSON = st.recursive(
         st.booleans(),
         st.integers(),
         st.sampled_from([0.5, 1, 300, 8_000, 16_000, 10**400, 1e308]),
-        WORDS,
+        VALUES,
         st.just([LOGPROBS]),
         st.text(max_size=5),
     ),
