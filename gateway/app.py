@@ -28,7 +28,7 @@ from gateway.protocol.contracts import ALIASES
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
 from gateway.runtime import load_resources, make_batcher, plan_models
-from gateway.server.admission import Admission
+from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
@@ -99,6 +99,7 @@ class Gateway:
                 Admission(
                     settings.max_sessions, "Too many people are being listened to. Please try again soon."
                 ),
+                KeyAdmission(settings.max_key_sessions),
                 self._leaving,
             ),
             client_secrets=ClientSecrets(catalog, signer, upload_timeout=settings.upload_timeout),

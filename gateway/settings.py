@@ -125,11 +125,17 @@ class Settings(BaseSettings):
     max_sessions: int = Field(
         2048, ge=1, description="Realtime sessions open at the same time; more are closed with 1013."
     )
+    max_key_sessions: int = Field(
+        16, ge=1, description="Realtime sessions that one ephemeral key may have open at the same time."
+    )
     max_session_seconds: float = Field(3600, gt=0, description="Longest Realtime session.")
     max_waiting_bytes: int = Field(
         64 * 1024 * 1024,
         ge=1,
         description="Bytes of one Realtime session's audio that may wait to be worked on.",
+    )
+    max_waiting_total: int = Field(
+        512 * 1024 * 1024, ge=1, description="Bytes of all Realtime sessions' audio that may wait, together."
     )
     live_partials: bool = Field(
         default=True, description="Realtime deltas while people speak; off: when they have paused."

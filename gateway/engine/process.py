@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream, Process, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from gateway.aio import open_task_group
 from gateway.engine.api import Capabilities, DecodeRequest, Engine, ReplicaOptions, RowFailed
 from gateway.engine.worker import COUNT, MAX_PART_BYTES, BatchFailed, LoadFailed, pack, sizes_struct, unpack
 from gateway.errors import BatchFailedError, LoadFailedError, WorkerLostError
@@ -26,6 +28,19 @@ KEPT_LINES = 20
 
 MAX_LINE_BYTES = 4096
 """A longer line of stderr is cut."""
+
+
+LEAST_SHARE = 0.01
+"""Of a core: a worker that gets less, while it has something to do, hangs."""
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has had, all its threads together; 0 where the system does not say."""
+    try:
+        # What glibc's clock_getcpuclockid(3) computes; Python has no name for it.
+        return time.clock_gettime(~pid << 3 | 2)
+    except OSError:
+        return 0.0
 
 
 class ProcessSpec:
@@ -133,13 +148,15 @@ class ProcessReplica:
             )
 
     async def _exchange(self, message: object, seconds: float) -> Any:
-        stdin = cast("ByteSendStream", cast("Process", self._process).stdin)
-        with anyio.move_on_after(seconds):
+        process = cast("Process", self._process)
+        stdin = cast("ByteSendStream", process.stdin)
+        async with open_task_group() as tasks:
+            tasks.start_soon(_cancel_when_stuck, tasks.cancel_scope, process.pid, seconds)
             try:
                 for part in pack(message):
                     # Typed as bytes, but written as any buffer; a chunk need not be copied for it.
                     await stdin.send(cast("bytes", part))
-                return await _receive(cast("BufferedByteReceiveStream", self._answers))
+                answer = await _receive(cast("BufferedByteReceiveStream", self._answers))
             except (
                 OSError,
                 ValueError,  # not a message
@@ -149,6 +166,8 @@ class ProcessReplica:
                 anyio.IncompleteRead,
             ) as error:
                 raise self._lost(WorkerLostError("died", was_killed=await self._was_killed())) from error
+            tasks.cancel_scope.cancel()
+            return answer
         self._kill()
         raise self._lost(WorkerLostError("hung"))
 
@@ -191,6 +210,23 @@ class ProcessReplica:
         text = line[:MAX_LINE_BYTES].decode(errors="replace").rstrip()
         self._last_lines.append(text)
         logger.info("worker %s: %s", self.pid, text)
+
+
+async def _cancel_when_stuck(scope: anyio.CancelScope, pid: int, seconds: float) -> None:
+    """Cancels what waits for a process that has had ``seconds`` and hangs.
+
+    Where it gets little of the processor it is only slow: it has until its own processor time is as much, as
+    long as that grows.
+    """
+    began = cpu_seconds(pid)
+    await anyio.sleep(seconds / 2)
+    before = cpu_seconds(pid)
+    while not scope.cancel_called:
+        await anyio.sleep(seconds / 2)
+        now = cpu_seconds(pid)
+        if now - began >= seconds or now - before < LEAST_SHARE * seconds / 2:
+            scope.cancel()
+        before = now
 
 
 async def _receive(stream: BufferedByteReceiveStream) -> Any:

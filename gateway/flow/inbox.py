@@ -18,17 +18,52 @@ class Finish:
 Task = bytes | Commit | Clear | Configure | Finish
 
 
+class Waiting:
+    """The audio of all sessions that was not worked on yet, within one budget.
+
+    Args:
+        each: Bytes of one session's.
+        total: Bytes of all together. Where they are more, who has more than an even share is one too many: a
+            microphone has next to nothing.
+    """
+
+    def __init__(self, each: int, total: int, metrics: Metrics) -> None:
+        self._each = each
+        self._total = total
+        self._metric = metrics.live_waiting_bytes
+        self._bytes = 0
+        self.inboxes = 0
+
+    def add(self, change: int) -> None:
+        """Takes note that more waits, or less."""
+        self._bytes += change
+        self._metric.set(self._bytes)
+
+    def check(self, own: int, more: int) -> None:
+        """Returns where a session that has ``own`` bytes waiting may have ``more``.
+
+        Raises:
+            OverloadedError: It may not, as a WebSocket must always be read.
+        """
+        if own + more > self._each:
+            raise OverloadedError(
+                f"Audio came faster than it can be worked on: more than {self._each} bytes wait."
+            )
+        if self._bytes + more > self._total and own + more > self._total / max(1, self.inboxes):
+            raise OverloadedError("Too much audio of all sessions waits to be worked on. Please try again.")
+
+
 class Inbox:
     """A bounded queue of audio and commands, in their order.
 
     Args:
-        max_waiting_bytes: Of audio; more is an error, as a WebSocket must always be read.
+        waiting: Counts its audio, and that of all others.
         changed: Notified when something arrives.
     """
 
-    def __init__(self, max_waiting_bytes: int, metrics: Metrics, changed: Changed) -> None:
-        self._max_bytes = max_waiting_bytes
-        self._waiting = metrics.live_waiting_bytes
+    def __init__(self, waiting: Waiting, changed: Changed) -> None:
+        self._waiting = waiting
+        self._waiting.inboxes += 1
         self._changed = changed
         self._entries: deque[bytearray | Commit | Clear | Configure | Finish] = deque()
         self._bytes = 0
@@ -66,15 +101,13 @@ class Inbox:
         return data
 
     def close(self) -> None:
-        """Forgets what waits."""
+        """Forgets what waits; the last that is done with it."""
         self._entries.clear()
         self._count(-self._bytes)
+        self._waiting.inboxes -= 1
 
     def _append(self, data: bytes) -> None:
-        if self._bytes + len(data) > self._max_bytes:
-            raise OverloadedError(
-                f"Audio came faster than it can be worked on: more than {self._max_bytes} bytes wait."
-            )
+        self._waiting.check(self._bytes, len(data))
         if not self._entries or not isinstance(self._entries[-1], bytearray):
             self._entries.append(bytearray())
         entry = self._entries[-1]
@@ -91,4 +124,4 @@ class Inbox:
 
     def _count(self, change: int) -> None:
         self._bytes += change
-        self._waiting.inc(change)
+        self._waiting.add(change)

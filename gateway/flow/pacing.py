@@ -54,6 +54,7 @@ class Load:
         self._running: dict[object, float] = {}
         self._ended: deque[tuple[float, float]] = deque(maxlen=RECENT)
         self._alone: deque[float] = deque(maxlen=RECENT)
+        self._sessions = 0
         self._cut: deque[tuple[float, float]] = deque(maxlen=RECENT)
 
     def cut(self, seconds: float, took: float) -> None:
@@ -105,17 +106,29 @@ class Load:
         """There is more time than the finals need."""
         return self.lag <= self._at_least(PARTIALS_UNTIL) and self.busy <= PARTIALS_UNTIL_BUSY
 
-    def admit(self) -> None:
-        """Returns where one more session fits.
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """One more session, within the context.
+
+        Nobody waits for what is over: without a final under way, how long the last ones took tells nothing,
+        and without another session no cutting is late.
 
         Raises:
-            OverloadedError: The finals alone do not.
+            OverloadedError: It does not fit: the finals alone do not.
         """
-        if self.lag > self._at_least(self._admit_until) or self.busy > self._admit_until_busy:
+        is_late = self._running and self.lag > self._at_least(self._admit_until)
+        is_busy = self._sessions and self.busy > self._admit_until_busy
+        if is_late or is_busy:
             raise OverloadedError("Too many people are being listened to. Please try again soon.")
+        self._sessions += 1
+        try:
+            yield
+        finally:
+            self._sessions -= 1
 
     def _at_least(self, seconds: float) -> float:
-        return max(seconds, SLOW * min(self._alone, default=0.0))
+        # Of those alone the median: the fastest may have been a word.
+        return max(seconds, SLOW * median(self._alone)) if self._alone else seconds
 
 
 class Pacing:

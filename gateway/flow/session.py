@@ -19,7 +19,7 @@ from gateway.audio.turns import SegmenterEvent
 from gateway.audio.types import SAMPLE_RATE
 from gateway.errors import GatewayError, InvalidRequestError, OverloadedError
 from gateway.flow.capture import Capture
-from gateway.flow.inbox import Finish, Inbox, Task
+from gateway.flow.inbox import Finish, Inbox, Task, Waiting
 from gateway.flow.options import LiveOptions, Resources
 from gateway.flow.pacing import Load, Pacing
 from gateway.flow.stream import Row, RowStream
@@ -58,7 +58,7 @@ class LiveSession:
         resolve: Turns the client's object in a `Configure` into options, and into the settings that
             `SessionUpdated` shall hold; raises what the client is told. None stands for ``settings``.
         new_item_id: Makes an item's id.
-        max_waiting_bytes: Of audio that came faster than it is worked on.
+        waiting: Counts what came faster than it is worked on, of all sessions.
         clock: Seconds.
     """
 
@@ -70,7 +70,7 @@ class LiveSession:
         settings: object,
         resolve: Callable[[Mapping[str, Any] | None], Awaitable[tuple[LiveOptions, object]]],
         new_item_id: Callable[[], str],
-        max_waiting_bytes: int,
+        waiting: Waiting,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._resources = resources
@@ -79,7 +79,7 @@ class LiveSession:
         self._clock = clock
         self._changed = Changed()
         self._events: deque[LiveEvent] = deque([SessionCreated(settings)])
-        self._inbox = Inbox(max_waiting_bytes, resources.metrics, self._changed)
+        self._inbox = Inbox(waiting, self._changed)
         self._options = LiveOptions()
         self._turns = Turns(new_item_id, Pacing(load, clock, resources.metrics), self._options)
         self._capture = Capture(resources.vad, self._options)
@@ -184,9 +184,9 @@ class LiveSession:
             case Clear():
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))
                 self._capture.segmenter.clear()
-                self._obey(self._turns.cleared())
-            case Configure(session, event_id):
-                await self._configure(session, event_id)
+                self._obey(self._turns.cleared(self._capture.segmenter.position))
+            case Configure():
+                await self._configure(task)
 
     async def _cut(self, data: bytes) -> None:
         began = self._clock()
@@ -201,14 +201,14 @@ class LiveSession:
             if chunk is not None:
                 self._obey(self._turns.decode_open(chunk))
 
-    async def _configure(self, session: Mapping[str, Any], event_id: str | None) -> None:
+    async def _configure(self, command: Configure) -> None:
         try:
-            options, settings = await self._resolve(session)
+            options, settings = await self._resolve(command.session)
         except GatewayError as error:
-            self._emit(Refused(error, event_id))
+            self._emit(Refused(error, command.event_id))
             return
         self._options = self._turns.options = options
-        self._emit(SessionUpdated(settings))
+        self._emit(SessionUpdated(settings, command.flat))
         await self._act(await anyio.to_thread.run_sync(self._capture.configure, options))
 
     async def _commit(self, event_id: str | None) -> None:

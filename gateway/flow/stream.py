@@ -65,7 +65,8 @@ class RowStream:
     """Has chunks decoded, in the queue that all streams of a model share.
 
     Each row holds a lease of its model until it is done. The stream remembers the language of the last final
-    that was sure of it: partials of a second or two are too short to tell it.
+    that was sure of it. A session's later rows, finals and partials alike, are in that one unless they
+    clearly are not: an utterance of a word or two is too short to tell.
 
     Args:
         tasks: Owns the rows; when it is cancelled they leave the queue.
@@ -119,11 +120,13 @@ class RowStream:
             whole: False leaves what is unfinished at the chunk's end to the next one.
             counts: Its time says how loaded the machine is.
         """
-        request = DecodeRequest(
-            chunk.samples, recognition.decoding, whole=whole, breaks=chunk.breaks, expected=self.decided
-        )
+        options = recognition.decoding
 
         async def ask(recognizer: Recognizer) -> Hypothesis:
+            expected = self._expected(options, recognizer.capabilities)
+            request = DecodeRequest(
+                chunk.samples, options, whole=whole, breaks=chunk.breaks, expected=expected
+            )
             # Loading a model takes long, too, but is no load.
             with nullcontext() if self._load is None else self._load.final(counts=counts):
                 hypothesis = await recognizer.transcribe(request, stream=self._final_key, priority=priority)
@@ -151,9 +154,15 @@ class RowStream:
 
         async def ask(recognizer: Recognizer) -> Hypothesis:
             able = recognizer.capabilities
-            options = self._partial_options(recognition, able)
-            prefix = prefix_tokens if able.prefix else ()
-            request = DecodeRequest(chunk.samples, options, prefix, retry=False)
+            options = recognition.decoding
+            beam_size = recognition.partials.beam_size if recognition.partials is not None else None
+            request = DecodeRequest(
+                chunk.samples,
+                replace(options, words=False, beam_size=beam_size),
+                prefix_tokens if able.prefix else (),
+                expected=self._expected(options, able),
+                retry=False,
+            )
             return await recognizer.transcribe(
                 request, stream=self._partial_key, priority=Priority.LIVE_PARTIAL
             )
@@ -165,18 +174,10 @@ class RowStream:
         self._tasks.start_soon(_decode, row, recognition, ask)
         return row
 
-    def _partial_options(self, recognition: Recognition, capabilities: Capabilities) -> DecodeOptions:
-        decoding, partials = recognition.decoding, recognition.partials
-        candidates = decoding.languages or capabilities.languages
-        remembered = self.language if self.language in candidates else None
-        language = decoding.language or remembered
-        return replace(
-            decoding,
-            language=language,
-            languages=() if language else decoding.languages,
-            words=False,
-            beam_size=partials.beam_size if partials is not None else None,
-        )
+    def _expected(self, options: DecodeOptions, capabilities: Capabilities) -> str | None:
+        """The language that holds so far, where it is one of the client's and one of the engine's."""
+        language = self.decided if self._decides_language else self.language
+        return language if language in (options.languages or capabilities.languages) else None
 
     def _remember(self, hypothesis: Hypothesis, seconds: float) -> None:
         is_sure = hypothesis.language_probability >= SURE

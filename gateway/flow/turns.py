@@ -207,13 +207,19 @@ class Turns:
         self._pacing.begin()
         return [order]
 
-    def cleared(self) -> list[Output]:
-        """Forgets the utterance that goes on."""
+    def cleared(self, position: int) -> list[Output]:
+        """Forgets the utterance that goes on; where its beginning was told, so is its end.
+
+        Args:
+            position: Samples that the session has taken in.
+        """
         orders = self._cancel_partial()
         self._pause = self._latest = None
         if self._current is not None:
             orders += [self._cancelled(each) for each in self._finals if each.utterance is self._current]
             self._utterances.remove(self._current)
+            if self._current.announced:
+                orders.append(SpeechStopped(self._current.item_id, position / SAMPLE_RATE))
             self._current = None
         return [*orders, *self.advance(), BufferCleared()]
 

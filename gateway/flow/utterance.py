@@ -126,7 +126,8 @@ class Utterance:
         if self._error is not None:
             return ItemFailed(self.item_id, self._error)
         done = self._assembler.finish((self._end - self._start) / SAMPLE_RATE)
-        return ItemCompleted(self.item_id, done.transcript, recognition.model, self._logprobs)
+        words = recognition.decoding.words
+        return ItemCompleted(self.item_id, done.transcript, recognition.model, self._logprobs, words)
 
     @property
     def _logprobs(self) -> bool:

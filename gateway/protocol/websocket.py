@@ -105,6 +105,10 @@ def check_text(frame: str) -> None:
         )
 
 
+COME_AGAIN = (1012, 1013)
+"""Close codes of a server that ends, and of one that has no room."""
+
+
 def close_code(error: GatewayError) -> int:
     """The code a WebSocket closes with after ``error``: RFC 6455 section 7.4.1, and IANA's 1012 and 1013.
 

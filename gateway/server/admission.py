@@ -1,6 +1,7 @@
 """How many recordings are transcribed, or connections open, at the same time, over all endpoints."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,3 +41,31 @@ class Admission:
     async def all_left(self) -> None:
         """Returns when every place is free."""
         await self._changed.until(lambda: not self._open)
+
+
+class KeyAdmission:
+    """Counts what is open under each ephemeral key: whoever has a page's key can open no more than a few."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open = Counter[str]()
+
+    @contextmanager
+    def place(self, key: str | None) -> Iterator[None]:
+        """Takes one of the key's places until the context is left; without a key there is no limit.
+
+        Raises:
+            OverloadedError: There is none.
+        """
+        if key is None:
+            yield
+            return
+        if self._open[key] >= self._limit:
+            raise OverloadedError(f"An ephemeral key may have {self._limit} sessions open, and this one has.")
+        self._open[key] += 1
+        try:
+            yield
+        finally:
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]

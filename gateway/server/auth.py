@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from gateway.errors import AuthenticationError
 from gateway.protocol.realtime.client_secrets import PREFIX, SecretSigner
-from gateway.server.realtime import SESSION_CONFIG
+from gateway.server.realtime import EPHEMERAL_KEY, SESSION_CONFIG
 
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
 """OpenAI's word for a WebSocket subprotocol that carries a key."""
@@ -53,6 +53,7 @@ class Keys:
         if config is None:
             raise AuthenticationError("Incorrect or expired ephemeral key provided.")
         scope[SESSION_CONFIG] = config
+        scope[EPHEMERAL_KEY] = key
 
 
 def _key(scope: Scope) -> str:

@@ -89,17 +89,18 @@ async def _recognition(
         return None
     try:
         model = catalog.find(wanted.model)
-        request = with_defaults(_request(wanted, logprobs=config.wants_logprobs), model.defaults)
+        request = with_defaults(_request(wanted, config), model.defaults)
         async with model.lease() as recognizer:
             decoding = decode_options(request, recognizer, task="transcribe", logprobs=config.wants_logprobs)
             partials = _partials(config, wanted, partial_beam_size)
     except (InvalidRequestError, ModelNotFoundError) as error:
-        param = "session.include" if error.param == "include" else f"{_PARAM}.{error.param}"
+        included = error.param in ("include", "timestamp_granularities")
+        param = "session.include" if included else f"{_PARAM}.{error.param}"
         raise error.under(param) from None
     return Recognition(model.lease, wanted.model, decoding, partials)
 
 
-def _request(wanted: Transcription, *, logprobs: bool) -> TranscriptionRequest:
+def _request(wanted: Transcription, config: SessionConfig) -> TranscriptionRequest:
     """The session's settings as an upload would have them: the same checks and defaults hold."""
     return TranscriptionRequest(
         model=wanted.model,
@@ -107,7 +108,8 @@ def _request(wanted: Transcription, *, logprobs: bool) -> TranscriptionRequest:
         languages=wanted.languages,
         prompt=wanted.prompt,
         keywords=wanted.keywords,
-        include=("logprobs",) if logprobs else (),
+        include=("logprobs",) if config.wants_logprobs else (),
+        timestamp_granularities=("word",) if config.wants_words else (),
     )
 
 

@@ -16,11 +16,12 @@ from starlette.websockets import WebSocket
 
 from gateway.aio import open_task_group
 from gateway.errors import GatewayError, InvalidRequestError, ShuttingDownError
+from gateway.flow.inbox import Waiting
 from gateway.flow.options import LiveOptions
 from gateway.flow.session import LiveSession
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.protocol.realtime.session import RealtimeProtocol
-from gateway.server.admission import Admission
+from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.live_options import live_options
 from gateway.server.service import Service
 from gateway.server.websocket import receive_message, send_frame
@@ -28,6 +29,12 @@ from gateway.transcript.events import Refused
 
 SESSION_CONFIG = "gateway.session_config"
 """Where in the scope an ephemeral key's settings stand."""
+
+EPHEMERAL_KEY = "gateway.ephemeral_key"
+"""Where the key itself does."""
+
+OF_CONVERSATIONS = ("gpt-realtime", "gpt-4o-realtime", "gpt-4o-mini-realtime")
+"""How OpenAI's models that answer are called: the model that transcribes is named in the session then."""
 
 LARGE_FRAME = 64 * 1024
 """Characters beyond which a frame is parsed in a thread: its base64 would take over a millisecond."""
@@ -38,11 +45,17 @@ class Realtime:
 
     Args:
         admission: How many sessions may be open.
+        of_keys: The same under one ephemeral key.
         leaving: Set when the server begins to end: sessions emit what was said until then, and close.
     """
 
-    def __init__(self, service: Service, admission: Admission, leaving: anyio.Event) -> None:
+    def __init__(
+        self, service: Service, admission: Admission, of_keys: KeyAdmission, leaving: anyio.Event
+    ) -> None:
         self._service = service
+        self._of_keys = of_keys
+        limits, metrics = service.limits, service.resources.metrics
+        self._waiting = Waiting(limits.max_waiting_bytes, limits.max_waiting_total, metrics)
         self._admission = admission
         self._leaving = leaving
 
@@ -55,10 +68,15 @@ class Realtime:
         """
         websocket = WebSocket(scope, receive, send)
         config = self._config(websocket)
-        with self._admission.place(), self._service.resources.metrics.live_sessions.track_inprogress():
-            self._service.load.admit()
+        open_sessions = self._service.resources.metrics.live_sessions
+        with (
+            self._of_keys.place(scope.get(EPHEMERAL_KEY)),
+            self._admission.place(),
+            self._service.load.session(),
+            open_sessions.track_inprogress(),
+        ):
             await websocket.accept()
-            await _Connection(self._service, config, websocket).run(self._leaving)
+            await _Connection(self._service, config, websocket, self._waiting).run(self._leaving)
 
     def _config(self, websocket: WebSocket) -> SessionConfig:
         """An ephemeral key's settings, or those of the model that the URL names, or the first one served.
@@ -74,6 +92,8 @@ class Realtime:
             )
         given: SessionConfig | None = websocket.scope.get(SESSION_CONFIG)
         model = query.get("model")
+        if model and model not in self._service.catalog.names and model.startswith(OF_CONVERSATIONS):
+            model = None
         if model:
             self._service.catalog.find(model)
         if given is not None:
@@ -81,10 +101,17 @@ class Realtime:
         return SessionConfig.default(model or self._service.catalog.names[0])
 
 
+def _speaks_beta(websocket: WebSocket) -> bool:
+    offered = websocket.scope["subprotocols"]
+    return "openai-beta.realtime-v1" in offered or websocket.headers.get("openai-beta") == "realtime=v1"
+
+
 class _Connection:
     """One client's session. Tasks receive, work and send."""
 
-    def __init__(self, service: Service, config: SessionConfig, websocket: WebSocket) -> None:
+    def __init__(
+        self, service: Service, config: SessionConfig, websocket: WebSocket, waiting: Waiting
+    ) -> None:
         self._service = service
         self._limits = service.limits
         self._websocket = websocket
@@ -93,6 +120,7 @@ class _Connection:
             session_id=_new_id("sess"),
             new_event_id=lambda: _new_id("event"),
             expires_at=int(time.time() + self._limits.max_session_seconds),
+            beta=_speaks_beta(websocket),
         )
         self._session = LiveSession(
             service.resources,
@@ -100,7 +128,7 @@ class _Connection:
             settings=config,
             resolve=self._resolve,
             new_item_id=lambda: _new_id("item"),
-            max_waiting_bytes=self._limits.max_waiting_bytes,
+            waiting=waiting,
         )
 
     async def run(self, leaving: anyio.Event) -> None:

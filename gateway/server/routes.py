@@ -53,7 +53,7 @@ class KeyRoute(_Keyed, Route):
 
 
 class KeyWebSocketRoute(_Keyed, WebSocketRoute):
-    """An endpoint that needs a key; ``error_frame`` is how it tells errors."""
+    """An endpoint that needs a key; ``error_frame`` is how it tells errors, None where a bare close does."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class KeyWebSocketRoute(_Keyed, WebSocketRoute):
         endpoint: Callable[..., Any],
         *,
         check: Check,
-        error_frame: Callable[[GatewayError], str],
+        error_frame: Callable[[GatewayError], str | None],
     ) -> None:
         super().__init__(path, endpoint)
         self._check = check

@@ -27,6 +27,7 @@ class Limits:
     max_stream_bytes: int
     max_audio_seconds: float
     max_waiting_bytes: int
+    max_waiting_total: int
     max_session_seconds: float
     upload_timeout: float
     send_timeout: float

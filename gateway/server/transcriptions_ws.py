@@ -69,9 +69,10 @@ class TranscriptionsWs:
         logprobs = service.streams_logprobs(request)
         chunking = service.chunking(request)
         partials = PartialOptions(step=INTERIM_STEP) if query.interim_results else None
+        # Before the model is there: clients wait for their handshake seconds only.
+        await websocket.accept()
         async with model.lease() as recognizer, open_task_group() as tasks:
             wanted = recognition(request, recognizer, task="transcribe", logprobs=logprobs, partials=partials)
-            await websocket.accept()
             tasks.start_soon(spool.keep_flushed)
             audio = _AudioInput(websocket, spool, service.limits, query.pcm_rate)
             async with open_transcription(

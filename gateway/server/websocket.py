@@ -17,7 +17,7 @@ from gateway.errors import ClientGoneError, GatewayError, OverloadedError, Shutt
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
 from gateway.protocol.realtime.session import error_frame
-from gateway.protocol.websocket import close_code, close_reason
+from gateway.protocol.websocket import COME_AGAIN, close_code, close_reason
 from gateway.server.admission import Admission
 
 logger = logging.getLogger(__name__)
@@ -62,8 +62,14 @@ def envelope_frame(error: GatewayError) -> str:
     return encode(error_body(error))
 
 
-def event_frame(error: GatewayError) -> str:
-    """An error as an `error` event of a live session."""
+def event_frame(error: GatewayError) -> str | None:
+    """An error as an `error` event of a live session.
+
+    None where the client shall come again: clients take any `error` for the last word, and a bare close for a
+    reason to connect anew. Its reason says the same.
+    """
+    if close_code(error) in COME_AGAIN:
+        return None
     return error_frame(error, f"event_{secrets.token_hex(12)}")
 
 
@@ -152,5 +158,6 @@ class _Session:
         with suppress(ClientGoneError), anyio.move_on_after(GOODBYE_SECONDS):
             if not self._accepted:
                 await self.send({"type": "websocket.accept"})
-            await self.send({"type": "websocket.send", "text": frame(error)})
+            if (text := frame(error)) is not None:
+                await self.send({"type": "websocket.send", "text": text})
             await self.send({"type": "websocket.close", "code": code, "reason": close_reason(error)})

@@ -26,10 +26,16 @@ class Clear:
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """Change the settings for the audio from here on; ``session`` is the client's object, not checked yet."""
+    """Change the settings for the audio from here on.
+
+    Attributes:
+        session: The client's object, not checked yet.
+        flat: The client asked in the words of OpenAI's beta, and is answered so.
+    """
 
     session: Mapping[str, Any]
     event_id: str | None
+    flat: bool = False
 
 
 Command = Append | Commit | Clear | Configure

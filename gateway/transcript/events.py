@@ -57,9 +57,10 @@ class SessionCreated:
 
 @dataclass(frozen=True, slots=True)
 class SessionUpdated:
-    """Other settings hold for the audio from here on."""
+    """Other settings hold for the audio from here on; ``flat`` as in the `Configure` that it answers."""
 
     settings: object
+    flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +121,14 @@ class ItemCompleted:
     Attributes:
         model: The model's name as the client wrote it.
         logprobs: The client wants the tokens' log-probabilities.
+        words: It wants the words' times.
     """
 
     item_id: str
     transcript: Transcript
     model: str
     logprobs: bool
+    words: bool = False
 
 
 @dataclass(frozen=True, slots=True)

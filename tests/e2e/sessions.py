@@ -261,7 +261,9 @@ def mistakes_in_settings(log: Log) -> None:
             socket.send(frame, frame[:200])
             socket.receive()
         sessions: list[Any] = [
-            {"type": "realtime"},
+            {"type": "realtime", "instructions": "Sing."},
+            {"surprise": 1},
+            {"audio": {"input": {"turn_detection": {"treshold": 0.5}}}},
             {"type": "transcription", "audio": []},
             {"type": "transcription", "audio": {"input": 1}},
             {"include": ["everything"]},
@@ -271,6 +273,12 @@ def mistakes_in_settings(log: Log) -> None:
         ]
         for session in sessions:
             socket.event("session.update", session=session)
+            socket.receive()
+        for flat in (
+            {"input_audio_format": "g711_ulaw", "turn_detection": None},
+            {"input_audio_format": "mp3"},
+        ):
+            socket.event("transcription_session.update", session=flat)
             socket.receive()
         socket.event("session.update")
         socket.receive()

@@ -5,10 +5,12 @@ import logging
 import socket
 import threading
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Self
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
@@ -34,11 +36,11 @@ def spoken(sample: Sample) -> bytes:
     return speech(sample.path)[: round((sample.utterances[-1]["end"] - 0.05) * 24_000) * 2]
 
 
-def refusal(session: Speaker) -> tuple[str, int]:
-    """The code of the only error, which a session that was refused ends with, and its close code."""
-    closed, _ = session.closed()
-    [error] = session.all("error")
-    return error["error"]["code"], closed
+def refusal(session: Speaker) -> tuple[int, str]:
+    """The close code and the reason of a session that was refused, without an `error` event."""
+    closed = session.closed()
+    assert not session.all("error")
+    return closed
 
 
 def test_max_sessions(quick_whisper: WhisperSpec, samples: dict[str, Sample]) -> None:
@@ -47,7 +49,10 @@ def test_max_sessions(quick_whisper: WhisperSpec, samples: dict[str, Sample]) ->
         with speaker(server, model=MODEL) as first:
             first.receive()
             with speaker(server, model=MODEL) as second:
-                assert refusal(second) == ("rate_limit_exceeded", 1013)
+                assert refusal(second) == (
+                    1013,
+                    "Too many people are being listened to. Please try again soon.",
+                )
                 second.events.clear()
             first.say(speech(samples["en_hello"].path))
 
@@ -112,7 +117,7 @@ def test_the_end_of_the_server(
         if goes_on:
             talking.start()
         server.gateway.leave()
-        code, _ = session.closed()
+        code, reason = session.closed()
         stop.set()
         if goes_on:
             talking.join()
@@ -120,9 +125,9 @@ def test_the_end_of_the_server(
         assert code == 1012
         [done] = session.all(COMPLETED)
         assert done["transcript"].startswith("Hello")
-        assert session.events[-1]["error"]["message"].startswith("The server is shutting down")
-        assert idle.closed()[0] == 1012
-        assert idle.events[-1]["error"]["message"].startswith("The server is shutting down")
+        assert reason.startswith("The server is shutting down")
+        assert idle.closed() == (1012, reason)
+        assert not session.all("error") + idle.all("error")
 
 
 @pytest.mark.parametrize("abruptly", [False, True])
@@ -196,9 +201,25 @@ class _Deaf:
         with suppress(OSError):
             self._send()
 
+    def close_code(self) -> int | None:
+        """What the server closed with: only now is read what it has sent."""
+        while self._protocol.close_rcvd is None:
+            self._protocol.receive_data(self._socket.recv(1_000))
+        return self._protocol.close_rcvd.code
+
     def _send(self) -> None:
         for data in self._protocol.data_to_send():
             self._socket.sendall(data)
+
+
+def test_a_client_without_pongs(quick_whisper: WhisperSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is dead to the server, which closes with 1011, and frees its place."""
+    often = partial(uvicorn.Config, ws_ping_interval=0.05, ws_ping_timeout=0.05)
+    monkeypatch.setattr("gateway.app.uvicorn.Config", often)
+    with live_server([quick_whisper]) as server, _Deaf(server) as deaf:
+        until(lambda: not server.metric("gateway_live_sessions"))
+
+        assert deaf.close_code() == 1011
 
 
 def test_too_much_at_once(quick_whisper: WhisperSpec) -> None:
@@ -207,7 +228,8 @@ def test_too_much_at_once(quick_whisper: WhisperSpec) -> None:
         session.receive()
         session.say(bytes(200_000), 200_000)
 
-        assert refusal(session) == ("rate_limit_exceeded", 1013)
+        code, reason = refusal(session)
+        assert (code, "faster" in reason) == (1013, True)
 
 
 def test_hundreds_who_listen(live: LiveServer, samples: dict[str, Sample]) -> None:

@@ -11,9 +11,10 @@ import anyio
 import pytest
 
 from gateway.engine.api import DecodeOptions, DecodeRequest, ReplicaOptions, RowFailed
-from gateway.engine.process import ProcessReplica
+from gateway.engine.process import ProcessReplica, _cancel_when_stuck, cpu_seconds
 from gateway.errors import BatchFailedError, LoadFailedError, WorkerLostError
 from gateway.transcript import Hypothesis
+from tests.clock import Clock
 from tests.scripted import CAPABILITIES, Act, ScriptedSpec, act
 
 pytestmark = pytest.mark.slow
@@ -115,6 +116,43 @@ async def test_a_hang_is_ended_at_the_deadline() -> None:
     async with replica_of(ScriptedSpec(), row_timeout=0.2, per_audio_second=0) as replica:
         with pytest.raises(WorkerLostError, match="hung"):
             await replica.transcribe([row(1, Act.HANG)])
+
+
+@pytest.mark.parametrize(
+    ("times", "halves"),
+    [
+        ([0, 0.5, 0.5], 2),  # it waits for something
+        ([0, 5, 10], 2),  # it runs in circles
+        ([0, 1, 2, 3, 3], 4),  # it is starved, and then hangs
+        ([0, 3, 5, 8, 11], 4),  # it is starved, and then has had its time
+    ],
+)
+async def test_starved_is_not_hung(
+    times: list[float], halves: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten seconds count by the clock where the worker gets a processor, else by what it got of one."""
+    known = iter(times)
+    monkeypatch.setattr("gateway.engine.process.cpu_seconds", lambda _: next(known))
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_when_stuck, scope, 1, 10.0)
+            for _ in range(halves):
+                await anyio.wait_all_tasks_blocked()
+                assert not scope.cancel_called
+                clock.advance(5)
+                await anyio.sleep(0.001)
+            await anyio.sleep_forever()
+
+    assert next(known, None) is None
+
+
+def test_processor_time() -> None:
+    """Of a process that works, and of none."""
+    before = cpu_seconds(os.getpid())
+    sum(range(10**6))
+
+    assert cpu_seconds(os.getpid()) > before > 0
+    assert cpu_seconds(2**22 + 1) == 0
 
 
 @pytest.mark.parametrize(

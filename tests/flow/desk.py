@@ -88,7 +88,7 @@ class Desk:
         """Forgets the utterance that goes on."""
         self._act(self.capture.settle())
         self.capture.segmenter.clear()
-        self._obey(self.turns.cleared())
+        self._obey(self.turns.cleared(self.capture.segmenter.position))
 
     def configure(self, options: LiveOptions) -> None:
         """Other options hold from here on."""

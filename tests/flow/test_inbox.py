@@ -6,14 +6,14 @@ from anyio.lowlevel import checkpoint
 
 from gateway.aio import Changed
 from gateway.errors import OverloadedError
-from gateway.flow.inbox import MAX_ENTRIES, Finish, Inbox, Task
+from gateway.flow.inbox import MAX_ENTRIES, Finish, Inbox, Task, Waiting
 from gateway.metrics import Metrics
 from gateway.transcript.commands import Append, Clear, Commit, Configure
 
 
 def make(max_waiting_bytes: int, metrics: Metrics | None = None) -> Inbox:
     """An empty one."""
-    return Inbox(max_waiting_bytes, metrics or Metrics(), Changed())
+    return Inbox(Waiting(max_waiting_bytes, 1 << 40, metrics or Metrics()), Changed())
 
 
 async def take_all(inbox: Inbox, least: int, most: int) -> list[Task]:
@@ -95,6 +95,22 @@ async def test_too_much_is_refused() -> None:
     assert metrics.registry.get_sample_value("gateway_live_waiting_bytes") == 0
     assert len(inbox) == 0
     inbox.put(Append(b"z" * 10))
+
+
+async def test_one_budget_for_all() -> None:
+    """Where all together have too much, whoever has more than an even share is refused."""
+    waiting = Waiting(1000, 120, Metrics())
+    greedy, other, microphone = (Inbox(waiting, Changed()) for _ in range(3))
+    greedy.put(Append(b"x" * 90))
+    other.put(Append(b"x" * 30))
+    microphone.put(Append(b"x" * 40))
+    for inbox in (greedy, other, microphone):
+        with pytest.raises(OverloadedError, match="all sessions"):
+            inbox.put(Append(b"x" * 11))
+    greedy.close()
+    other.put(Append(b"x" * 30))
+
+    assert await other.take(1, 100) == b"x" * 60
 
 
 async def test_commands_are_bounded() -> None:

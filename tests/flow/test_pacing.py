@@ -53,9 +53,15 @@ def decode(load: Load, clock: Clock, seconds: float) -> None:
         clock.now += seconds
 
 
+def admit(load: Load) -> None:
+    """A session that is let in, and leaves."""
+    with load.session():
+        pass
+
+
 def test_nothing_yet(load: Load) -> None:
     """An idle server lets everything in."""
-    load.admit()
+    admit(load)
 
     assert load.lag == 0.0
     assert load.allows_partials
@@ -78,21 +84,24 @@ def test_what_runs_counts(load: Load, clock: Clock) -> None:
         assert load.allows_partials
         clock.now += 0.1
         assert not load.allows_partials
-        load.admit()
+        admit(load)
         clock.now += ADMIT_UNTIL
         with pytest.raises(OverloadedError):
-            load.admit()
+            admit(load)
     clock.now += WINDOW_SECONDS
-    load.admit()
+    admit(load)
 
     assert load.allows_partials
 
 
 def test_the_past_is_forgotten(load: Load, clock: Clock) -> None:
     """Slow finals of a busy minute do not close the door for longer."""
-    decode(load, clock, 0.1)
-    for _ in range(5):
-        decode(load, clock, 5.0)
+    for _ in range(3):
+        decode(load, clock, 0.1)
+    with ExitStack() as together:
+        for _ in range(5):
+            together.enter_context(load.final(counts=True))
+        clock.now += 5.0
     assert not load.allows_partials
     clock.now += WINDOW_SECONDS
 
@@ -101,16 +110,28 @@ def test_the_past_is_forgotten(load: Load, clock: Clock) -> None:
 
 def test_a_slow_engine_is_not_an_overloaded_one(load: Load, clock: Clock) -> None:
     """Where a final alone takes two seconds, three times as long is too long."""
-    for _ in range(3):
-        decode(load, clock, 2.0)
-    load.admit()
+    for seconds in (0.1, 2.0, 2.0):
+        decode(load, clock, seconds)
     assert load.allows_partials
-    for _ in range(5):
-        decode(load, clock, 2.0 * SLOW + 0.1)
+    with load.final(counts=True):
+        clock.now += 2.0 * SLOW
+        admit(load)
+        clock.now += 0.1
+        with pytest.raises(OverloadedError):
+            admit(load)
 
-    assert load.lag == pytest.approx(2.0 * SLOW + 0.1)
-    with pytest.raises(OverloadedError):
-        load.admit()
+
+def test_nobody_waits_for_what_is_over(load: Load, clock: Clock) -> None:
+    """Who comes back after long finals is let in at once; beside one that still takes long nobody is."""
+    decode(load, clock, 0.1)
+    decode(load, clock, 0.1)
+    with load.final(counts=True):
+        decode(load, clock, 9.0)
+        with pytest.raises(OverloadedError):
+            admit(load)
+
+    assert load.lag > ADMIT_UNTIL
+    admit(load)
 
 
 def test_a_load_that_grows_slowly(load: Load, clock: Clock) -> None:
@@ -127,7 +148,7 @@ def test_a_load_that_grows_slowly(load: Load, clock: Clock) -> None:
         refused += load.lag > ADMIT_UNTIL and not load.allows_partials
         if load.lag > ADMIT_UNTIL:
             with pytest.raises(OverloadedError):
-                load.admit()
+                admit(load)
 
     assert refused > 1_000
 
@@ -161,15 +182,17 @@ def test_cutting_that_takes_long(load: Load, clock: Clock) -> None:
         load.cut(0.1, 0.1 * (PARTIALS_UNTIL_BUSY + 0.1))
 
     assert not load.allows_partials
-    load.admit()
+    admit(load)
     for _ in range(RECENT):
         load.cut(0.1, 0.1 * (ADMIT_UNTIL_BUSY + 0.1))
-    with pytest.raises(OverloadedError):
-        load.admit()
-    clock.now += WINDOW_SECONDS
+    admit(load)  # of one who is not there any more
+    with load.session():
+        with pytest.raises(OverloadedError):
+            admit(load)
+        clock.now += WINDOW_SECONDS
 
-    assert load.busy == 0.0
-    load.admit()
+        assert load.busy == 0.0
+        admit(load)
 
 
 def test_audio_of_no_length(load: Load) -> None:

@@ -17,6 +17,7 @@ from gateway.audio.silero import SileroModel
 from gateway.audio.turns import TurnMode, TurnOptions
 from gateway.audio.types import SAMPLE_RATE
 from gateway.errors import InvalidRequestError, OverloadedError
+from gateway.flow.inbox import Waiting
 from gateway.flow.options import LiveOptions, Resources
 from gateway.flow.pacing import Load
 from gateway.flow.session import CHUNKS_AHEAD, EVENTS_AHEAD, REFUSALS_AHEAD, LiveSession
@@ -79,7 +80,7 @@ class Connection:
             settings="settings",
             resolve=self.resolve,
             new_item_id=lambda: f"item{next(numbers)}",
-            max_waiting_bytes=self.max_waiting_bytes,
+            waiting=Waiting(self.max_waiting_bytes, self.max_waiting_bytes, self.metrics),
             clock=lambda: self.now,
         )
 

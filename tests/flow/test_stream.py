@@ -70,27 +70,29 @@ async def test_a_partial() -> None:
 
 
 @pytest.mark.parametrize(
-    ("decoding", "remembered", "language", "languages"),
+    ("decoding", "remembered", "expected"),
     [
-        (DecodeOptions(), None, None, ()),
-        (DecodeOptions(), "de", "de", ()),
-        (DecodeOptions(), "fi", None, ()),
-        (DecodeOptions(language="en"), "de", "en", ()),
-        (DecodeOptions(languages=("en", "zh")), "zh", "zh", ()),
-        (DecodeOptions(languages=("en", "zh")), "de", None, ("en", "zh")),
+        (DecodeOptions(), None, None),
+        (DecodeOptions(), "de", "de"),
+        (DecodeOptions(), "fi", None),
+        (DecodeOptions(language="en"), "de", "de"),  # the given one goes before it
+        (DecodeOptions(languages=("en", "zh")), "zh", "zh"),
+        (DecodeOptions(languages=("en", "zh")), "de", None),
     ],
 )
-async def test_the_language_of_partials(
-    decoding: DecodeOptions, remembered: str | None, language: str | None, languages: tuple[str, ...]
+async def test_the_language_expected(
+    decoding: DecodeOptions, remembered: str | None, expected: str | None
 ) -> None:
-    """The client's, or that of the last final where it is one of the client's and one of the engine's."""
+    """Of finals and partials alike: that of the last final, if it is one of the client's and the engine's."""
     engine = FakeRecognizer(lambda _: say("a", language=remembered), capabilities=CAPABILITIES)
     async with rows() as stream:
         await stream.final(CHUNK, recognition(engine)).hypothesis()
         await stream.partial(CHUNK, recognition(engine, decoding)).hypothesis()
-    options = engine.partials[0].request.options
+        await stream.final(CHUNK, recognition(engine, decoding)).hypothesis()
 
-    assert (options.language, options.languages) == (language, languages)
+    for call in engine.calls[1:]:
+        assert call.request.expected == expected
+        assert call.request.options.language == decoding.language
 
 
 async def test_unsure_and_empty_answers_are_not_remembered() -> None:
@@ -106,7 +108,7 @@ async def test_unsure_and_empty_answers_are_not_remembered() -> None:
 
 @pytest.mark.parametrize("decides", [True, False])
 async def test_the_first_sure_language(decides: bool) -> None:  # noqa: FBT001 - a table
-    """In a recording it is expected of all later finals; in a session each is detected anew."""
+    """In a recording it is expected of all later finals once two agree; in a session from the first on."""
     engine = FakeRecognizer(lambda _: say("a", language="de"))
     async with rows(decides=decides) as stream:
         assert stream.is_undecided == decides
@@ -115,7 +117,9 @@ async def test_the_first_sure_language(decides: bool) -> None:  # noqa: FBT001 -
 
         assert not stream.is_undecided
     assert {call.request.options.language for call in engine.finals} == {None}
-    assert [call.request.expected for call in engine.finals] == [None, None, "de" if decides else None]
+    assert [call.request.expected for call in engine.finals] == (
+        [None, None, "de"] if decides else [None, "de", "de"]
+    )
 
 
 async def test_who_decides_the_language() -> None:

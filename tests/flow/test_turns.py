@@ -286,6 +286,20 @@ def test_clear_drops_the_item() -> None:
     assert desk.turns.is_idle
 
 
+def test_clear_closes_what_was_opened() -> None:
+    """A client that was told of speech is told of its end; nothing of the item follows."""
+    desk = Desk(options(), [(0.0, 1.0), (1.0, 5.0), (0.0, 3.0)])
+    desk.hear(3)
+    (started,) = desk.of(SpeechStarted)
+    assert isinstance(started, SpeechStarted)
+    desk.clear()
+
+    assert desk.of(SpeechStopped) == [SpeechStopped(started.item_id, 3.0)]
+    assert [type(event) for event in desk.events[-2:]] == [SpeechStopped, BufferCleared]
+    desk.hear(1)
+    assert desk.of(BufferCommitted) == []
+
+
 def test_an_utterance_keeps_the_recognition_of_its_start() -> None:
     """The next one has the new one's."""
     first, second = options(), options()

@@ -117,7 +117,7 @@ async def test_the_old_endpoint(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "status", "param"),
     [
-        ("/new", {"session": {"type": "realtime"}}, 400, "session.type"),
+        ("/new", {"session": {"type": "speech"}}, 400, "session.type"),
         ("/new", {"expires_after": {"anchor": "later"}}, 400, "expires_after.anchor"),
         ("/new", {"expires_after": {"seconds": 7_201}}, 400, "expires_after.seconds"),
         ("/new", wanted(model="nope"), 404, "session.audio.input.transcription.model"),

@@ -1,5 +1,6 @@
 """A session's settings become what the live flow and the engine are told, within what the model can do."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from gateway.engine.api import Capabilities, DecodeOptions, Model, ModelDefaults
 from gateway.engine.catalog import Catalog
 from gateway.errors import GatewayError, UnavailableError
 from gateway.flow.options import LiveOptions, NoiseReduction, PartialOptions
-from gateway.protocol.realtime.config import LOGPROBS, SessionConfig
+from gateway.protocol.realtime.config import LOGPROBS, WORDS, SessionConfig
 from gateway.server.live_options import live_options
 from tests.fake_recognizer import FakeRecognizer, in_turn
 
@@ -40,6 +41,15 @@ async def partials(model: Model | None = None, **given: Any) -> PartialOptions |
     recognition = (await resolve(model, **given)).recognition
     assert recognition is not None
     return recognition.partials
+
+
+async def test_word_times() -> None:
+    """Where `include` asks for them the engine is asked for them, too."""
+    for include in ((), (WORDS,)):
+        options = await resolve(fake(replace(ABLE, words=True)), include=include)
+
+        assert options.recognition is not None
+        assert options.recognition.decoding.words == bool(include)
 
 
 async def test_defaults() -> None:
@@ -173,6 +183,7 @@ async def test_no_transcription() -> None:
         (fake(UNABLE), (), {"prompt": "x"}, "session.audio.input.transcription.prompt"),
         (fake(UNABLE), (), {"keywords": ["x"]}, "session.audio.input.transcription.keywords"),
         (fake(UNABLE), (LOGPROBS,), {}, "session.include"),
+        (fake(UNABLE), (WORDS,), {}, "session.include"),
         (fake(loading=UnavailableError("It is being loaded.")), (), {}, None),
     ],
 )

@@ -30,8 +30,8 @@ from gateway.flow.pacing import Load
 from gateway.flow.session import REFUSALS_AHEAD
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.config import SessionConfig
-from gateway.server.admission import Admission
-from gateway.server.realtime import LARGE_FRAME, SESSION_CONFIG, Realtime
+from gateway.server.admission import Admission, KeyAdmission
+from gateway.server.realtime import EPHEMERAL_KEY, LARGE_FRAME, SESSION_CONFIG, Realtime
 from gateway.server.service import Limits, Service
 from tests.audio.sound import int16, load
 from tests.clock import Clock
@@ -48,6 +48,7 @@ LIMITS = Limits(
     max_stream_bytes=1,
     max_audio_seconds=1.0,
     max_waiting_bytes=1 << 20,
+    max_waiting_total=1 << 20,
     max_session_seconds=3600.0,
     upload_timeout=1.0,
     send_timeout=10.0,
@@ -69,6 +70,7 @@ class Bench:
         self.leaving = anyio.Event()
         self.stopping = anyio.Event()
         self.admission = Admission(1)
+        self.of_keys = KeyAdmission(1)
         self.limits = LIMITS
         self.types: list[str] = []
         self.events: list[dict[str, Any]] = []
@@ -127,7 +129,7 @@ class Bench:
             Admission(1),
             self.stopping,
         )
-        app = Realtime(service, self.admission, self.leaving)
+        app = Realtime(service, self.admission, self.of_keys, self.leaving)
         scope = {
             "type": "websocket",
             "query_string": query.encode(),
@@ -273,6 +275,25 @@ async def test_overload_refuses_newcomers(bench: Bench) -> None:
     assert bench.types == []
 
 
+async def test_an_ephemeral_key_opens_few_sessions(bench: Bench) -> None:
+    """One too many is told why."""
+    bench.scope[EPHEMERAL_KEY] = "ek_1"
+    with bench.of_keys.place("ek_1"), pytest.raises(OverloadedError, match="ephemeral key may have 1"):
+        await bench.serve()
+
+
+async def test_other_keys_have_places_of_their_own(bench: Bench) -> None:
+    """So have sessions without one; a place comes free."""
+    bench.scope[EPHEMERAL_KEY] = "ek_1"
+    bench.leave()
+    with bench.of_keys.place("ek_2"), bench.of_keys.place(None), pytest.raises(ClientGoneError):
+        await bench.serve()
+    with bench.of_keys.place("ek_1"):
+        pass
+
+    assert bench.types[0] == "accept"
+
+
 async def test_no_place(bench: Bench) -> None:
     """One session too many."""
     with bench.admission.place(), pytest.raises(OverloadedError):
@@ -311,6 +332,49 @@ async def test_the_settings_of_an_ephemeral_key(bench: Bench) -> None:
 
     assert (given["turn_detection"], given["transcription"]["model"]) == (None, "fake")
     assert given["transcription"]["prompt"] == "of the key"
+
+
+@pytest.mark.parametrize("query", ["model=gpt-realtime", "model=gpt-4o-realtime-preview-2024-12-17"])
+async def test_a_session_for_conversations(bench: Bench, hello: bytes, query: str) -> None:
+    """Listens with the first model, and never answers."""
+    given = at_16_khz(transcription={"model": "fake"}, turn_detection={"create_response": True})
+    bench.put("session.update", session={"type": "realtime", "instructions": "Sing.", **given})
+    bench.say(hello)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_leave_behind, bench, COMPLETED)
+        with pytest.raises(ClientGoneError):
+            await bench.serve(query)
+
+    assert "error" not in bench.kinds()
+
+
+async def test_an_update_in_the_words_of_the_beta(bench: Bench) -> None:
+    """It is followed and acknowledged under its own name; one with a typo is refused, and changes nothing."""
+    told: list[dict[str, Any]] = []
+
+    async def take(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            told.append(json.loads(message["text"]))
+        if len(told) == 3:
+            bench.leave()
+
+    session = {"input_audio_format": "g711_alaw", "turn_detection": None}
+    bench.put("transcription_session.update", event_id="a", session={**session, "turn_detektion": None})
+    bench.put("transcription_session.update", event_id="b", session=session)
+    bench.scope = {"headers": [(b"openai-beta", b"realtime=v1")]}
+    with pytest.raises(ClientGoneError):
+        await bench.serve(take=take)
+    created, refused, updated = told
+
+    assert created["type"] == "transcription_session.created"
+    assert (refused["type"], refused["error"]["event_id"]) == ("error", "a")
+    assert (refused["error"]["code"], refused["error"]["param"]) == (
+        "unknown_parameter",
+        "session.turn_detektion",
+    )
+    assert updated["type"] == "transcription_session.updated"
+    assert updated["session"]["input_audio_format"] == "g711_alaw"
+    assert updated["session"]["turn_detection"] is None
 
 
 async def test_a_model_that_cannot_be_loaded(bench: Bench) -> None:

@@ -10,7 +10,13 @@ from starlette.types import Message
 from gateway.audio.silero import SileroModel
 from gateway.engine.api import Model
 from gateway.engine.catalog import Catalog
-from gateway.errors import ClientGoneError, ModelNotFoundError, OverloadedError, UploadTimeoutError
+from gateway.errors import (
+    ClientGoneError,
+    ModelNotFoundError,
+    OverloadedError,
+    UnavailableError,
+    UploadTimeoutError,
+)
 from gateway.flow.options import Resources
 from gateway.flow.pacing import Load
 from gateway.metrics import Metrics
@@ -63,6 +69,7 @@ async def serve(
     vad: SileroModel,
     *,
     model: str = "fake",
+    loading: UnavailableError | None = None,
     send_timeout: float = 1_000,
     upload_timeout: float = 1_000,
 ) -> None:
@@ -72,11 +79,14 @@ async def serve(
         max_stream_bytes=1 << 20,
         max_audio_seconds=100.0,
         max_waiting_bytes=1,
+        max_waiting_total=1,
         max_session_seconds=1.0,
         upload_timeout=upload_timeout,
         send_timeout=send_timeout,
     )
-    models: list[Model] = [FakeRecognizer(lambda _: say("word"))]
+    recognizer = FakeRecognizer(lambda _: say("word"))
+    recognizer.loading = loading
+    models: list[Model] = [recognizer]
     service = Service(
         Catalog(models),
         Resources(vad, anyio.CapacityLimiter(1), Metrics()),
@@ -92,6 +102,19 @@ async def serve(
         "subprotocols": [],
     }
     await TranscriptionsWs(service)(scope, client.receive, client.send)
+
+
+async def test_the_handshake_does_not_wait_for_a_model(vad: SileroModel) -> None:
+    """It may be loaded for longer than clients wait for one."""
+    sent: list[Message] = []
+
+    async def take(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(UnavailableError):
+        await serve(Client([], take), vad, loading=UnavailableError("It is being loaded."))
+
+    assert [message["type"] for message in sent] == ["websocket.accept"]
 
 
 async def test_a_session(vad: SileroModel, frames: list[Message]) -> None:

@@ -11,10 +11,12 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.errors import (
+    AuthenticationError,
     ClientGoneError,
     GatewayError,
     InvalidAudioError,
     OverloadedError,
+    ShuttingDownError,
 )
 from gateway.metrics import Metrics
 from gateway.server.admission import Admission
@@ -115,12 +117,25 @@ async def test_live_sessions_have_their_own_error_frame() -> None:
     """Before the handshake and after it: an `error` event as OpenAI's package has it."""
     route = KeyWebSocketRoute("/v1/live", fine, check=lambda _: None, error_frame=event_frame)
     for accepted in (False, True):
-        connection = Connection(raising(OverloadedError("Full."), accepted=accepted))
+        connection = Connection(raising(AuthenticationError("No."), accepted=accepted))
         await connection(route=route)
         event = check_frame(connection.sent[1]["text"])
 
-        assert (event["type"], event["error"]["message"]) == ("error", "Full.")
-        assert connection.sent[-1]["code"] == 1013
+        assert (event["type"], event["error"]["message"]) == ("error", "No.")
+        assert connection.sent[-1]["code"] == 1008
+
+
+@pytest.mark.parametrize("error", [OverloadedError("Full."), ShuttingDownError()])
+async def test_live_sessions_that_shall_come_again(error: GatewayError) -> None:
+    """They are closed with a reason and no `error`, which some clients take for the last word."""
+    route = KeyWebSocketRoute("/v1/live", fine, check=lambda _: None, error_frame=event_frame)
+    for accepted in (False, True):
+        connection = Connection(raising(error, accepted=accepted))
+        await connection(route=route)
+
+        assert connection.types == ["accept", "close"]
+        assert connection.sent[-1]["code"] in (1012, 1013)
+        assert connection.sent[-1]["reason"] == error.message
 
 
 @pytest.mark.parametrize(

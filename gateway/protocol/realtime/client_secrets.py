@@ -11,21 +11,24 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from gateway.errors import InvalidRequestError
 from gateway.protocol.events import about
-from gateway.protocol.parse import as_object, invalid_value, read_object, validated
+from gateway.protocol.parse import as_object, read_object, validated
 from gateway.protocol.realtime.config import (
     INCLUDE,
-    TURNS,
     Include,
-    NoiseReduction,
     Part,
     RealtimeSettings,
     SessionConfig,
-    Transcription,
-    TurnDetection,
-    Wire,
-    written,
 )
-from gateway.protocol.realtime.session import Id, RealtimeSession, session_object
+from gateway.protocol.realtime.fields import LegacyFormat
+from gateway.protocol.realtime.session import (
+    FlatSession,
+    FlatTranscription,
+    Noise,
+    RealtimeSession,
+    Turns,
+    flat_session_object,
+    session_object,
+)
 
 PREFIX = "ek_"
 
@@ -39,28 +42,12 @@ class Expiry(Part):
     """When a key ends."""
 
     anchor: Literal["created_at"] = Field("created_at", description="Counted from now.")
-    seconds: int = Field(600, ge=10, le=7_200, description="For so long; it opens any number of sessions.")
+    seconds: int = Field(600, ge=10, le=7_200, description="For so long; it opens several sessions.")
 
-
-LegacyFormat = Literal["pcm16", "g711_ulaw", "g711_alaw"]
-
-_LEGACY_FORMATS: Mapping[str, LegacyFormat] = {
-    "audio/pcm": "pcm16",
-    "audio/pcmu": "g711_ulaw",
-    "audio/pcma": "g711_alaw",
-}
-_LEGACY_NAMES = {
-    "input_audio_transcription": "transcription",
-    "input_audio_noise_reduction": "noise_reduction",
-    "turn_detection": "turn_detection",
-}
 
 Key = Annotated[str, about("In place of an API key, on any replica.", examples=["ek_…"])]
 EndsAt = Annotated[int, about("Seconds since 1970.")]
 EndsAfter = Annotated[Expiry, about("When it ends.", default=Expiry().model_dump())]
-Noise = Annotated[Wire | None, written(NoiseReduction | None), about("null: none.")]
-Turns = Annotated[Wire | None, written(TurnDetection | None), about(TURNS)]
-_Transcription = Annotated[Wire | None, written(Transcription | None)]
 
 
 class ClientSecretRequest(TypedDict):
@@ -88,7 +75,7 @@ class TranscriptionSessionRequest(TypedDict):
 
     input_audio_format: NotRequired[Annotated[LegacyFormat, about("Of the appended audio.", default="pcm16")]]
     input_audio_transcription: NotRequired[
-        Annotated[_Transcription, about("null: speech is told apart, but not transcribed.")]
+        Annotated[FlatTranscription, about("null: speech is told apart, but not transcribed.")]
     ]
     input_audio_noise_reduction: NotRequired[Noise]
     turn_detection: NotRequired[Turns]
@@ -103,17 +90,10 @@ class SessionSecret(TypedDict):
     expires_at: EndsAt
 
 
-class TranscriptionSession(TypedDict):
+class TranscriptionSession(FlatSession):
     """A session as it will begin, in flat fields."""
 
-    id: Id
-    object: Literal["realtime.transcription_session"]
-    input_audio_format: Annotated[LegacyFormat, about("Of the audio.")]
-    input_audio_transcription: Annotated[_Transcription, about("null: none is made.")]
-    input_audio_noise_reduction: Noise
-    turn_detection: Turns
     client_secret: SessionSecret
-    include: NotRequired[Annotated[list[Include], about(INCLUDE)]]
 
 
 class _Claims(BaseModel):
@@ -154,40 +134,16 @@ def parse_transcription_session(body: bytes, default: SessionConfig) -> SecretRe
     secret = as_object(given.get("client_secret"), "client_secret")
     name = "client_secret.expires_at" if "expires_at" in secret else "expires_after"
     expiry = validated(Expiry, as_object(secret.get("expires_at", given.get("expires_after")), name), name)
-    audio = as_object(given.get("audio"), "audio")
-    fields = {**_legacy_input(given), **as_object(audio.get("input"), "audio.input")}
-    session = {name: given[name] for name in ("type", "include") if name in given}
     try:
-        config = default.updated({**session, "audio": {"input": fields}})
+        config = default.updated({key: value for key, value in given.items() if key != "expires_after"})
     except InvalidRequestError as error:
-        param = _known_param(error.param or "", given)
+        param = (error.param or "").removeprefix("session.")
         raise error.under(param or None, in_message=True) from None
     return SecretRequest(config, expiry.seconds)
 
 
 def _body(body: bytes) -> Mapping[str, Any]:
     return read_object(body) if body.strip() else {}
-
-
-def _legacy_input(given: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {new: given[old] for old, new in _LEGACY_NAMES.items() if old in given}
-    audio_format = given.get("input_audio_format")
-    if audio_format is None:
-        return fields
-    for kind, name in _LEGACY_FORMATS.items():
-        if name == audio_format:
-            return {"format": {"type": kind}, **fields}
-    raise invalid_value("input_audio_format", "It is 'pcm16', 'g711_ulaw' or 'g711_alaw'")
-
-
-def _known_param(param: str, given: Mapping[str, Any]) -> str:
-    """The parameter's path as the client knows it."""
-    path = param.removeprefix("session.")
-    for flat, nested in _LEGACY_NAMES.items():
-        todays = f"audio.input.{nested}"
-        if flat in given and (path == todays or path.startswith(f"{todays}.")):
-            return flat + path.removeprefix(todays)
-    return path
 
 
 class SecretSigner:
@@ -245,16 +201,7 @@ def transcription_session_object(
     config: SessionConfig, *, value: str, expires_at: int, session_id: str
 ) -> TranscriptionSession:
     """The answer of the legacy `/v1/realtime/transcription_sessions`, in flat fields."""
-    given = config.to_wire()["audio"]["input"]
-    answer: TranscriptionSession = {
-        "id": session_id,
-        "object": "realtime.transcription_session",
-        "input_audio_format": _LEGACY_FORMATS[config.format.type],
-        "input_audio_transcription": given["transcription"],
-        "input_audio_noise_reduction": given["noise_reduction"],
-        "turn_detection": given["turn_detection"],
+    return {
+        **flat_session_object(config, session_id),
         "client_secret": {"value": value, "expires_at": expires_at},
     }
-    if config.include:
-        answer["include"] = list(config.include)
-    return answer

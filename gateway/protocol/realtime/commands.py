@@ -22,6 +22,7 @@ MAX_FRAME_BYTES = 24 * 1024 * 1024
 
 TYPES = (
     "session.update",
+    "transcription_session.update",
     "input_audio_buffer.append",
     "input_audio_buffer.commit",
     "input_audio_buffer.clear",
@@ -73,6 +74,8 @@ def _command(event: Mapping[str, Any], event_id: str | None) -> Command:
             return Clear()
         case "session.update":
             return Configure(_session(event.get("session")), event_id)
+        case "transcription_session.update":
+            return Configure(_session(event.get("session")), event_id, flat=True)
         case None:
             raise missing("type")
         case str(name) if name in _OF_CONVERSATIONS:

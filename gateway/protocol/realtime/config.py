@@ -19,13 +19,27 @@ from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.protocol.contracts import contract
 from gateway.protocol.events import about
 from gateway.protocol.parse import as_object, check_length, invalid_value, missing, validated
+from gateway.protocol.realtime.fields import (
+    INPUT,
+    LEGACY_NAMES,
+    MEANINGLESS,
+    Known,
+    as_given,
+    refuse_unknown,
+    todays_input,
+)
 from gateway.protocol.request import TranscriptionRequest, check_combinations
 
 LOGPROBS = "item.input_audio_transcription.logprobs"
 
-Include = Literal["item.input_audio_transcription.logprobs"]
+WORDS = "item.input_audio_transcription.words"
 
-INCLUDE = f"`{LOGPROBS}` adds log-probabilities to deltas and completed transcripts."
+Include = Literal["item.input_audio_transcription.logprobs", "item.input_audio_transcription.words"]
+
+INCLUDE = (
+    f"`{LOGPROBS}` adds log-probabilities to deltas and completed transcripts; `{WORDS}`, an extension, "
+    "`words` with their times to completed ones."
+)
 TURNS = "null: the client commits. Models that transcribe all along have no other."
 
 G711_RATE = 8_000
@@ -33,7 +47,6 @@ G711_RATE = 8_000
 _MAX_ITEMS = 1_000
 """Of a list, before anything else is looked at; the fields' own limits are lower."""
 
-_INPUT = "session.audio.input"
 _OF_THE_FORM = ("model", "language", "languages", "prompt", "keywords")
 """What a session's transcription shares with the form of an upload; the same rules hold."""
 
@@ -213,6 +226,11 @@ class SessionConfig(Input):
         return LOGPROBS in self.include
 
     @property
+    def wants_words(self) -> bool:
+        """`include` asks for the words' times."""
+        return WORDS in self.include
+
+    @property
     def is_continuous(self) -> bool:
         """The model's name says that deltas flow all along, without turns."""
         return self.transcription is not None and contract(self.transcription.model).continuous
@@ -220,20 +238,27 @@ class SessionConfig(Input):
     def updated(self, session: Mapping[str, Any]) -> "SessionConfig":
         """These settings, with what the wire's ``session`` object says: absent is unchanged, null clears.
 
+        Of a session for conversations only what is heard counts: it is transcribed, and never answered.
+
         Raises:
-            InvalidRequestError: Names the first field that is missing, malformed or in contradiction.
+            InvalidRequestError: Names the first field that is unknown, missing, wrong or in contradiction.
         """
-        if session.get("type") not in (None, "transcription"):
+        refuse_unknown(session, _KNOWN, "session")
+        if session.get("type") not in (None, "transcription", "realtime"):
             raise UnsupportedValueError(
                 "This server has transcription sessions only: 'session.type' is 'transcription'.",
                 param="session.type",
             )
-        audio = as_object(session.get("audio"), "session.audio")
-        given = as_object(audio.get("input"), _INPUT)
+        try:
+            return self._updated(session, todays_input(session))
+        except InvalidRequestError as error:
+            raise as_given(error, session) from None
+
+    def _updated(self, session: Mapping[str, Any], given: Mapping[str, Any]) -> "SessionConfig":
         parts: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
         for name, merge in _MERGES.items():
             if name in given:
-                parts[name] = merge(parts[name], given[name], f"{_INPUT}.{name}")
+                parts[name] = merge(parts[name], given[name], f"{INPUT}.{name}")
         if "include" in session:
             check_length(session["include"], _MAX_ITEMS, "session.include")
             parts["include"] = session["include"]
@@ -243,7 +268,7 @@ class SessionConfig(Input):
         if given.get("turn_detection") is not None:
             raise UnsupportedValueError(
                 "This model transcribes all along, without turns: 'turn_detection' must be null.",
-                param=f"{_INPUT}.turn_detection",
+                param=f"{INPUT}.turn_detection",
             )
         return config.model_copy(update={"turn_detection": None})
 
@@ -322,3 +347,20 @@ _MERGES: Mapping[str, Callable[[Any, object, str], Any]] = {
     "noise_reduction": _merge_noise_reduction,
     "turn_detection": _merge_turn_detection,
 }
+
+
+_TURNS = dict.fromkeys(
+    [*ServerVad.model_fields, *SemanticVad.model_fields, "create_response", "interrupt_response"]
+)
+_PARTS: Known = {
+    "format": dict.fromkeys(AudioFormat.model_fields),
+    "transcription": dict.fromkeys(Transcription.model_fields),
+    "noise_reduction": dict.fromkeys(NoiseReduction.model_fields),
+    "turn_detection": _TURNS,
+}
+_KNOWN: Known = {
+    **dict.fromkeys(["type", "include", *MEANINGLESS]),
+    "audio": {"input": _PARTS, "output": None},
+    **{flat: _PARTS[name] for flat, name in LEGACY_NAMES.items()},
+}
+"""All that OpenAI's session types have, today's and the beta's, and our extensions."""

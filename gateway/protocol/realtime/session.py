@@ -1,14 +1,34 @@
 """A transcription session's protocol, without its transport: frames to commands, events to frames."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from gateway.errors import GatewayError
-from gateway.protocol.events import about, encode, error_body, language_codes, logprobs, usage_for
+from gateway.protocol.events import (
+    about,
+    encode,
+    error_body,
+    language_codes,
+    logprobs,
+    usage_for,
+    word_times,
+)
 from gateway.protocol.realtime.commands import parse_command
-from gateway.protocol.realtime.config import INCLUDE, Include, RealtimeAudio, SessionConfig, Wire
+from gateway.protocol.realtime.config import (
+    INCLUDE,
+    TURNS,
+    Include,
+    NoiseReduction,
+    RealtimeAudio,
+    SessionConfig,
+    Transcription,
+    TurnDetection,
+    Wire,
+    written,
+)
+from gateway.protocol.realtime.fields import LEGACY_FORMATS, LegacyFormat
 from gateway.transcript import Token
 from gateway.transcript.commands import Command
 from gateway.transcript.events import (
@@ -32,6 +52,11 @@ Id = Annotated[str, about("Names these settings.", examples=["sess_0123456789abc
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 
+Noise = Annotated[Wire | None, written(NoiseReduction | None), about("null: none.")]
+Turns = Annotated[Wire | None, written(TurnDetection | None), about(TURNS)]
+FlatTranscription = Annotated[Wire | None, written(Transcription | None)]
+
+
 class RealtimeSession(TypedDict):
     """A session as it will begin."""
 
@@ -42,17 +67,36 @@ class RealtimeSession(TypedDict):
     include: Annotated[list[Include], about(INCLUDE)]
 
 
+class FlatSession(TypedDict):
+    """The same in the beta's flat fields."""
+
+    id: Id
+    object: Literal["realtime.transcription_session"]
+    input_audio_format: Annotated[LegacyFormat, about("Of the audio.")]
+    input_audio_transcription: Annotated[FlatTranscription, about("null: none is made.")]
+    input_audio_noise_reduction: Noise
+    turn_detection: Turns
+    include: NotRequired[Annotated[list[Include], about(INCLUDE)]]
+
+
 class RealtimeProtocol:
     """Frames in, commands out; events in, frames out, in OpenAI's words. Nothing that a client sends raises.
 
     Args:
         new_event_id: Makes the id of each frame.
         expires_at: When the session ends, in seconds since 1970.
+        beta: The client speaks the beta's protocol: the session and its items are told in its words.
     """
 
     def __init__(
-        self, *, session_id: str, new_event_id: Callable[[], str], expires_at: int | None = None
+        self,
+        *,
+        session_id: str,
+        new_event_id: Callable[[], str],
+        expires_at: int | None = None,
+        beta: bool = False,
     ) -> None:
+        self._beta = beta
         self._session_id = session_id
         self._new_event_id = new_event_id
         self._expires_at = expires_at
@@ -69,9 +113,9 @@ class RealtimeProtocol:
     def _render(self, event: LiveEvent) -> list[Wire]:  # noqa: C901 - one case for each kind
         match event:
             case SessionCreated(settings):
-                return [{"type": "session.created", "session": self._session(settings)}]
-            case SessionUpdated(settings):
-                return [{"type": "session.updated", "session": self._session(settings)}]
+                return [self._session("created", settings, flat=self._beta)]
+            case SessionUpdated(settings, flat):
+                return [self._session("updated", settings, flat=flat)]
             case SpeechStarted(item_id, seconds):
                 return [_buffer("speech_started", item_id=item_id, audio_start_ms=_ms(seconds))]
             case SpeechStopped(item_id, seconds):
@@ -93,13 +137,17 @@ class RealtimeProtocol:
             case Refused(error, event_id):
                 return [refusal(error, event_id)]
 
-    def _session(self, settings: object) -> Wire:
+    def _session(self, what: str, settings: object, *, flat: bool) -> Wire:
         config = cast("SessionConfig", settings)  # what the session was given, and gives back
-        session = session_object(config, self._session_id)
-        if self._expires_at is None:
-            return {**session}
-        identity = {"id": session["id"], "object": session["object"]}
-        return {**identity, "expires_at": self._expires_at, **session}
+        session: Wire = (
+            {**flat_session_object(config, self._session_id)}
+            if flat
+            else {**session_object(config, self._session_id)}
+        )
+        if self._expires_at is not None:
+            identity = {"id": session["id"], "object": session["object"]}
+            session = {**identity, "expires_at": self._expires_at, **session}
+        return {"type": f"transcription_session.{what}" if flat else f"session.{what}", "session": session}
 
     def _committed(self, item_id: str) -> list[Wire]:
         previous, self._last_item_id = self._last_item_id, item_id
@@ -110,8 +158,14 @@ class RealtimeProtocol:
             "role": "user",
             "content": [{"type": "input_audio", "transcript": None}],
         }
+        committed = _buffer("committed", previous_item_id=previous, item_id=item_id)
+        if self._beta:
+            return [
+                committed,
+                {"type": "conversation.item.created", "previous_item_id": previous, "item": item},
+            ]
         return [
-            _buffer("committed", previous_item_id=previous, item_id=item_id),
+            committed,
             {"type": "conversation.item.added", "previous_item_id": previous, "item": item},
             {"type": "conversation.item.done", "previous_item_id": previous, "item": item},
         ]
@@ -127,6 +181,22 @@ def session_object(config: SessionConfig, session_id: str) -> RealtimeSession:
         "audio": wire["audio"],
         "include": wire["include"],
     }
+
+
+def flat_session_object(config: SessionConfig, session_id: str) -> FlatSession:
+    """The same in the beta's flat fields."""
+    given = config.to_wire()["audio"]["input"]
+    flat: FlatSession = {
+        "id": session_id,
+        "object": "realtime.transcription_session",
+        "input_audio_format": LEGACY_FORMATS[config.format.type],
+        "input_audio_transcription": given["transcription"],
+        "input_audio_noise_reduction": given["noise_reduction"],
+        "turn_detection": given["turn_detection"],
+    }
+    if config.include:
+        flat["include"] = list(config.include)
+    return flat
 
 
 def error_frame(error: GatewayError, event_id: str) -> str:
@@ -153,6 +223,8 @@ def _completed(event: ItemCompleted) -> Wire:
     languages = language_codes(event.transcript)
     transcript = event.transcript.text
     shown = _of_item("completed", event.item_id, transcript=transcript, usage=usage, languages=languages)
+    if event.words:
+        shown["words"] = word_times(word for segment in event.transcript.segments for word in segment.words)
     return shown | _logprobs(event.transcript.tokens, wanted=event.logprobs)
 
 

@@ -152,7 +152,7 @@ def test_what_compresses_fits() -> None:
     assert signer.verify(value, now=NOW) == config
 
 
-@pytest.mark.parametrize("given_body", [b"", b" \n", b"{}", body(expires_after=None, session=None)])
+@pytest.mark.parametrize("given_body", [b"", b" \n", b"{}", body(expires_after=None, include=None)])
 @pytest.mark.parametrize("parse", [parse_client_secret, parse_transcription_session])
 def test_everything_may_be_left_open(given_body: bytes, parse: Any) -> None:
     """The server's settings, for ten minutes."""
@@ -226,13 +226,15 @@ def test_todays_shape_on_the_old_path() -> None:
         (parse_client_secret, {"expires_after": {"anchor": "now"}}, "expires_after.anchor"),
         (parse_client_secret, {"expires_after": 60}, "expires_after"),
         (parse_client_secret, {"session": []}, "session"),
-        (parse_client_secret, {"session": {"type": "realtime"}}, "session.type"),
+        (parse_client_secret, {"session": {"type": "speech"}}, "session.type"),
         (
             parse_client_secret,
             {"session": {"audio": {"input": {"format": {"rate": 1}}}}},
             "session.audio.input.format.rate",
         ),
-        (parse_transcription_session, {"type": "realtime"}, "type"),
+        (parse_transcription_session, {"type": "speech"}, "type"),
+        (parse_transcription_session, {"surprise": 1}, "surprise"),
+        (parse_transcription_session, {"turn_detection": {"x": 1}}, "turn_detection.x"),
         (parse_transcription_session, {"include": ["x"]}, "include"),
         (
             parse_transcription_session,

@@ -55,6 +55,7 @@ def test_text_and_binary_frames(encode: Any) -> None:
             Configure({"type": "transcription"}, "u"),
         ),
         ({"type": "session.update", "session": {}}, Configure({}, None)),
+        ({"type": "transcription_session.update", "session": {}}, Configure({}, None, flat=True)),
     ],
 )
 def test_the_other_events(event: dict[str, Any], command: object) -> None:

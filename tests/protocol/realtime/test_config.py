@@ -5,12 +5,22 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.types.beta.realtime import Session as BetaSession
+from openai.types.beta.realtime import TranscriptionSession as BetaTranscriptionSession
+from openai.types.realtime import RealtimeSessionCreateRequest as Conversation
 from openai.types.realtime import RealtimeTranscriptionSessionCreateRequest as Request
-from pydantic import ValidationError
+from openai.types.realtime.realtime_transcription_session_audio_input_turn_detection import (
+    SemanticVad as Semantic,
+)
+from openai.types.realtime.realtime_transcription_session_audio_input_turn_detection import (
+    ServerVad as Vad,
+)
+from pydantic import BaseModel, ValidationError
 
 from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.protocol.realtime.config import (
     LOGPROBS,
+    WORDS,
     AudioFormat,
     NoiseReduction,
     SemanticVad,
@@ -18,6 +28,7 @@ from gateway.protocol.realtime.config import (
     SessionConfig,
     Transcription,
 )
+from gateway.protocol.realtime.fields import LEGACY_NAMES
 from tests.protocol.realtime.wire import check
 
 DEFAULT = SessionConfig.default("whisper-1")
@@ -63,13 +74,74 @@ def test_default() -> None:
         {"type": None, "audio": None},
         {"audio": {"input": None}},
         given_input(),
-        {"surprise": 1, "audio": {"output": {}, "input": {"surprise": []}}},
+        {
+            "type": "realtime",
+            "audio": {"output": {"voice": "any"}},
+            "instructions": "Be kind.",
+            "tools": [{}],
+        },
+        given_input(turn_detection={"create_response": True, "interrupt_response": False}),
     ],
 )
 @pytest.mark.parametrize("config", [DEFAULT, FULL])
 def test_absent_is_unchanged(config: SessionConfig, session: dict[str, Any]) -> None:
-    """What is not named stays, and unknown fields are nothing."""
+    """What is not named stays, and what conversations need is nothing here."""
     assert config.updated(session) == config
+
+
+@pytest.mark.parametrize(
+    ("session", "param"),
+    [
+        ({"surprise": 1}, "session.surprise"),
+        ({"turn_detection": {"treshold": 0.5}}, "session.turn_detection.treshold"),
+        ({"input_audio_transcription": {"lang": None}}, "session.input_audio_transcription.lang"),
+        ({"audio": {"inputs": {}}}, "session.audio.inputs"),
+        (given_input(formats={}), "session.audio.input.formats"),
+        (given_input(format={"rates": 1}), "session.audio.input.format.rates"),
+        (given_input(transcription={"Model": "whisper-1"}), "session.audio.input.transcription.Model"),
+        (given_input(noise_reduction={"kind": 1}), "session.audio.input.noise_reduction.kind"),
+        (given_input(turn_detection={"silence_ms": 1}), "session.audio.input.turn_detection.silence_ms"),
+    ],
+)
+def test_unknown_fields_are_said(session: dict[str, Any], param: str) -> None:
+    """As OpenAI does: a typo that is ignored costs a whole call."""
+    with pytest.raises(InvalidRequestError) as caught:
+        DEFAULT.updated(session)
+
+    assert (caught.value.code, caught.value.param) == ("unknown_parameter", param)
+    assert f"'{param}'" in caught.value.message
+
+
+def test_every_field_of_openais_types_is_known() -> None:
+    """Of a session that transcribes or converses, of today and of the beta; most mean nothing here."""
+    kinds: list[type[BaseModel]] = [Request, Conversation, BetaSession, BetaTranscriptionSession]
+    names = {name for kind in kinds for name in kind.model_fields} - {"turn_detection"}
+
+    for name in names - {"type", "audio", "include"} - set(LEGACY_NAMES):
+        assert DEFAULT.updated({name: {"anything": 1}}) == DEFAULT
+    for kind in (Vad, Semantic):
+        turns = dict.fromkeys(kind.model_fields)
+        assert DEFAULT.updated(given_input(turn_detection=turns)) == DEFAULT
+
+
+def test_flat_fields() -> None:
+    """The beta's, wherever they come; today's go before them, and errors name what was written."""
+    flat: dict[str, Any] = {
+        "input_audio_format": "g711_ulaw",
+        "input_audio_transcription": {"model": "whisper-1", "language": "de"},
+        "input_audio_noise_reduction": None,
+        "turn_detection": None,
+    }
+    config = FULL.updated(flat)
+
+    assert config.format == AudioFormat(type="audio/pcmu")
+    assert config.transcription is not None
+    assert (config.transcription.model, config.transcription.language) == ("whisper-1", "de")
+    assert (config.noise_reduction, config.turn_detection) == (None, None)
+    assert FULL.updated({**flat, **given_input(format={"type": "audio/pcma"})}).format.type == "audio/pcma"
+    with pytest.raises(InvalidRequestError) as caught:
+        FULL.updated({"input_audio_format": "mp3"})
+    assert caught.value.param == "session.input_audio_format"
 
 
 def test_null_clears() -> None:
@@ -192,12 +264,14 @@ def test_include() -> None:
     """Log-probabilities are asked for by OpenAI's long name."""
     assert DEFAULT.updated({"include": [LOGPROBS]}).wants_logprobs
     assert not FULL.updated({"include": []}).wants_logprobs
+    assert DEFAULT.updated({"include": [WORDS]}).wants_words
+    assert not FULL.wants_words
 
 
 @pytest.mark.parametrize(
     ("session", "param"),
     [
-        ({"type": "realtime"}, "session.type"),
+        ({"type": "conversation"}, "session.type"),
         ({"type": ["transcription"]}, "session.type"),
         ({"audio": 5}, "session.audio"),
         ({"audio": {"input": "x"}}, "session.audio.input"),
@@ -313,7 +387,7 @@ def test_the_true_rate_is_told() -> None:
     assert FULL.to_wire()["audio"]["input"]["format"] == {"type": "audio/pcmu"}
 
 
-WORDS = st.sampled_from(
+VALUES = st.sampled_from(
     "transcription realtime server_vad semantic_vad near_field far_field audio/pcm audio/pcmu audio/pcma "
     "low high whisper-1 gpt-live-transcribe gpt-4o-transcribe-diarize en auto".split()
 )
@@ -323,7 +397,7 @@ JSON = st.recursive(
         st.booleans(),
         st.integers(),
         st.sampled_from([0.5, 1, 300, 8_000, 16_000, 10**400, 1e308]),
-        WORDS,
+        VALUES,
         st.just([LOGPROBS]),
         st.text(max_size=5),
     ),

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.types.beta.realtime import ConversationItemCreatedEvent, TranscriptionSessionUpdatedEvent
 
 from gateway.errors import EngineFailedError, InvalidRequestError
 from gateway.protocol.realtime.config import LOGPROBS, SemanticVad, SessionConfig
 from gateway.protocol.realtime.session import RealtimeProtocol, error_frame
+from gateway.transcript import Word
 from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
 from gateway.transcript.events import (
     BufferCleared,
@@ -91,6 +93,42 @@ def test_settings(config: SessionConfig) -> None:
         "type": "session.updated",
         "session": identity | config.to_wire(),
     }
+
+
+@pytest.mark.parametrize("config", [CONFIG, SessionConfig(), SEMANTIC])
+def test_the_words_of_the_beta(config: SessionConfig) -> None:
+    """Who asks in them is answered in them; who speaks them from the start is told all in them."""
+    beta = RealtimeProtocol(session_id="sess_1", new_event_id=lambda: "event_1", beta=True)
+    frames = [
+        *beta.send(SessionCreated(config)),
+        *open_session().send(SessionUpdated(config, flat=True)),
+        *beta.send(BufferCommitted("item_1")),
+    ]
+    created, updated, committed, item = map(json.loads, frames)
+
+    assert created["type"] == "transcription_session.created"
+    assert created["session"] == updated["session"]
+    assert created["session"]["input_audio_format"] == "pcm16"
+    secret = {"client_secret": {"value": "", "expires_at": 0}}
+    TranscriptionSessionUpdatedEvent.model_validate(updated | {"session": updated["session"] | secret})
+    assert committed["type"] == "input_audio_buffer.committed"
+    ConversationItemCreatedEvent.model_validate(item, strict=True)
+
+
+def test_word_times() -> None:
+    """An extension, for who asked: on the session's clock, as are the times of speech."""
+    words = (Word(1.0, 1.5, " Grüße,", 0.9), Word(1.5, 2.0, " Welt", 0.9))
+    transcript = replace(TRANSCRIPT, segments=(replace(TRANSCRIPT.segments[0], words=words),))
+    [frame] = open_session().send(ItemCompleted("i", transcript, "whisper-1", logprobs=False, words=True))
+    event = json.loads(frame)
+
+    assert event.pop("words") == [
+        {"word": "Grüße", "start": 1.0, "end": 1.5},
+        {"word": "Welt", "start": 1.5, "end": 2.0},
+    ]
+    assert check_frame(json.dumps(event)) == event
+    [without] = shown(open_session(), ItemCompleted("i", transcript, "whisper-1", logprobs=False))
+    assert "words" not in without
 
 
 def test_a_session_without_an_end() -> None:
