@@ -1,0 +1,179 @@
+"""Who speaks when: the stretches of a recording's chunks to turns, at its end or while it goes on.
+
+A speaker is the name of a known one, or a number; `gateway.transcript.speakers` makes letters of numbers, in
+the order in which they are emitted.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gateway.audio.speaker_clusters import BLOCK, DISTANCE, LEAST, NARROW_DISTANCE, cluster, unit
+from gateway.audio.speaker_model import Embedding, SpeakerModel, Stretch
+from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.transcript.speakers import Speaker, Turn
+
+KNOWN, KNOWN_SHORT = 0.45, 0.40
+"""Cosine from which a voice is a known one's: of 5 s or more of reference, and of less."""
+
+LONG_REFERENCE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSpeaker:
+    """A voice that has a name. ``nearest`` is the least cosine with which another is taken for it."""
+
+    name: str
+    embedding: Embedding
+    nearest: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerOptions:
+    """What is known of a recording's speakers beforehand.
+
+    Attributes:
+        count: So many speak, if that is known.
+        most: No more than so many.
+    """
+
+    known: tuple[KnownSpeaker, ...] = ()
+    count: int | None = None
+    most: int | None = None
+
+    def named(self, total: Embedding) -> str | None:
+        """The known speaker whose voice it is; a stranger stays one."""
+        near = [(float(unit(total) @ one.embedding), one) for one in self.known]
+        matches = [(cosine, one.name) for cosine, one in near if cosine >= one.nearest]
+        return max(matches)[1] if matches else None
+
+
+def enrol(name: str, samples: Samples, model: SpeakerModel) -> KnownSpeaker | None:
+    """The voice of a reference, shape (n,); None where nobody speaks in it."""
+    stretches = model.hear(samples)
+    if not stretches:
+        return None
+    total = sum(each.embedding * (each.end - each.start) for each in stretches)
+    nearest = KNOWN if len(samples) >= LONG_REFERENCE * SAMPLE_RATE else KNOWN_SHORT
+    return KnownSpeaker(name, unit(np.asarray(total, dtype=np.float32)), nearest)
+
+
+def tell_apart(chunks: Sequence[Sequence[Stretch]], options: SpeakerOptions) -> list[list[Turn]]:
+    """The turns of each chunk of a whole recording, its stretches looked at together."""
+    stretches = [stretch for chunk in chunks for stretch in chunk]
+    if not stretches:
+        return [[] for _ in chunks]
+    labels = _labels(stretches, options)
+    speakers: dict[int, Speaker] = {}
+    for label in set(labels):
+        total = sum(one.embedding for one, of in zip(stretches, labels, strict=True) if of == label)
+        speakers[label] = options.named(np.asarray(total)) or label
+    found = iter(labels)
+    return [_turns(chunk, [speakers[next(found)] for _ in chunk]) for chunk in chunks]
+
+
+class SpeakerTracker:
+    """Who speaks in a recording that goes on, chunk after chunk.
+
+    At each chunk the last ten minutes are clustered anew, and the groups mapped to the speakers that were
+    told already. What was told stays: a speaker is never renamed, and a new one needs two windows.
+    """
+
+    def __init__(self, options: SpeakerOptions) -> None:
+        self._options = options
+        self._recent: list[tuple[Stretch, Speaker]] = []
+        self._voices: dict[Speaker, tuple[Embedding, int]] = {}
+        """The sum of all that each has said, and of how many windows."""
+        self._strangers = 0
+
+    def follow(self, chunk: Sequence[Stretch]) -> list[Turn]:
+        """The turns of the next chunk."""
+        if not chunk:
+            return []
+        stretches = [*(stretch for stretch, _ in self._recent), *chunk][-BLOCK:]
+        told = [speaker for _, speaker in self._recent][-BLOCK + len(chunk) :] if len(chunk) < BLOCK else []
+        labels = _labels(stretches, SpeakerOptions(self._options.known))
+        groups = defaultdict[int, list[int]](list)
+        for at, label in enumerate(labels):
+            groups[label].append(at)
+        speakers = self._mapped(stretches, told, groups)
+        news = [speakers[label] for label in labels[len(told) :]]
+        for stretch, speaker in zip(chunk, news, strict=True):
+            if stretch.is_enough:
+                total, count = self._voices.get(speaker, (np.zeros_like(stretch.embedding), 0))
+                self._voices[speaker] = total + stretch.embedding, count + 1
+        self._recent = [*self._recent, *zip(chunk, news, strict=True)][-BLOCK:]
+        return _turns(chunk, news)
+
+    def _mapped(
+        self, stretches: Sequence[Stretch], told: Sequence[Speaker], groups: dict[int, list[int]]
+    ) -> dict[int, Speaker]:
+        """The speaker of each group: known, or whom most of it was told to be, or near, or new."""
+        mapped: dict[int, Speaker] = {}
+        votes: list[tuple[int, Speaker, int]] = []
+        for label, members in groups.items():
+            total = np.sum([stretches[at].embedding for at in members], axis=0)
+            if name := self._options.named(total):
+                mapped[label] = name
+            heard = [told[at] for at in members if at < len(told)]
+            votes += [(heard.count(speaker), speaker, label) for speaker in dict.fromkeys(heard)]
+        taken = set(mapped.values())
+        for _, speaker, label in sorted(votes, key=lambda vote: -vote[0]):
+            if label not in mapped and speaker not in taken and not self._is_known(speaker):
+                mapped[label] = speaker
+                taken.add(speaker)
+        voices = dict(self._voices)
+        for label in sorted(groups.keys() - mapped.keys(), key=lambda label: groups[label][0]):
+            group = [stretches[at] for at in groups[label]]
+            mapped[label] = speaker = self._nearest_or_new(group, voices)
+            total = np.sum([stretch.embedding for stretch in group], axis=0)
+            voices.setdefault(speaker, (total, len(group)))
+        return mapped
+
+    def _nearest_or_new(
+        self, group: Sequence[Stretch], voices: Mapping[Speaker, tuple[Embedding, int]]
+    ) -> Speaker:
+        mean = np.mean([stretch.embedding for stretch in group], axis=0)
+        links = {speaker: float(total @ mean) / count for speaker, (total, count) in voices.items()}
+        # The known are told by their references alone, unless nobody else is there.
+        strangers = [speaker for speaker in links if not self._is_known(speaker)]
+        nearest = max(strangers or links, key=links.__getitem__, default=None)
+        most = self._options.count or self._options.most
+        is_sure = sum(stretch.is_enough for stretch in group) >= LEAST
+        may_be_new = is_sure and (most is None or len(voices) < most)
+        is_near = nearest in strangers and 1 - links[nearest] <= _distance(group)
+        if nearest is not None and (is_near or not may_be_new):
+            return nearest
+        self._strangers += 1
+        return self._strangers - 1
+
+    def _is_known(self, speaker: Speaker) -> bool:
+        return isinstance(speaker, str)
+
+
+def _labels(stretches: Sequence[Stretch], options: SpeakerOptions) -> list[int]:
+    """The group of each stretch; the short ones join the nearest."""
+    embeddings = np.stack([stretch.embedding for stretch in stretches])
+    enough = np.array([stretch.is_enough for stretch in stretches])
+    voting = embeddings[enough] if enough.any() else embeddings
+    groups = cluster(voting, _distance(stretches), count=options.count, most=options.most)
+    centres = np.stack([unit(voting[groups == group].sum(axis=0)) for group in np.unique(groups)])
+    return [int(label) for label in (embeddings @ centres.T).argmax(axis=1)]
+
+
+def _distance(stretches: Sequence[Stretch]) -> float:
+    narrow = sum(stretch.is_narrow for stretch in stretches)
+    return NARROW_DISTANCE if 2 * narrow > len(stretches) else DISTANCE
+
+
+def _turns(chunk: Sequence[Stretch], speakers: Sequence[Speaker]) -> list[Turn]:
+    """Neighbours with one speaker are one turn."""
+    turns: list[Turn] = []
+    for stretch, speaker in zip(chunk, speakers, strict=True):
+        if turns and turns[-1].speaker == speaker:
+            turns[-1] = Turn(turns[-1].start, stretch.end, speaker)
+        else:
+            turns.append(Turn(stretch.start, stretch.end, speaker))
+    return turns
