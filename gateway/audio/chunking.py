@@ -12,6 +12,7 @@ from gateway.audio.silero import SileroModel
 from gateway.audio.source import ByteReader
 from gateway.audio.types import Chunk, Samples
 from gateway.audio.vad import VadOptions
+from gateway.errors import AudioTooLongError, InvalidRequestError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,14 @@ class ChunkingOptions:
         vad: When speech begins and ends.
         max_seconds: Longest recording, as decoded.
         pcm_rate: The source has no container: 16-bit mono samples at this rate.
+        too_long: Raised in place of AudioTooLongError, where ``max_seconds`` has another reason.
         windows: ``speech`` cuts in the pauses between speech, ``block`` by Whisper's walk (`BlockWalk`).
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
     max_seconds: float = 4 * 3600.0
     pcm_rate: int | None = None
+    too_long: InvalidRequestError | None = None
     windows: Literal["speech", "block"] = "speech"
 
 
@@ -76,6 +79,10 @@ def decode_as(source: ByteReader, options: ChunkingOptions) -> Generator[Samples
     Raises:
         InvalidAudioError: The recording cannot be decoded, is cut off, too short or too long.
     """
-    if options.pcm_rate is not None:
-        return decode_pcm16(source, rate=options.pcm_rate, max_seconds=options.max_seconds)
-    return decode(source, max_seconds=options.max_seconds)
+    try:
+        if options.pcm_rate is not None:
+            yield from decode_pcm16(source, rate=options.pcm_rate, max_seconds=options.max_seconds)
+        else:
+            yield from decode(source, max_seconds=options.max_seconds)
+    except AudioTooLongError as error:
+        raise options.too_long or error from None

@@ -47,7 +47,7 @@ Embedding = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Voice:
     """A stretch of a chunk in which one voice speaks.
 
     Attributes:
@@ -89,7 +89,7 @@ class SpeakerModel:
             )
         )
 
-    def hear(self, samples: Samples) -> list[Stretch]:
+    def hear(self, samples: Samples) -> list[Voice]:
         """The voices of a chunk, shape (n,), in order of time; none in silence. Computes for a while."""
         count = -(-len(samples) // LONGEST_PIECE)
         edges = np.linspace(0, len(samples), count + 1).astype(int).tolist()
@@ -104,7 +104,7 @@ class SpeakerModel:
         features = filter_banks(samples)
         embeddings = self._embed([_cut(features, window) for window in windows])
         return [
-            Stretch(
+            Voice(
                 window.own[0] / SAMPLE_RATE,
                 window.own[1] / SAMPLE_RATE,
                 embedding,

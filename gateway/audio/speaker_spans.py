@@ -57,7 +57,9 @@ def spans_of(classes: NDArray[np.float32], samples: int) -> list[Span]:
     voice = (classes @ _VOICES.T).argmax(axis=1)
     spans = []
     for begin, end in _regions(speech, samples):
-        changes = [(_edge(at, len(classes), samples), at) for at in np.flatnonzero(np.diff(voice)) + 1]
+        changes = [
+            (_edge(at, len(classes), samples), at) for at in (np.flatnonzero(np.diff(voice)) + 1).tolist()
+        ]
         inner = [(edge, int(voice[at])) for edge, at in changes if begin < edge < end]
         first = next((int(voice[at - 1]) for edge, at in changes if edge > begin), int(voice[-1]))
         spans += _without_slips([(begin, first), *inner], end)

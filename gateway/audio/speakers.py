@@ -1,4 +1,4 @@
-"""Who speaks when: the stretches of a recording's chunks to turns, at its end or while it goes on.
+"""Who speaks when: the voices of a recording's chunks to turns, at its end or while it goes on.
 
 A speaker is the name of a known one, or a number; `gateway.transcript.speakers` makes letters of numbers, in
 the order in which they are emitted.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateway.audio.speaker_clusters import BLOCK, DISTANCE, LEAST, NARROW_DISTANCE, cluster, unit
-from gateway.audio.speaker_model import Embedding, SpeakerModel, Stretch
+from gateway.audio.speaker_model import Embedding, SpeakerModel, Voice
 from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.transcript.speakers import Speaker, Turn
 
@@ -52,23 +52,23 @@ class SpeakerOptions:
 
 def enrol(name: str, samples: Samples, model: SpeakerModel) -> KnownSpeaker | None:
     """The voice of a reference, shape (n,); None where nobody speaks in it."""
-    stretches = model.hear(samples)
-    if not stretches:
+    voices = model.hear(samples)
+    if not voices:
         return None
-    total = sum(each.embedding * (each.end - each.start) for each in stretches)
+    total = sum(each.embedding * (each.end - each.start) for each in voices)
     nearest = KNOWN if len(samples) >= LONG_REFERENCE * SAMPLE_RATE else KNOWN_SHORT
     return KnownSpeaker(name, unit(np.asarray(total, dtype=np.float32)), nearest)
 
 
-def tell_apart(chunks: Sequence[Sequence[Stretch]], options: SpeakerOptions) -> list[list[Turn]]:
-    """The turns of each chunk of a whole recording, its stretches looked at together."""
-    stretches = [stretch for chunk in chunks for stretch in chunk]
-    if not stretches:
+def tell_apart(chunks: Sequence[Sequence[Voice]], options: SpeakerOptions) -> list[list[Turn]]:
+    """The turns of each chunk of a whole recording, its voices looked at together."""
+    voices = [voice for chunk in chunks for voice in chunk]
+    if not voices:
         return [[] for _ in chunks]
-    labels = _labels(stretches, options)
+    labels = _labels(voices, options)
     speakers: dict[int, Speaker] = {}
     for label in set(labels):
-        total = sum(one.embedding for one, of in zip(stretches, labels, strict=True) if of == label)
+        total = sum(one.embedding for one, of in zip(voices, labels, strict=True) if of == label)
         speakers[label] = options.named(np.asarray(total)) or label
     found = iter(labels)
     return [_turns(chunk, [speakers[next(found)] for _ in chunk]) for chunk in chunks]
@@ -83,38 +83,38 @@ class SpeakerTracker:
 
     def __init__(self, options: SpeakerOptions) -> None:
         self._options = options
-        self._recent: list[tuple[Stretch, Speaker]] = []
-        self._voices: dict[Speaker, tuple[Embedding, int]] = {}
+        self._recent: list[tuple[Voice, Speaker]] = []
+        self._profiles: dict[Speaker, tuple[Embedding, int]] = {}
         """The sum of all that each has said, and of how many windows."""
         self._strangers = 0
 
-    def follow(self, chunk: Sequence[Stretch]) -> list[Turn]:
+    def follow(self, chunk: Sequence[Voice]) -> list[Turn]:
         """The turns of the next chunk."""
         if not chunk:
             return []
-        stretches = [*(stretch for stretch, _ in self._recent), *chunk][-BLOCK:]
+        voices = [*(voice for voice, _ in self._recent), *chunk][-BLOCK:]
         told = [speaker for _, speaker in self._recent][-BLOCK + len(chunk) :] if len(chunk) < BLOCK else []
-        labels = _labels(stretches, SpeakerOptions(self._options.known))
+        labels = _labels(voices, SpeakerOptions(self._options.known))
         groups = defaultdict[int, list[int]](list)
         for at, label in enumerate(labels):
             groups[label].append(at)
-        speakers = self._mapped(stretches, told, groups)
+        speakers = self._mapped(voices, told, groups)
         news = [speakers[label] for label in labels[len(told) :]]
-        for stretch, speaker in zip(chunk, news, strict=True):
-            if stretch.is_enough:
-                total, count = self._voices.get(speaker, (np.zeros_like(stretch.embedding), 0))
-                self._voices[speaker] = total + stretch.embedding, count + 1
+        for voice, speaker in zip(chunk, news, strict=True):
+            if voice.is_enough:
+                total, count = self._profiles.get(speaker, (np.zeros_like(voice.embedding), 0))
+                self._profiles[speaker] = total + voice.embedding, count + 1
         self._recent = [*self._recent, *zip(chunk, news, strict=True)][-BLOCK:]
         return _turns(chunk, news)
 
     def _mapped(
-        self, stretches: Sequence[Stretch], told: Sequence[Speaker], groups: dict[int, list[int]]
+        self, voices: Sequence[Voice], told: Sequence[Speaker], groups: dict[int, list[int]]
     ) -> dict[int, Speaker]:
         """The speaker of each group: known, or whom most of it was told to be, or near, or new."""
         mapped: dict[int, Speaker] = {}
         votes: list[tuple[int, Speaker, int]] = []
         for label, members in groups.items():
-            total = np.sum([stretches[at].embedding for at in members], axis=0)
+            total = np.sum([voices[at].embedding for at in members], axis=0)
             if name := self._options.named(total):
                 mapped[label] = name
             heard = [told[at] for at in members if at < len(told)]
@@ -124,25 +124,25 @@ class SpeakerTracker:
             if label not in mapped and speaker not in taken and not self._is_known(speaker):
                 mapped[label] = speaker
                 taken.add(speaker)
-        voices = dict(self._voices)
+        profiles = dict(self._profiles)
         for label in sorted(groups.keys() - mapped.keys(), key=lambda label: groups[label][0]):
-            group = [stretches[at] for at in groups[label]]
-            mapped[label] = speaker = self._nearest_or_new(group, voices)
-            total = np.sum([stretch.embedding for stretch in group], axis=0)
-            voices.setdefault(speaker, (total, len(group)))
+            group = [voices[at] for at in groups[label]]
+            mapped[label] = speaker = self._nearest_or_new(group, profiles)
+            total = np.sum([voice.embedding for voice in group], axis=0)
+            profiles.setdefault(speaker, (total, len(group)))
         return mapped
 
     def _nearest_or_new(
-        self, group: Sequence[Stretch], voices: Mapping[Speaker, tuple[Embedding, int]]
+        self, group: Sequence[Voice], profiles: Mapping[Speaker, tuple[Embedding, int]]
     ) -> Speaker:
-        mean = np.mean([stretch.embedding for stretch in group], axis=0)
-        links = {speaker: float(total @ mean) / count for speaker, (total, count) in voices.items()}
+        mean = np.mean([voice.embedding for voice in group], axis=0)
+        links = {speaker: float(total @ mean) / count for speaker, (total, count) in profiles.items()}
         # The known are told by their references alone, unless nobody else is there.
         strangers = [speaker for speaker in links if not self._is_known(speaker)]
         nearest = max(strangers or links, key=links.__getitem__, default=None)
         most = self._options.count or self._options.most
-        is_sure = sum(stretch.is_enough for stretch in group) >= LEAST
-        may_be_new = is_sure and (most is None or len(voices) < most)
+        is_sure = sum(voice.is_enough for voice in group) >= LEAST
+        may_be_new = is_sure and (most is None or len(profiles) < most)
         is_near = nearest in strangers and 1 - links[nearest] <= _distance(group)
         if nearest is not None and (is_near or not may_be_new):
             return nearest
@@ -153,27 +153,27 @@ class SpeakerTracker:
         return isinstance(speaker, str)
 
 
-def _labels(stretches: Sequence[Stretch], options: SpeakerOptions) -> list[int]:
-    """The group of each stretch; the short ones join the nearest."""
-    embeddings = np.stack([stretch.embedding for stretch in stretches])
-    enough = np.array([stretch.is_enough for stretch in stretches])
+def _labels(voices: Sequence[Voice], options: SpeakerOptions) -> list[int]:
+    """The group of each voice; the short ones join the nearest."""
+    embeddings = np.stack([voice.embedding for voice in voices])
+    enough = np.array([voice.is_enough for voice in voices])
     voting = embeddings[enough] if enough.any() else embeddings
-    groups = cluster(voting, _distance(stretches), count=options.count, most=options.most)
+    groups = cluster(voting, _distance(voices), count=options.count, most=options.most)
     centres = np.stack([unit(voting[groups == group].sum(axis=0)) for group in np.unique(groups)])
     return [int(label) for label in (embeddings @ centres.T).argmax(axis=1)]
 
 
-def _distance(stretches: Sequence[Stretch]) -> float:
-    narrow = sum(stretch.is_narrow for stretch in stretches)
-    return NARROW_DISTANCE if 2 * narrow > len(stretches) else DISTANCE
+def _distance(voices: Sequence[Voice]) -> float:
+    narrow = sum(voice.is_narrow for voice in voices)
+    return NARROW_DISTANCE if 2 * narrow > len(voices) else DISTANCE
 
 
-def _turns(chunk: Sequence[Stretch], speakers: Sequence[Speaker]) -> list[Turn]:
+def _turns(chunk: Sequence[Voice], speakers: Sequence[Speaker]) -> list[Turn]:
     """Neighbours with one speaker are one turn."""
     turns: list[Turn] = []
-    for stretch, speaker in zip(chunk, speakers, strict=True):
+    for voice, speaker in zip(chunk, speakers, strict=True):
         if turns and turns[-1].speaker == speaker:
-            turns[-1] = Turn(turns[-1].start, stretch.end, speaker)
+            turns[-1] = Turn(turns[-1].start, voice.end, speaker)
         else:
-            turns.append(Turn(stretch.start, stretch.end, speaker))
+            turns.append(Turn(voice.start, voice.end, speaker))
     return turns

@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
-from typing import Self
+from typing import Self, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -27,8 +27,9 @@ from gateway.engine.api import Priority
 from gateway.errors import GatewayError
 from gateway.flow.options import PartialOptions, Recognition, Resources
 from gateway.flow.pacing import Load, Pacing
+from gateway.flow.speakers import Attribution
 from gateway.flow.stream import Row, RowStream
-from gateway.transcript import Assembler, Interim, TextDelta, TranscriptEvent
+from gateway.transcript import Assembler, Hypothesis, Interim, TextDelta, TranscriptEvent
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,10 @@ EVENTS_AHEAD = 64
 
 LIVE_SECONDS = 0.5
 """A source of which less than this is unread is live: a step of raw samples, and the time to work on it."""
+
+
+Placed: TypeAlias = list[tuple[Hypothesis, tuple[float, float]]]
+"""Hypotheses, and the seconds of the recording between which each one's chunk lies."""
 
 
 class Transcription:
@@ -133,6 +138,9 @@ class _Job:
         self._cutter = make_cutter(resources.vad, chunking)
         self._steps = _steps(source, chunking, self._cutter)
         self._assembler = Assembler()
+        self._attribution: Attribution[tuple[float, float]] | None = None
+        if recognition.speakers is not None:
+            self._attribution = Attribution(recognition.speakers, resources.cutters)
         self._interims: _Interims | None = None
         self._samples = 0
         """So many are decoded."""
@@ -221,14 +229,28 @@ class _Job:
             async for row in rows:
                 if isinstance(row, GatewayError):
                     raise row
-                start, end = row.chunk.start / SAMPLE_RATE, row.chunk.end / SAMPLE_RATE
-                known = self._assembler.add(await row.hypothesis(), start=start, end=end)
-                for event in known:
-                    await self._events.send(event)
+                has_text = await self._add(await self._attributed(row))
                 if self._interims is not None:
-                    await self._interims.assembled(
-                        has_text=any(isinstance(event, TextDelta) for event in known)
-                    )
+                    await self._interims.assembled(has_text=has_text)
+            if self._attribution is not None:
+                await self._add(await self._attribution.finish())
+
+    async def _attributed(self, row: Row) -> Placed:
+        """The row's hypothesis, unless its speakers are known at the end only."""
+        place = row.chunk.start / SAMPLE_RATE, row.chunk.end / SAMPLE_RATE
+        if self._attribution is None:
+            return [(await row.hypothesis(), place)]
+        await self._attribution.hear(row.chunk)
+        return await self._attribution.take(await row.hypothesis(), place)
+
+    async def _add(self, hypotheses: Placed) -> bool:
+        """Emits what they cause; returns whether that is any text."""
+        has_text = False
+        for hypothesis, (start, end) in hypotheses:
+            for event in self._assembler.add(hypothesis, start=start, end=end):
+                has_text |= isinstance(event, TextDelta)
+                await self._events.send(event)
+        return has_text
 
     @property
     def _is_live(self) -> bool:

@@ -32,9 +32,12 @@ class SpeakerNames:
         letters = ("".join(name) for length in count(1) for name in product(ascii_uppercase, repeat=length))
         self._free = (name for name in letters if name not in known)
         self._strangers: dict[int, str] = {}
+        self.latest: Speaker = 0
+        """Who was named last."""
 
     def name(self, speaker: Speaker) -> str:
         """The speaker's name, always the same."""
+        self.latest = speaker
         if isinstance(speaker, str):
             return speaker
         if speaker not in self._strangers:
@@ -46,10 +49,9 @@ def attribute(hypothesis: Hypothesis, turns: Sequence[Turn], names: SpeakerNames
     """The hypothesis of a chunk with its speakers; where one segment has several, it is split between words.
 
     Args:
-        turns: The chunk's, in order of time. Without any, nobody is named.
+        turns: The chunk's, in order of time. Without any, whoever spoke last goes on.
     """
-    if not turns:
-        return hypothesis
+    turns = turns or [Turn(0.0, 0.0, names.latest)]
     parts = (part for segment in hypothesis.segments for part in _split(segment, turns, names))
     return replace(hypothesis, segments=tuple(parts))
 

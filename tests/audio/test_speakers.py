@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gateway.audio.speaker_clusters import BLOCK
-from gateway.audio.speaker_model import Stretch
+from gateway.audio.speaker_model import Voice
 from gateway.audio.speakers import KNOWN, KnownSpeaker, SpeakerOptions, SpeakerTracker, tell_apart
 from gateway.transcript.speakers import Turn
 from tests.audio.voices import People
@@ -31,7 +31,7 @@ def test_whole_recording() -> None:
 
 
 def test_nothing_said() -> None:
-    """No stretches, no turns."""
+    """No voices, no turns."""
     assert tell_apart([[], []], SpeakerOptions()) == [[], []]
     assert SpeakerTracker(SpeakerOptions()).follow([]) == []
 
@@ -109,14 +109,14 @@ def test_narrow_band_is_told_more_tightly() -> None:
     random = np.random.default_rng(8)
     channel = random.standard_normal(192)
 
-    def stretch(person: np.ndarray[tuple[int], np.dtype[np.float64]], *, narrow: bool) -> Stretch:
+    def voice(person: np.ndarray[tuple[int], np.dtype[np.float64]], *, narrow: bool) -> Voice:
         voice = 0.9 * channel / 14 + person / 14 + 0.75 * random.standard_normal(192) / 14
         unit = (voice / np.linalg.norm(voice)).astype(np.float32)
-        return Stretch(0, 1, unit, is_narrow=narrow)
+        return Voice(0, 1, unit, is_narrow=narrow)
 
     people = random.standard_normal((2, 192))
     for narrow, expected in ((True, 2), (False, 1)):
-        stretches = [stretch(people[at % 2], narrow=narrow) for at in range(40)]
-        (turns,) = tell_apart([stretches], SpeakerOptions())
+        voices = [voice(people[at % 2], narrow=narrow) for at in range(40)]
+        (turns,) = tell_apart([voices], SpeakerOptions())
 
         assert len({turn.speaker for turn in turns}) == expected

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gateway.audio.speaker_model import Embedding, Stretch
+from gateway.audio.speaker_model import Embedding, Voice
 
 SIZE = 192
 
@@ -21,12 +21,12 @@ class People:
         found: Embedding = (self.centres[person] + noise).astype(np.float32)
         return found / np.float32(np.linalg.norm(found))
 
-    def says(self, person: int, start: float, seconds: float, *, narrow: bool = False) -> list[Stretch]:
+    def says(self, person: int, start: float, seconds: float, *, narrow: bool = False) -> list[Voice]:
         """Stretches of 0.75 s; a shorter one alone says nothing."""
         count = max(1, round(seconds / 0.75))
         step = seconds / count
         return [
-            Stretch(
+            Voice(
                 start + step * at,
                 start + step * (at + 1),
                 self.voice(person),
@@ -36,10 +36,10 @@ class People:
             for at in range(count)
         ]
 
-    def talk(self, *people: int, seconds: float = 3.0) -> list[Stretch]:
+    def talk(self, *people: int, seconds: float = 3.0) -> list[Voice]:
         """They speak after each other, from the chunk's beginning."""
         return [
-            stretch
+            voice
             for number, person in enumerate(people)
-            for stretch in self.says(person, number * seconds, seconds)
+            for voice in self.says(person, number * seconds, seconds)
         ]

@@ -62,8 +62,14 @@ def test_segments_without_words() -> None:
 
 
 def test_no_turns() -> None:
-    """Nobody was heard: nobody is named."""
-    assert _attributed(_segment(*_WORDS)) == [(None, " Are you? Yes, I am.")]
+    """No voice was told in the chunk: whoever spoke last goes on, for each segment must have a speaker."""
+    names = SpeakerNames()
+    silent = Hypothesis((_segment(*_WORDS),), "en", 1.0)
+    before = attribute(silent, [], names).segments[0].speaker
+    spoken = attribute(silent, [Turn(0, 3, 4)], names).segments[0].speaker
+    after = attribute(silent, [], names).segments[0].speaker
+
+    assert (before, spoken, after) == ("A", "B", "B")
 
 
 def test_names() -> None:

@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal, cast
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from gateway.errors import GatewayError
-from gateway.protocol.events import about, encode, error_body, language_codes, logprobs, usage_for
+from gateway.protocol.events import (
+    about,
+    diarized_segment,
+    encode,
+    error_body,
+    language_codes,
+    logprobs,
+    usage_for,
+)
 from gateway.protocol.realtime.commands import parse_command
 from gateway.protocol.realtime.config import INCLUDE, Include, RealtimeAudio, SessionConfig, Wire
 from gateway.transcript import Token
@@ -17,6 +25,7 @@ from gateway.transcript.events import (
     ItemCompleted,
     ItemDelta,
     ItemFailed,
+    ItemSegment,
     LiveEvent,
     Refused,
     SessionCreated,
@@ -86,6 +95,10 @@ class RealtimeProtocol:
             case ItemDelta(item_id, text, tokens, wants_logprobs):
                 shown = _of_item("delta", item_id, delta=text)
                 return [shown | _logprobs(tokens, wanted=wants_logprobs)]
+            case ItemSegment(item_id, index, segment):
+                shown = {**diarized_segment(index, segment)}
+                del shown["type"]
+                return [_of_item("segment", item_id, **shown)]
             case ItemCompleted():
                 return [_completed(event)]
             case ItemFailed(item_id, error):

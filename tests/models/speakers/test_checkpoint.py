@@ -3,8 +3,10 @@
 import io
 import os
 import pickle
+import sys
 import zipfile
 from collections import OrderedDict
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,39 +16,48 @@ from gateway.models.speakers.checkpoint import read_checkpoint
 
 
 class _Storage:
-    """Pickled as torch pickles a storage: by reference to a file beside the pickle."""
+    """Numbers in a file of their own, which the pickle names."""
 
     def __init__(self, kind: str, key: str, count: int) -> None:
-        self.pid = ("storage", _Named("torch", kind), key, "cpu", count)
-
-
-class _Named:
-    """Pickled as the name of something in a module."""
-
-    def __init__(self, module: str, name: str) -> None:
-        self.module, self.name = module, name
+        self.kind, self.key, self.count = kind, key, count
 
 
 class _Tensor:
+    """A view of a storage, pickled as the call that makes it."""
+
     def __init__(
-        self, storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
+        self, storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...] = ()
     ) -> None:
-        self.arguments = (storage, offset, size, stride, False, OrderedDict())
+        self.arguments = (storage, offset, size, stride)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        hooks: dict[str, Any] = OrderedDict()
+        return sys.modules["torch._utils"]._rebuild_tensor_v2, (*self.arguments, False, hooks)
 
 
-class _Pickler(pickle._Pickler):  # type: ignore[misc, name-defined]  # the one in Python, whose names can be forged
-    def persistent_id(self, obj: Any) -> Any:
-        return obj.pid if isinstance(obj, _Storage) else None
+class _Pickler(pickle.Pickler):
+    """Storages are named, as `torch.save` does it."""
 
-    def save(self, obj: Any, save_persistent_id: bool = True) -> None:  # noqa: FBT001, FBT002 - its signature
-        if isinstance(obj, _Named):
-            self.write(f"c{obj.module}\n{obj.name}\n".encode())
-        elif isinstance(obj, _Tensor):
-            self.save(_Named("torch._utils", "_rebuild_tensor_v2"))
-            self.save(obj.arguments)
-            self.write(pickle.REDUCE)
-        else:
-            super().save(obj, save_persistent_id)
+    def persistent_id(self, obj: Any, /) -> Any:
+        if isinstance(obj, _Storage):
+            return "storage", getattr(sys.modules["torch"], obj.kind), obj.key, "cpu", obj.count
+        return None
+
+
+@pytest.fixture(autouse=True)
+def _torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules of torch's names, with what a checkpoint names of them."""
+    torch, utils = ModuleType("torch"), ModuleType("torch._utils")
+
+    def _rebuild_tensor_v2() -> None:
+        """Only named."""
+
+    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
+    vars(utils)["_rebuild_tensor_v2"] = _rebuild_tensor_v2
+    for kind in ("FloatStorage", "LongStorage"):
+        vars(torch)[kind] = type(kind, (), {"__module__": "torch"})
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setitem(sys.modules, "torch._utils", utils)
 
 
 def _checkpoint(content: Any, **storages: bytes) -> bytes:
@@ -68,7 +79,7 @@ def test_tensors_are_read() -> None:
     """Floats and whole numbers, a part of a storage, in a dict within a dict."""
     floats = np.arange(10, dtype="<f4")
     storage = _Storage("FloatStorage", "a", 10)
-    counter = _Tensor(_Storage("LongStorage", "b", 1), 0, (), ())
+    counter = _Tensor(_Storage("LongStorage", "b", 1), 0, ())
     content = {"state_dict": OrderedDict(part=_Tensor(storage, 2, (2, 3), (3, 1)), count=counter)}
 
     read = read_checkpoint(_checkpoint(content, a=floats.tobytes(), b=np.array([7], "<i8").tobytes()))
