@@ -8,15 +8,14 @@ RUN python -m venv /opt/venv
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
-# --no-deps: silero-vad asks for torch, which its ONNX model does not need.
 RUN --mount=type=cache,target=/var/cache/pip \
-    /opt/venv/bin/pip install ".${EXTRAS:+[$EXTRAS]}" && \
-    /opt/venv/bin/pip install --no-deps silero-vad==6.2.3
+    /opt/venv/bin/pip install ".${EXTRAS:+[$EXTRAS]}"
 
 FROM python:3.12-slim
 ENV HF_HOME=/var/cache/huggingface \
     PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 # A numeric user, so that Kubernetes can check runAsNonRoot; the volume is created with its owner.
 RUN useradd --uid 10001 --create-home gateway && install -d -o 10001 -g 10001 "$HF_HOME"

@@ -6,7 +6,7 @@ BIN ?= .venv/bin
 .PHONY: install test check format serve clean help
 
 install:  ## make .venv and install the gateway with its test tools
-	$(PYTHON) -m venv .venv && $(BIN)/pip install -e '.[dev]' && $(BIN)/pip install --no-deps 'silero-vad==6.2.3'
+	$(PYTHON) -m venv .venv && $(BIN)/pip install -e '.[dev]'
 
 test:  ## run the tests
 	$(BIN)/pytest -n 2 --dist loadfile

@@ -22,7 +22,6 @@ from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
 from gateway.audio.vad import VadOptions
 from gateway.engine.api import DecodeOptions, DecodeRequest, Engine, RowFailed
 from gateway.engine.devices.cuda import choose
-from gateway.engine.sphinx import SphinxEngine, SphinxSpec
 from gateway.engine.whisper.engine import WhisperEngine, WhisperSpec
 from gateway.engine.whisper.features import FITTED_FRAMES, WINDOW_FRAMES, mel_features
 from gateway.runtime import whisper_options
@@ -34,11 +33,6 @@ Context: TypeAlias = Literal["full", "fit"]
 ENGLISH = DecodeOptions(language="en")
 WINDOWS = (*FITTED_FRAMES, WINDOW_FRAMES)
 """Frames of 10 ms that the encoder may be given."""
-
-LocalSpec: TypeAlias = WhisperSpec | SphinxSpec
-
-SPHINX = SphinxSpec()
-SPHINX_ABLE = SphinxEngine.capabilities
 
 LENGTHS = (1, 4)
 """Seconds that are timed; what lies between them, or beyond, is taken from the line through both."""

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any, cast
 
 from bench.audio import speech
-from bench.engines import ENGLISH, Costs, Decoder, LocalSpec, measure
+from bench.engines import ENGLISH, Costs, Decoder, measure
 from bench.realtime import Item, Session
 from bench.talk import Talk
 from gateway.audio.frontend import FrontEnd
@@ -20,16 +20,17 @@ from gateway.audio.segmenter import Segmenter
 from gateway.audio.silero import SileroModel
 from gateway.audio.turns import TurnOptions, UtteranceEnded, UtteranceStarted
 from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.engine.whisper.engine import WhisperSpec
 from gateway.flow.options import LiveOptions, PartialOptions, Recognition
 from gateway.flow.pacing import Load, Pacing
 from gateway.flow.session import LEAST_QUIET_SECONDS, LEAST_SECONDS
 from gateway.flow.turns import Cancel, Final, Output, Partial, Turns
 from gateway.metrics import Metrics
-from gateway.server.live_options import _DEFAULT_DELAY, _DELAYS, _SETTLED
+from gateway.server.live_options import _DEFAULT_DELAY, _DELAYS
 from gateway.transcript import Hypothesis
 from gateway.transcript.events import ItemCompleted, ItemDelta
 
-DEFAULT_DELAY, DELAYS, SETTLED = _DEFAULT_DELAY, _DELAYS, _SETTLED
+DEFAULT_DELAY, DELAYS = _DEFAULT_DELAY, _DELAYS
 
 SPEECH_SECONDS = 20
 """By which engines are timed."""
@@ -131,7 +132,7 @@ class Replay:
 
 
 def replay(
-    spec: LocalSpec, turns: Sequence[Talk], options: Mapping[str, PartialOptions]
+    spec: WhisperSpec, turns: Sequence[Talk], options: Mapping[str, PartialOptions]
 ) -> tuple[Costs, dict[str, list[Session]]]:
     """What the engine costs, and by the names of ``options`` a session for each turn."""
     engine, vad, samples = spec.load(), SileroModel.load(), speech(SPEECH_SECONDS)

@@ -1,5 +1,10 @@
 """A transcription gateway that speaks OpenAI's audio API."""
 
+import os
+
+# Read when ONNX Runtime is imported: its wheel (1.32) sends a device id and events to its makers otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 __version__: str
 
 

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from functools import partial
 from types import FrameType
 
@@ -19,14 +20,14 @@ from starlette.applications import Starlette
 from gateway import __version__
 from gateway.engine.budget import MemoryBudget
 from gateway.engine.catalog import Catalog
-from gateway.engine.lifecycle import ManagedModel
+from gateway.engine.lifecycle import ManagedModel, ModelPlan
 from gateway.errors import ModelUnavailableError, StartError
 from gateway.flow.pacing import Load
 from gateway.metrics import Metrics
 from gateway.protocol.contracts import ALIASES
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
-from gateway.runtime import ModelPlan, load_resources, make_batcher, plan_models
+from gateway.runtime import load_resources, make_batcher, plan_models
 from gateway.server.admission import Admission
 from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
@@ -37,10 +38,11 @@ from gateway.server.service import Limits, Service
 from gateway.server.status import Health, Models
 from gateway.server.transcriptions import Transcriptions
 from gateway.server.transcriptions_ws import TranscriptionsWs
-from gateway.server.websocket import Sessions
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+_QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "sse_starlette", "python_multipart")
 
 UVICORN_MARGIN_SECONDS = 3
 """What uvicorn waits beyond our own grace: running requests then get their refusal through."""
@@ -61,17 +63,13 @@ class Gateway:
         self._metrics = Metrics()
         self._leaving = anyio.Event()
         self._stopping = anyio.Event()
-        self._sessions = Sessions()
+        self._sessions = Admission()
         budget = MemoryBudget(settings.memory_budget)
         self.models = [
             ManagedModel(
-                plan.name,
-                plan.find,
+                plan,
                 partial(make_batcher, settings=settings, metrics=self._metrics, models=len(plans)),
                 budget,
-                policy=plan.policy,
-                defaults=plan.defaults,
-                progress=plan.progress,
                 on_failure=self._fail,
             )
             for plan in plans
@@ -82,7 +80,7 @@ class Gateway:
         service = Service(
             catalog,
             resources,
-            _limits(settings),
+            Limits(**settings.model_dump(include={field.name for field in fields(Limits)})),
             Load(time.monotonic, self._metrics),
             Admission(settings.max_streams),
             self._stopping,
@@ -127,7 +125,7 @@ class Gateway:
     async def sessions_ended(self) -> None:
         """Returns when the WebSockets are gone, or have had their time."""
         with anyio.move_on_after(self._settings.shutdown_grace + UVICORN_MARGIN_SECONDS):
-            await self._sessions.all_ended()
+            await self._sessions.all_left()
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -209,18 +207,6 @@ def run(settings: Settings) -> None:
         raise StartError(f"cannot listen on {settings.host}:{settings.port}")
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        max_upload_bytes=settings.max_upload_bytes,
-        max_stream_bytes=settings.max_stream_bytes,
-        max_audio_seconds=settings.max_audio_seconds,
-        max_waiting_bytes=settings.max_waiting_bytes,
-        max_session_seconds=settings.max_session_seconds,
-        upload_timeout=settings.upload_timeout,
-        send_timeout=settings.send_timeout,
-    )
-
-
 def _signing_keys(settings: Settings) -> list[bytes]:
     """Replicas with the same API keys accept each other's ephemeral ones, without a further setting."""
     if settings.session_secret:
@@ -261,17 +247,7 @@ def _configure_logging(level: str) -> None:
             "root": {"level": level.upper(), "handlers": ["stderr"]},
             "loggers": {
                 # Per-request lines of HTTP clients and of the stream encoder would repeat what we log.
-                **{
-                    name: {"level": "WARNING"}
-                    for name in (
-                        "httpx",
-                        "httpx2",
-                        "httpcore",
-                        "httpcore2",
-                        "sse_starlette",
-                        "python_multipart",
-                    )
-                },
+                **{name: {"level": "WARNING"} for name in _QUIET},
                 # At debug level it logs the headers and frames of WebSockets: keys and transcripts.
                 "uvicorn.error": {"level": info},
             },

@@ -1,50 +1,17 @@
-"""The one error tree: every exception of ours that crosses a module.
+"""The one error tree: every exception of ours that crosses a module. It has three branches.
 
-What a client may be told, which knows its HTTP status, OpenAI type, code and parameter, but no HTTP library:
-
-GatewayError
- ├── InvalidRequestError            400  a parameter is wrong; names it
- │    ├── UnsupportedValueError     400  a value this model or format cannot serve
- │    └── InvalidAudioError         400  the file cannot be decoded, is too short or too long
- ├── AuthenticationError            401
- ├── NotFoundError                  404
- │    └── ModelNotFoundError        404  lists what is served
- ├── MethodNotAllowedError          405
- ├── UploadTimeoutError             408  the body stopped half-way
- ├── PayloadTooLargeError           413
- ├── OverloadedError                429  carries retry_after
- ├── EngineFailedError              500  a row could not be decoded, whatever was tried
- └── UnavailableError               503  no worker can serve
-      └── ShuttingDownError         503  the server ends
-
-What the operator is told, one clear line, which may hold paths and is never shown to clients:
-
-OperatorError
- ├── StartError                          the server cannot start
- ├── ModelUnavailableError               a model cannot be found or fetched
- │    └── DeviceUnavailableError         the device that was asked for cannot be used
- ├── LoadFailedError                     an engine cannot be loaded
- ├── StoreError                          something of the model cache cannot be had, added or removed
- └── OutputError                         a command's outputs cannot be what was asked for
-
-What modules tell each other, which is handled before anybody is answered:
-
-Notice
- ├── ClientGoneError                     the client left, so there is nobody to answer
- ├── SupersededError                     a newer row took this one's place, as was intended
- ├── StdoutError                         standard output takes no more
- ├── WorkerLostError                     a worker is gone, and what it held waits for another one
- └── BatchFailedError                    an engine raised for a batch, whose rows are tried in smaller ones
+A `GatewayError` is what a client may be told, an `OperatorError` is for the operator, and a `Notice` is what
+modules tell each other.
 """
 
-from typing import Self
+from typing import Literal, Self
 
 SUPPORTED_FORMATS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
 """The file formats named in OpenAI's own error text. More are decoded: whatever FFmpeg's demuxers know."""
 
 
 class GatewayError(Exception):
-    """An error whose message may be shown to the client.
+    """An error whose message may be shown to the client. It knows its HTTP status, but no HTTP library.
 
     Attributes:
         message: One or two sentences for the client, without paths, keys or transcript text.
@@ -54,7 +21,6 @@ class GatewayError(Exception):
     """
 
     status = 500
-    type = "server_error"
     default_code: str | None = None
 
     def __init__(
@@ -70,6 +36,11 @@ class GatewayError(Exception):
         self.param = param
         self.code = code if code is not None else self.default_code
         self.retry_after = retry_after
+
+    @property
+    def type(self) -> Literal["invalid_request_error", "server_error"]:
+        """Whose mistake it is, in OpenAI's words."""
+        return "invalid_request_error" if self.status < 500 and self.status != 429 else "server_error"
 
     def under(self, param: str | None, *, in_message: bool = False) -> Self:
         """The same error, of a parameter that the client knows as ``param``.
@@ -90,7 +61,6 @@ class InvalidRequestError(GatewayError):
     """A parameter is missing, malformed or contradicts another."""
 
     status = 400
-    type = "invalid_request_error"
 
 
 class UnsupportedValueError(InvalidRequestError):
@@ -122,7 +92,6 @@ class AuthenticationError(GatewayError):
     """No key, or one that is not accepted."""
 
     status = 401
-    type = "invalid_request_error"
     default_code = "invalid_api_key"
 
 
@@ -130,7 +99,6 @@ class NotFoundError(GatewayError):
     """No such path."""
 
     status = 404
-    type = "invalid_request_error"
 
 
 class ModelNotFoundError(NotFoundError):
@@ -148,7 +116,6 @@ class MethodNotAllowedError(GatewayError):
     """The path exists, the method does not; ``allow`` holds those that do, as the header of that name."""
 
     status = 405
-    type = "invalid_request_error"
 
     def __init__(self, message: str, allow: str | None = None) -> None:
         super().__init__(message)
@@ -159,21 +126,18 @@ class UploadTimeoutError(GatewayError):
     """The client stopped sending its body."""
 
     status = 408
-    type = "invalid_request_error"
 
 
 class PayloadTooLargeError(GatewayError):
     """The upload is over the limit."""
 
     status = 413
-    type = "invalid_request_error"
 
 
 class OverloadedError(GatewayError):
     """The queue is full; the client should come back after ``retry_after`` seconds."""
 
     status = 429
-    type = "server_error"
     default_code = "rate_limit_exceeded"
 
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
@@ -188,7 +152,6 @@ class UnavailableError(GatewayError):
     """No worker can serve at the moment."""
 
     status = 503
-    type = "server_error"
 
 
 class ShuttingDownError(UnavailableError):

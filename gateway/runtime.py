@@ -2,9 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 
 import anyio
 
@@ -13,36 +11,18 @@ from gateway.engine.api import EngineSpec, ModelDefaults, ReplicaOptions
 from gateway.engine.batcher import Batcher, BatcherOptions
 from gateway.engine.devices.cuda import choose, compute_types
 from gateway.engine.devices.placement import Machine, parse_devices, worker_environments
-from gateway.engine.lifecycle import ModelPolicy
-from gateway.engine.sphinx import SphinxSpec
+from gateway.engine.lifecycle import ModelPlan, ModelPolicy
 from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
 from gateway.errors import DeviceUnavailableError
 from gateway.flow.options import Resources
 from gateway.flow.recording import ROWS_AHEAD
 from gateway.metrics import Metrics
 from gateway.models.hub import Hub
-from gateway.models.locate import Located, fetch_default, locate, locate_default
+from gateway.models.locate import locate, locate_default
+from gateway.models.sources import Located
 from gateway.settings import ModelSettings, Settings
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelPlan:
-    """A model to serve, and how.
-
-    Attributes:
-        find: Finds or fetches it, in a thread.
-        progress: How far that is.
-        aliases: Further names it answers to.
-    """
-
-    name: str
-    find: Callable[[], EngineSpec]
-    policy: ModelPolicy
-    progress: Callable[[], str | None] = lambda: None
-    defaults: ModelDefaults = field(default_factory=ModelDefaults)
-    aliases: tuple[str, ...] = ()
 
 
 def plan_models(settings: Settings) -> list[ModelPlan]:
@@ -74,7 +54,7 @@ def _plan(
     )
     return ModelPlan(
         name,
-        lambda: make_spec(name, located.fetch(), own),
+        lambda: WhisperSpec(name, located.fetch(), **asdict(own)),
         ModelPolicy(
             pinned=is_first if model.pinned is None else model.pinned,
             idle_seconds=settings.idle_seconds,
@@ -92,15 +72,7 @@ def find_spec(settings: Settings) -> EngineSpec:
     Raises:
         ModelUnavailableError: It cannot be had.
     """
-    if settings.model or settings.models:
-        return plan_models(settings)[0].find()
-    options = whisper_options(settings)
-    return make_spec(*fetch_default(Hub(), on_gpu=options.device == "cuda"), options)
-
-
-def make_spec(name: str, folder: Path | None, options: WhisperOptions) -> EngineSpec:
-    """The engine for the weights in ``folder``, or PocketSphinx, which needs none."""
-    return SphinxSpec(name) if folder is None else WhisperSpec(name, folder, **asdict(options))
+    return plan_models(settings)[0].find()
 
 
 def whisper_options(settings: Settings) -> WhisperOptions:

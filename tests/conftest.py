@@ -11,12 +11,14 @@ import pytest
 
 from gateway.engine.whisper.engine import WhisperSpec
 from tests.clock import Clock
-from tests.support import MODEL, LiveServer, Sample, live_server, load_samples
+from tests.support import MODEL, LiveServer, Sample, block_sources, live_server, load_samples
 
 # Worker processes unpickle the tests' engines, so they must find this folder, as this process does.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH")])
 )
+
+block_sources()
 
 # How long an example takes, or its making, says how busy the machine is and nothing about the code. A test
 # that hangs is ended by pytest's timeout.

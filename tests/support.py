@@ -1,8 +1,11 @@
 """A real server for tests: uvicorn on a free port, real worker processes; and the recordings."""
 
 import json
+import os
+import shutil
 import threading
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -10,19 +13,50 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from openai import OpenAI
 
 from gateway.app import Gateway, Server
 from gateway.engine.api import EngineSpec
-from gateway.engine.lifecycle import ModelPolicy
-from gateway.runtime import ModelPlan
+from gateway.engine.lifecycle import ModelPlan, ModelPolicy
 from gateway.settings import Settings
 
 TESTS = Path(__file__).parent
 MODEL = TESTS / "mini-whisper" / "model"
 SAMPLES = TESTS / "mini-whisper" / "samples"
-START_SECONDS = 120.0
-"""Beyond this a start hangs. Margins of tests are for busy machines, and cost nothing on others."""
+WAIT_SECONDS = 120.0
+"""What takes longer hangs. Margins of tests are for busy machines, and cost nothing on others."""
+
+
+BLOCKED = {
+    "HF_ENDPOINT": "http://127.0.0.1:9",
+    "PIP_CONFIG_FILE": os.devnull,
+    "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+    "PIP_EXTRA_INDEX_URL": "",
+    "PIP_FIND_LINKS": "",
+}
+"""Keeps hub and package index unasked, in this process and in those it starts."""
+
+_SAVED = "TESTS_OPEN_SOURCES"
+
+
+def block_sources() -> None:
+    """No test asks hub or package index but those that say so, by `open_sources`."""
+    # Kept in the environment, for pytest-xdist starts its processes with the blocked one.
+    os.environ.setdefault(_SAVED, json.dumps({name: os.environ.get(name) for name in BLOCKED}))
+    os.environ.update(BLOCKED)
+
+
+@contextmanager
+def open_sources() -> Iterator[None]:
+    """Inside, hub and package index are what they are outside of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in json.loads(os.environ[_SAVED]).items():
+            if value is None:
+                patch.delenv(name)
+            else:
+                patch.setenv(name, value)
+        yield
 
 
 @dataclass(frozen=True)
@@ -51,6 +85,14 @@ class LiveServer:
         self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
         self.openai = OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0)
 
+    def metric(self, name: str) -> float:
+        """A metric's value, over all its labels."""
+        return sum(
+            float(line.rsplit(" ", 1)[1])
+            for line in httpx.get(f"{self.url}/metrics").text.splitlines()
+            if line.startswith(name) and line[len(name)] in " {"
+        )
+
     def post(self, **fields: Any) -> httpx.Response:
         """A transcription request of raw form fields; ``file`` is bytes or a (name, bytes) pair."""
         files = {"file": fields.pop("file")} if "file" in fields else {"nothing": ("", b"")}
@@ -76,13 +118,7 @@ def live_server(
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        deadline = threading.Event()
-        for _ in range(int(START_SECONDS * 100)):
-            if server.started and all(model.ready for model in gateway.models):
-                break
-            deadline.wait(0.01)
-        else:
-            raise TimeoutError("the server did not become ready")
+        until(lambda: server.started and all(model.ready for model in gateway.models))
         running = LiveServer(server, gateway)
         with running.openai:
             yield running
@@ -92,8 +128,32 @@ def live_server(
         thread.join()
 
 
+def until(holds: Callable[[], object]) -> None:
+    """Returns once ``holds()`` is true: for what happens in another process, which tells nobody.
+
+    It is asked now and then, so that the other one gets the processor.
+
+    Raises:
+        TimeoutError: It does not come true.
+    """
+    pause, deadline = threading.Event(), time.monotonic() + WAIT_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not so within {WAIT_SECONDS:g} s")
+        pause.wait(0.01)
+
+
 def _itself(spec: EngineSpec) -> EngineSpec:
     return spec
+
+
+def english_only(folder: Path) -> Path:
+    """A copy of the miniature without the empty token, by which CTranslate2 tells multilingual models."""
+    shutil.copytree(MODEL, folder, dirs_exist_ok=True)
+    vocabulary = json.loads((folder / "vocabulary.json").read_text())
+    vocabulary[vocabulary.index("")] = "<|unused|>"
+    (folder / "vocabulary.json").write_text(json.dumps(vocabulary))
+    return folder
 
 
 def load_samples() -> dict[str, Sample]:

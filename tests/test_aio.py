@@ -11,6 +11,7 @@ from gateway.aio import Changed, open_task_group, run_abandonable
 LEAVES = """
 import threading
 import anyio
+import anyio.to_thread
 from gateway.aio import run_abandonable
 
 async def main():
@@ -20,8 +21,7 @@ async def main():
         threading.Event().wait()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run_abandonable, fetch)
-        while not begun.is_set():
-            await anyio.lowlevel.checkpoint()
+        await anyio.to_thread.run_sync(begun.wait)
         tasks.cancel_scope.cancel()
     print("left")
 

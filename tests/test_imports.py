@@ -55,7 +55,7 @@ TABLE = {
         "errors aio metrics transcript audio.types",
         "numpy anyio",  # rows are samples; the batcher and the supervisor are tasks
         # Backends, loaded in the worker process.
-        deferred="ctranslate2 faster_whisper tokenizers pocketsphinx",
+        deferred="ctranslate2 faster_whisper tokenizers",
     ),
     # What writes the speakers' networks is itself loaded when it is needed.
     "models": room("errors", "numpy onnx", deferred="huggingface_hub"),
@@ -80,7 +80,7 @@ TABLE = {
     "__main__": room("cli"),
 }
 
-HEAVY = {"av", "onnxruntime", "ctranslate2", "faster_whisper", "pocketsphinx", "torch", "scipy", "onnx"}
+HEAVY = {"av", "onnxruntime", "ctranslate2", "faster_whisper", "torch", "scipy", "onnx"}
 
 
 @dataclass(frozen=True)

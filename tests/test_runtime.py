@@ -6,11 +6,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gateway.engine.sphinx import SphinxSpec
-from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
 from gateway.errors import DeviceUnavailableError
 from gateway.metrics import Metrics
-from gateway.runtime import make_batcher, make_spec, plan_models, whisper_options
+from gateway.runtime import find_spec, make_batcher, plan_models, whisper_options
 from gateway.settings import ModelSettings, Settings
 from tests import cuda_stubs
 
@@ -35,18 +34,23 @@ def test_what_nobody_set() -> None:
     assert (options.compute_type, options.max_batch, options.beam_size) == ("int8", 8, 5)
 
 
-def test_options_reach_the_spec() -> None:
-    """What the operator set goes to the folder's engine; without a folder it is PocketSphinx."""
-    options = WhisperOptions(
-        compute_type="float32", cpu_threads=3, max_batch=5, beam_size=1, audio_context="fit"
+def test_options_reach_the_spec(mini_whisper: WhisperSpec) -> None:
+    """What the operator set goes to the folder's engine."""
+    settings = Settings(
+        device="cpu",
+        model=(str(mini_whisper.path),),
+        compute_type="float32",
+        cpu_threads=3,
+        max_batch=5,
+        beam_size=1,
+        audio_context="fit",
     )
-    spec = make_spec("mini", Path("folder"), options)
+    spec = find_spec(settings)
 
     assert isinstance(spec, WhisperSpec)
-    assert (spec.name, spec.path, spec.device) == ("mini", Path("folder"), "cpu")
+    assert (spec.name, spec.path, spec.device) == ("model", mini_whisper.path, "cpu")
     assert (spec.compute_type, spec.cpu_threads, spec.max_batch, spec.beam_size) == ("float32", 3, 5, 1)
     assert spec.audio_context == "fit"
-    assert make_spec("pocketsphinx", None, options) == SphinxSpec()
 
 
 def test_a_model_s_own_settings_go_first(mini_whisper: WhisperSpec) -> None:
@@ -108,8 +112,7 @@ async def test_cpu_workers(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(batcher.run)
         await batcher.wait_ready()
-        while not all(status.state.serves for status in batcher.state):
-            await anyio.lowlevel.checkpoint()
+        await batcher.changed.until(lambda: all(status.state.serves for status in batcher.state))
         cores = [os.sched_getaffinity(status.pid or 0) for status in batcher.state]
         tasks.cancel_scope.cancel()
     ours = os.sched_getaffinity(0)

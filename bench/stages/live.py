@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 from statistics import median
 
 import anyio
@@ -32,15 +31,13 @@ OPEN = 1000
 
 
 def run(bench: Bench) -> Iterator[Finding]:
-    """The miniature; in full also PocketSphinx, and on CUDA random weights of Whisper small's dimensions."""
+    """The miniature; in full, on CUDA, also random weights of Whisper small's dimensions."""
     said = phrases()
     with serve(bench.model()) as server:
         yield from _idle(server, 6 if bench.quick else 20)
         yield from _model(bench, "miniature", Crowd(server, said, has_words=True), thorough=True)
     if bench.quick:
         return
-    with serve(Path("pocketsphinx")) as server:
-        yield from _model(bench, "PocketSphinx", Crowd(server, said, has_words=True))
     for card in cards():
         with serve(bench.model("small")) as server:
             crowd = Crowd(server, said, has_words=False)

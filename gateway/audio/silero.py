@@ -17,26 +17,20 @@ FRAME = 512
 """Samples of one frame: 32 ms, what the model was trained on at 16 kHz."""
 
 _CONTEXT = 64
-_MODEL_FILES = (
-    ("silero_vad", "data/silero_vad_16k_sequence.onnx"),
-    ("faster_whisper", "assets/silero_vad_v6.onnx"),
-)
-"""In order of preference. They share one interface, but their probabilities differ audibly."""
+_FILE = "silero_vad_16k_sequence.onnx"
 
 
 def find_model() -> Path:
-    """The first model file that is installed, found without importing its package (silero_vad imports torch).
+    """The model's file: of the package silero-vad where that is installed, else ours, of its release 6.2.3.
 
-    Raises:
-        FileNotFoundError: Neither silero-vad nor faster-whisper is installed.
+    The package is found without importing it, for it imports torch, which its wheel wants.
     """
-    for package, file in _MODEL_FILES:
-        spec = find_spec(package)
-        for folder in (spec.submodule_search_locations or ()) if spec else ():
-            path = Path(folder) / file
-            if path.is_file():
-                return path
-    raise FileNotFoundError("no Silero VAD model: install silero-vad or faster-whisper")
+    spec = find_spec("silero_vad")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder) / "data" / _FILE
+        if path.is_file():
+            return path
+    return Path(__file__).with_name(_FILE)
 
 
 @dataclass(frozen=True, slots=True)

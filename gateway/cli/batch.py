@@ -56,32 +56,25 @@ class Wishes:
     overwrite: bool
 
 
+@dataclass
 class Batch:
     """The files of one command.
 
-    Args:
+    Attributes:
         live: Where to print what becomes known; None prints whole transcripts to ``output``.
+        failures: How many files could not be transcribed.
     """
 
-    def __init__(
-        self,
-        names: Sequence[str],
-        rendering: Rendering,
-        output: Stdout | Folder,
-        live: Stdout | None,
-        settings: Settings,
-        screen: Screen,
-    ) -> None:
-        self._names = names
-        self._rendering = rendering
-        self._output = output
-        self._live = live
-        self._settings = settings
-        self._screen = screen
-        self._failures = 0
+    names: Sequence[str]
+    rendering: Rendering
+    output: Stdout | Folder
+    live: Stdout | None
+    settings: Settings
+    screen: Screen
+    failures: int = 0
 
-    async def run(self, spec: EngineSpec) -> int:
-        """Transcribes all; returns how many failed.
+    async def run(self, spec: EngineSpec) -> None:
+        """Transcribes all.
 
         Raises:
             UnsupportedValueError: The model cannot do what was asked for.
@@ -90,51 +83,47 @@ class Batch:
             StdoutError: Standard output takes no more.
         """
         metrics = Metrics()
-        batcher = make_batcher(spec, self._settings, metrics)
+        batcher = make_batcher(spec, self.settings, metrics)
         async with open_task_group() as tasks:
             tasks.start_soon(batcher.run)
-            with self._screen.loading(spec.name):
+            with self.screen.loading(spec.name):
                 resources = await anyio.to_thread.run_sync(load_resources, metrics)
                 await batcher.wait_ready()
-            rendering = self._rendering
+            rendering = self.rendering
             wanted = recognition(rendering.request, batcher, task=rendering.task, logprobs=False)
-            waiting = iter(enumerate(self._names))
+            waiting = iter(enumerate(self.names))
             # As many as fill a batch where each waits for its own chunks: more would only take memory.
-            places = min(len(self._names), self._settings.max_streams, spec.max_batch)
+            places = min(len(self.names), self.settings.max_streams, spec.max_batch)
             async with open_task_group() as files:
                 for _ in range(places):
                     files.start_soon(self._take_files, waiting, resources, wanted)
             tasks.cancel_scope.cancel()
-        return self._failures
 
     async def _take_files(
-        self,
-        waiting: Iterator[tuple[int, str]],
-        resources: Resources,
-        wanted: Recognition,
+        self, waiting: Iterator[tuple[int, str]], resources: Resources, wanted: Recognition
     ) -> None:
         for index, name in waiting:
             reason = None
             try:
-                with self._screen.file(name) as row:
+                with self.screen.file(name) as row:
                     transcript = await self._transcribe(name, row, resources, wanted)
-                if self._live is None:
-                    await self._output.put(index, self._rendering.result(name, transcript))
+                if self.live is None:
+                    await self.output.put(index, self.rendering.result(name, transcript))
             except GatewayError as error:
                 reason = error.message
             except OSError as error:
                 reason = error.strerror or str(error)
             if reason is not None:
-                self._failures += 1
-                self._screen.complain(f"gateway: {printable(name)}: {reason}")
-                await self._output.skip(index)
+                self.failures += 1
+                self.screen.complain(f"gateway: {printable(name)}: {reason}")
+                await self.output.skip(index)
 
     async def _transcribe(self, name: str, row: Row, resources: Resources, wanted: Recognition) -> Transcript:
         max_seconds = ENDLESS
-        if "max_audio_seconds" in self._settings.model_fields_set:
-            max_seconds = self._settings.max_audio_seconds
+        if "max_audio_seconds" in self.settings.model_fields_set:
+            max_seconds = self.settings.max_audio_seconds
         chunking = chunking_options(
-            self._rendering.request, max_seconds=max_seconds, default=self._settings.default_chunking
+            self.rendering.request, max_seconds=max_seconds, default=self.settings.default_chunking
         )
         with await anyio.to_thread.run_sync(open_recording, name) as recording:
             row.announce(recording.announced)
@@ -155,17 +144,17 @@ class Batch:
                         row.reach(transcript.duration)
                         return transcript
         except GatewayError:
-            if printed and not printed.endswith("\n") and self._live is not None:
-                await self._live.print("\n")
+            if printed and not printed.endswith("\n") and self.live is not None:
+                await self.live.print("\n")
             raise
         raise EngineFailedError("The transcription ended without a result.")
 
     async def _print(self, name: str, event: TranscriptEvent) -> str:
-        if self._live is None:
+        if self.live is None:
             return ""
-        text = self._rendering.event(name, event)
+        text = self.rendering.event(name, event)
         if text:
-            await self._live.print(text)
+            await self.live.print(text)
         return text
 
 
@@ -188,7 +177,7 @@ def run(wishes: Wishes, settings: Settings) -> int:
         with ending_at_once():
             # Several are a server's: the first one is what it would answer with.
             spec = find_spec(settings.model_copy(update={"model": settings.model[:1]}))
-        return anyio.run(_run_to_end, batch, spec, screen)
+        return anyio.run(_run_to_end, batch, spec)
     except OperatorError as error:
         fail(str(error))
     except UnsupportedValueError as error:
@@ -238,10 +227,9 @@ def _log_to(screen: Screen, settings: Settings) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-async def _run_to_end(batch: Batch, spec: EngineSpec, screen: Screen) -> int:
+async def _run_to_end(batch: Batch, spec: EngineSpec) -> int:
     """The exit status; a signal ends the work in order, a second one at once."""
     caught = 0
-    failures = 0
 
     async def cancel_on_signal() -> None:
         nonlocal caught
@@ -251,12 +239,12 @@ async def _run_to_end(batch: Batch, spec: EngineSpec, screen: Screen) -> int:
                 tasks.cancel_scope.cancel()
                 return
 
-    with screen.open():
+    with batch.screen.open():
         async with open_task_group() as tasks:
             tasks.start_soon(cancel_on_signal)
-            failures = await batch.run(spec)
+            await batch.run(spec)
             tasks.cancel_scope.cancel()
     if caught:
         return 128 + caught
-    screen.summarize()
-    return 1 if failures else 0
+    batch.screen.summarize()
+    return 1 if batch.failures else 0

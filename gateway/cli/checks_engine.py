@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from gateway.cli.checks_machine import gigabytes
 from gateway.engine.devices.cuda import Finding, ask, findings, seems_present, usable
 from gateway.engine.devices.placement import parse_devices
 from gateway.engine.whisper.engine import WhisperSpec
-from gateway.errors import DeviceUnavailableError, ModelUnavailableError, StoreError
+from gateway.errors import DeviceUnavailableError, StoreError
+from gateway.models import wheels
 from gateway.models.hub import WHISPER_REPOS, Hub
-from gateway.models.locate import SPHINX_NAMES, cached_default, fault
+from gateway.models.index import Index
+from gateway.models.layout import fault
+from gateway.models.locate import cached_default
 from gateway.models.store import CachedModel, cached_models, repo_of
 from gateway.settings import Settings
 
@@ -45,12 +49,13 @@ def check_device(settings: Settings) -> Iterator[Finding]:
 
 
 def check_models(settings: Settings) -> Iterator[Finding]:
-    """What is in the cache, whether the hub answers, and whether what was asked for can be served."""
-    hub = Hub()
-    try:
-        away, address = None, hub.reach()
-    except ModelUnavailableError as error:
-        away, address = error, ""
+    """What is in the cache, which sources answer, and whether what was asked for can be served."""
+    hub, index = Hub(), Index()
+    with ThreadPoolExecutor() as asking:
+        answers: dict[str, Future[str | None]] = {
+            "hub": asking.submit(hub.reach),
+            wheels.NAME: asking.submit(lambda: index.check(WHISPER_REPOS["base"])),
+        }
     cached = {model.repo: model for model in cached_models(hub)}
     size = gigabytes(sum(model.size for model in cached.values()))
     yield Finding("ok", f"{len(cached)} model(s), {size}, in the cache {hub.cache}")
@@ -61,21 +66,24 @@ def check_models(settings: Settings) -> Iterator[Finding]:
             )
         else:
             yield Finding("ok", f"{model.name} is whole ({gigabytes(model.size)})")
-    yield Finding("warning", str(away)) if away else Finding("ok", f"{address} answers")
+    answering = set[str]()
+    for source, answer in answers.items():
+        if error := answer.exception():
+            yield Finding("warning", str(error))
+        else:
+            answering.add(source)
+            yield Finding("ok", f"{answer.result() or source} answers")
     for name in settings.model:
-        yield _named(name, cached, away)
+        carried = _repo(name) in index.carried
+        yield _named(name, cached, is_away=not answering & ({"hub", wheels.NAME} if carried else {"hub"}))
     if not settings.model:
-        yield _unnamed(settings, hub, away)
+        yield _unnamed(settings, hub, is_away=not answering)
 
 
 def check_vad(_: Settings) -> Iterator[Finding]:
     """Which file of Silero's."""
     path = find_model()
-    text = "/".join(path.parts[-3:])
-    if "faster_whisper" in path.parts:
-        yield Finding("warning", f"{text}, an older one", "pip install --no-deps silero-vad==6.2.3")
-    else:
-        yield Finding("ok", text)
+    yield Finding("ok", "/".join(path.parts[-3:]))
 
 
 def check_memory(settings: Settings) -> Iterator[Finding]:
@@ -113,7 +121,7 @@ def _local_bytes(settings: Settings) -> int:
     hub = Hub()
     if not settings.model:
         found = cached_default(hub, on_gpu=_on_gpu(settings))
-        folders = [found.fetch()] if found else []
+        folders: list[Path | None] = [found.fetch()] if found else []
     else:
         cached = {model.repo: model.folder for model in cached_models(hub) if not model.fault}
         folders = [_folder(name) or cached.get(_repo(name) or "") for name in settings.model]
@@ -124,10 +132,8 @@ def _local_bytes(settings: Settings) -> int:
     )
 
 
-def _named(name: str, cached: dict[str, CachedModel], away: ModelUnavailableError | None) -> Finding:
+def _named(name: str, cached: dict[str, CachedModel], *, is_away: bool) -> Finding:
     """How it stands with a model that was asked for."""
-    if name in SPHINX_NAMES:
-        return Finding("ok", f"{SPHINX_NAMES[0]} is served: English only, with many mistakes")
     if folder := _folder(name):
         trouble = fault(folder)
         if trouble:
@@ -142,25 +148,25 @@ def _named(name: str, cached: dict[str, CachedModel], away: ModelUnavailableErro
         )
     if repo in cached and not cached[repo].fault:
         return Finding("ok", f"{name} is served")
-    if away:
+    if is_away:
         return Finding("problem", f"{name} is not (or not wholly) here, and cannot be fetched", "See above")
     return Finding(
         "warning", f"{name} is fetched when the server starts", f"Beforehand: gateway models pull {name}"
     )
 
 
-def _unnamed(settings: Settings, hub: Hub, away: ModelUnavailableError | None) -> Finding:
+def _unnamed(settings: Settings, hub: Hub, *, is_away: bool) -> Finding:
     found = cached_default(hub, on_gpu=_on_gpu(settings))
     if found is not None:
         return Finding("ok", f"{found.name} is served, as none was named")
-    if away:
+    if is_away:
         return Finding(
-            "warning",
-            f"no Whisper is at hand: {SPHINX_NAMES[0]} will be served, English only and with many mistakes",
-            "gateway models pull small, where the hub answers; or name a folder: --model ./folder",
+            "problem",
+            "no Whisper is at hand, and none can be fetched: the server will not start",
+            "gateway models pull base, where a source answers; or name a folder: --model ./folder",
         )
     return Finding(
-        "warning", "no Whisper is at hand: one is fetched at the start", "gateway models pull small"
+        "warning", "no Whisper is at hand: one is fetched at the start", "gateway models pull base"
     )
 
 

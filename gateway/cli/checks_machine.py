@@ -49,7 +49,7 @@ for module in sys.argv[1:]:
     print(json.dumps([module, version, error]), flush=True)
 """
 
-_NATIVE = ("av", "onnxruntime", "ctranslate2", "faster_whisper", "pocketsphinx")
+_NATIVE = ("av", "onnxruntime", "ctranslate2", "faster_whisper")
 """With compiled parts, which can be broken in more ways than by being absent."""
 
 _DECODERS = """

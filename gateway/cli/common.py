@@ -75,7 +75,7 @@ def complete_model(incomplete: str) -> list[str]:
     """Names of models that begin like this, for the shell."""
     from gateway.models.hub import WHISPER_REPOS  # noqa: PLC0415 - see the package's docstring
 
-    names = dict.fromkeys(["pocketsphinx", *WHISPER_REPOS, *complete_cached(incomplete)])
+    names = dict.fromkeys([*WHISPER_REPOS, *complete_cached(incomplete)])
     return [name for name in names if name.startswith(incomplete)]
 
 

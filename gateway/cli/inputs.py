@@ -1,6 +1,6 @@
 """What is transcribed: files, pipes and standard input."""
 
-import errno
+import io
 import os
 import select
 import stat
@@ -55,13 +55,14 @@ def open_recording(name: str) -> Recording:
     return Recording(FileSource(file), file.close, announced_seconds(file))
 
 
-class WaitingSource:
+class WaitingSource(io.RawIOBase):
     """A pipe, a terminal or a device: its `read` waits for data, and `stop` ends the wait from outside."""
 
     unread = 0
     ended = False
 
     def __init__(self, descriptor: int) -> None:
+        super().__init__()
         self._descriptor = descriptor
         self._stopped, self._stop = os.pipe()
         self._is_stopped = False
@@ -69,7 +70,7 @@ class WaitingSource:
         for each in (self._descriptor, self._stopped):
             self._poll.register(each, select.POLLIN)
 
-    def read(self, size: int, /) -> bytes:
+    def read(self, size: int = 65_536, /) -> bytes:
         """What there is, at most ``size`` bytes; none at the end.
 
         Raises:
@@ -90,26 +91,8 @@ class WaitingSource:
 
     def close(self) -> None:
         """Lets go of the input; nobody may be reading."""
-        self.stop()
-        os.close(self._stopped)
-        os.close(self._descriptor)
-
-    def seekable(self) -> bool:
-        """Never."""
-        return False
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:  # noqa: ARG002  a ByteSource's signature
-        """Never.
-
-        Raises:
-            OSError: Always.
-        """
-        raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))
-
-    def tell(self) -> int:
-        """Never.
-
-        Raises:
-            OSError: Always.
-        """
-        raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))
+        if not self.closed:
+            self.stop()
+            os.close(self._stopped)
+            os.close(self._descriptor)
+        super().close()

@@ -6,16 +6,15 @@ from dataclasses import asdict, dataclass
 import typer
 from rich import box
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 
 from gateway.errors import ModelUnavailableError, StoreError
 from gateway.models.hub import Hub
-from gateway.models.locate import SPHINX_NAMES, cached_default
+from gateway.models.locate import cached_default
 from gateway.models.store import cached_models, repo_of
 from gateway.runtime import whisper_options
 from gateway.settings import Settings
-
-SPHINX = SPHINX_NAMES[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +22,21 @@ class Listed:
     """A model that is at hand, as ``--json`` prints it.
 
     Attributes:
-        bytes: On disk; None for what came with a Python package.
+        bytes: On disk.
         fault: Why it cannot be served.
         default: It is served where none is named.
     """
 
     name: str
-    repo: str | None
+    repo: str
     path: str | None
-    bytes: int | None
+    bytes: int
     fault: str | None
     default: bool
 
 
 def listed_models(settings: Settings) -> list[Listed]:
-    """The cache's models, and PocketSphinx."""
+    """The cache's models."""
     hub = Hub()
     default = _default(settings, hub)
     listed = []
@@ -45,7 +44,7 @@ def listed_models(settings: Settings) -> list[Listed]:
         path = None if model.folder is None else str(model.folder)
         is_default = model.fault is None and model.repo == default
         listed.append(Listed(model.name, model.repo, path, model.size, model.fault, default=is_default))
-    return [*listed, Listed(SPHINX, None, None, None, None, default=default == SPHINX)]
+    return listed
 
 
 def show(listed: list[Listed], *, as_json: bool) -> None:
@@ -59,35 +58,20 @@ def show(listed: list[Listed], *, as_json: bool) -> None:
     for model in listed:
         table.add_row(
             f"{model.name} *" if model.default else model.name,
-            "" if model.bytes is None else human(model.bytes),
+            decimal(model.bytes),
             model.fault or "whole",
-            model.repo or "its Python package",
+            model.repo,
         )
     Console().print(table)
     if any(model.default for model in listed):
         typer.echo("* is served where none is named.", err=True)
     else:
-        typer.echo(
-            "None of them is served where none is named: the server fetches one, "
-            f"or takes {SPHINX} if it cannot.",
-            err=True,
-        )
-
-
-def human(size: int) -> str:
-    """Bytes in the unit that people read."""
-    amount, units = float(size), iter(("bytes", "kB", "MB", "GB"))
-    unit = next(units)
-    while amount >= 1000 and (larger := next(units, None)):
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit in {"bytes", "kB"} or amount >= 100 else f"{amount:.1f} {unit}"
+        typer.echo("None of them is served where none is named: the server fetches one.", err=True)
 
 
 def _default(settings: Settings, hub: Hub) -> str | None:
-    """The repository, or PocketSphinx, that answers to OpenAI's names; None where it must be fetched."""
+    """The repository that answers to OpenAI's names; None where it must be fetched."""
     if settings.model:
-        if settings.model[0] in SPHINX_NAMES:
-            return SPHINX
         try:
             return repo_of(settings.model[0])
         except StoreError:  # a folder

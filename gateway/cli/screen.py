@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
@@ -48,11 +48,9 @@ class Screen:
         )
         self._total: Task | None = None
 
-    @contextmanager
-    def open(self) -> Iterator[None]:
+    def open(self) -> AbstractContextManager[object]:
         """Shows the bars until the context is left."""
-        with self._progress:
-            yield
+        return self._progress
 
     @contextmanager
     def loading(self, model: str) -> Iterator[None]:

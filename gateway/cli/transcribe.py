@@ -17,8 +17,7 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
     model: Annotated[
         str | None,
         typer.Option(
-            help="A name (small, large-v3-turbo, pocketsphinx), a hub id or a local folder; "
-            "none takes the best at hand.",
+            help="A name (small, large-v3-turbo), a hub id or a local folder; none takes the best at hand.",
             metavar="NAME_OR_PATH",
             autocompletion=complete_model,
         ),

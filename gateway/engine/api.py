@@ -75,8 +75,6 @@ class Capabilities:
         languages: ISO 639-1 codes; one alone means the engine has no choice.
         detects_language: Can tell which of ``languages`` is spoken.
         logprobs: Gives token log-probabilities.
-        revises: Hears speech that goes on anew from its first word, so that its partial hypotheses are worth
-            little.
     """
 
     languages: frozenset[str]
@@ -88,7 +86,6 @@ class Capabilities:
     words: bool = False
     logprobs: bool = False
     prefix: bool = False
-    revises: bool = False
 
 
 class Engine(Protocol):

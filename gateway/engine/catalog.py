@@ -13,6 +13,10 @@ class Catalog:
         aliases: Names that the first model answers to.
         given: Further names, each with the model's own; they go before ``aliases``.
 
+    Attributes:
+        entries: The models.
+        names: Every name that `find` knows, the models' own first.
+
     Raises:
         ValueError: There is no entry, or two share a name.
     """
@@ -31,11 +35,7 @@ class Catalog:
         given = given or {}
         self._by_name = dict.fromkeys(aliases, self.entries[0])
         self._by_name |= {alias: named[name] for alias, name in given.items()} | named
-        self._names = tuple(dict.fromkeys([*own, *given, *aliases]))
-
-    def names(self) -> tuple[str, ...]:
-        """Returns every name that `find` knows, the models' own first."""
-        return self._names
+        self.names = tuple(dict.fromkeys([*own, *given, *aliases]))
 
     def find(self, name: str) -> Model:
         """Returns the model that answers to ``name``.
@@ -47,4 +47,4 @@ class Catalog:
             # A model that is asked to tell speakers apart is the model itself.
             return self._by_name[name if name in self._by_name else name.removesuffix("-diarize")]
         except KeyError:
-            raise ModelNotFoundError(name, self._names) from None
+            raise ModelNotFoundError(name, self.names) from None

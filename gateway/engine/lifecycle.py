@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import anyio
@@ -61,42 +61,53 @@ class ModelPolicy:
     load_wait: float = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """A model to serve, and how.
+
+    Attributes:
+        find: Finds or fetches it, in a thread, which the end of the process does not wait for.
+        progress: How far the fetching is, while it is fetched.
+        aliases: Further names it answers to.
+    """
+
+    name: str
+    find: Callable[[], EngineSpec]
+    policy: ModelPolicy = field(default_factory=ModelPolicy)
+    progress: Callable[[], str | None] = lambda: None
+    defaults: ModelDefaults = field(default_factory=ModelDefaults)
+    aliases: tuple[str, ...] = ()
+
+
 class ManagedModel:
     """One model under its name. `run` owns its workers; `lease` is how requests get at them.
 
     Args:
-        find: Finds or fetches the model, in a thread, which the end of the process does not wait for.
         start: Makes the batcher for it.
         budget: The memory that loaded models share.
-        progress: How far the fetching is, while it is fetched.
         on_failure: Told when a pinned model cannot be loaded at the start.
     """
 
     def __init__(
         self,
-        name: str,
-        find: Callable[[], EngineSpec],
+        plan: ModelPlan,
         start: Callable[[EngineSpec], Batcher],
         budget: MemoryBudget,
         *,
-        policy: ModelPolicy,
-        defaults: ModelDefaults | None = None,
-        progress: Callable[[], str | None] = lambda: None,
         on_failure: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.name = name
-        self.policy = policy
-        self.defaults = defaults or ModelDefaults()
-        self._find = find
+        self.name = plan.name
+        self.defaults = plan.defaults
+        self.is_pinned = plan.policy.pinned
+        self._plan = plan
         self._start = start
         self._budget = budget
-        self._progress = progress
         self._on_failure = on_failure
         self._batcher: Batcher | None = None
-        self._status = ModelStatus(ModelState.FETCHING if policy.pinned else ModelState.UNLOADED)
+        self._status = ModelStatus(ModelState.FETCHING if self.is_pinned else ModelState.UNLOADED)
         self._leases = 0
         self._was_ready = False
-        self._wanted = policy.pinned
+        self._wanted = self.is_pinned
         self._evicted = False
         # Its workers are being stopped: what comes now waits for the next loading.
         self._leaving = False
@@ -109,7 +120,7 @@ class ManagedModel:
         """Where the model is, and how its workers are."""
         if self._batcher is None or self._leaving:
             if self._status.state is ModelState.FETCHING:
-                return ModelStatus(ModelState.FETCHING, self._progress())
+                return ModelStatus(ModelState.FETCHING, self._plan.progress())
             return self._status
         workers = self._batcher.state
         if self._batcher.ready:
@@ -121,17 +132,12 @@ class ManagedModel:
         """It can serve, now or, if it is not pinned, when it is wanted."""
         if self._is_loaded:
             return True
-        return not self.policy.pinned and not self._is_hopeless
+        return not self.is_pinned and not self._is_hopeless
 
     @property
     def is_idle(self) -> bool:
         """It is loaded, nobody uses it, and it may be unloaded."""
-        return self._batcher is not None and not self.policy.pinned and (self._leaving or not self._leases)
-
-    @property
-    def is_pinned(self) -> bool:
-        """It is never unloaded."""
-        return self.policy.pinned
+        return self._batcher is not None and not self.is_pinned and (self._leaving or not self._leases)
 
     @property
     def _is_loaded(self) -> bool:
@@ -155,12 +161,13 @@ class ManagedModel:
         self._wanted = True
         self._note_change()
         try:
-            with anyio.move_on_after(self.policy.load_wait):
+            with anyio.move_on_after(self._plan.policy.load_wait):
                 await self._changed.until(lambda: self._is_loaded or self._is_hopeless)
             if self._batcher is None or not self._is_loaded:
                 if self._is_hopeless:
                     raise UnavailableError(f"The model '{self.name}' cannot be served at the moment.")
-                raise UnavailableError(f"The model '{self.name}' is not loaded yet.", retry_after=5)
+                doing = self.status.detail or self.status.state
+                raise UnavailableError(f"The model '{self.name}' is not loaded yet ({doing}).", retry_after=5)
             yield self._batcher
         finally:
             self._leases -= 1
@@ -196,7 +203,7 @@ class ManagedModel:
             LoadFailedError: It cannot be loaded.
         """
         self._set(ModelState.FETCHING)
-        spec = await run_abandonable(self._find)
+        spec = await run_abandonable(self._plan.find)
         self._set(ModelState.LOADING)
         async with self._budget.reserve(self, spec.memory_bytes):
             batcher = self._batcher = self._start(spec)
@@ -227,15 +234,15 @@ class ManagedModel:
                 self._note_change()
 
     async def _until_unloaded(self) -> None:
-        if self.policy.pinned:
+        if self.is_pinned:
             await anyio.sleep_forever()
         while True:
             deadline = math.inf
             if not self._leases:
                 if self._evicted:
                     return
-                if self.policy.idle_seconds:
-                    deadline = self.last_used + self.policy.idle_seconds
+                if idle_seconds := self._plan.policy.idle_seconds:
+                    deadline = self.last_used + idle_seconds
                 if anyio.current_time() >= deadline:
                     return
             with anyio.CancelScope(deadline=deadline):
@@ -246,9 +253,9 @@ class ManagedModel:
         self._failed_at = anyio.current_time()
         reason = error.public if isinstance(error, LoadFailedError) else "it cannot be found or fetched"
         self._set(ModelState.FAILED, reason)
-        if self.policy.pinned and not self._was_ready:
+        if self.is_pinned and not self._was_ready:
             self._on_failure(str(error))
-        self._wanted = self.policy.pinned
+        self._wanted = self.is_pinned
 
     def _set(self, state: ModelState, detail: str | None = None) -> None:
         self._status = ModelStatus(state, detail)

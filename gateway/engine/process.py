@@ -15,17 +15,7 @@ from anyio.abc import ByteReceiveStream, ByteSendStream, Process, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from gateway.engine.api import Capabilities, DecodeRequest, Engine, ReplicaOptions, RowFailed
-from gateway.engine.worker import (
-    COUNT,
-    MAX_PART_BYTES,
-    BatchFailed,
-    Decoded,
-    LoadFailed,
-    Ready,
-    pack,
-    sizes_struct,
-    unpack,
-)
+from gateway.engine.worker import COUNT, MAX_PART_BYTES, BatchFailed, LoadFailed, pack, sizes_struct, unpack
 from gateway.errors import BatchFailedError, LoadFailedError, WorkerLostError
 from gateway.transcript import Hypothesis
 
@@ -97,7 +87,7 @@ class ProcessReplica:
         tasks.start_soon(self._watch, on_exit)
         tasks.start_soon(self._relay_stderr)
         match await self._exchange(self._spec, self._options.load_timeout):
-            case Ready(capabilities):
+            case Capabilities() as capabilities:
                 return capabilities
             case LoadFailed(kind, reason):
                 raise LoadFailedError(kind, reason)
@@ -107,9 +97,9 @@ class ProcessReplica:
     async def transcribe(self, batch: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
         """Sends one batch to the process and waits for its results; see `Replica`."""
         match await self._exchange(list(batch), self._options.batch_timeout(batch)):
-            case Decoded(results) if len(results) == len(batch):
+            case list(results) if len(results) == len(batch):
                 return results
-            case Decoded(results):
+            case list(results):
                 raise BatchFailedError(f"{len(results)} results for {len(batch)} rows")
             case BatchFailed(reason, out_of_memory):
                 raise BatchFailedError(reason, out_of_memory=out_of_memory)

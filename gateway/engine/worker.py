@@ -1,8 +1,9 @@
 """The child process: ``python -m gateway.engine.worker`` loads one engine and decodes batch after batch.
 
 Messages are pickles after their sizes: a `ProcessSpec`, then lists of `DecodeRequest`, come in on descriptor
-0; `Ready` or `LoadFailed`, then `Decoded` or `BatchFailed`, go out on what was descriptor 1. Nothing but the
-standard library is imported at the top, so that nothing prints into the answers before `main` has moved them.
+0; the engine's `Capabilities` or `LoadFailed`, then lists of results or `BatchFailed`, go out on what was
+descriptor 1. Nothing but the standard library is imported at the top, so that nothing prints into the answers
+before `main` has moved them.
 """
 
 import fcntl
@@ -14,16 +15,14 @@ import struct
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 if TYPE_CHECKING:
-    from gateway.engine.api import Capabilities, RowFailed
     from gateway.engine.process import ProcessSpec
-    from gateway.transcript import Hypothesis
 
 Parts: TypeAlias = Sequence[bytes | bytearray | memoryview]
 """A pickle, and after it the arrays it refers to: they are never copied into the pickle."""
@@ -47,25 +46,11 @@ OUT_OF_MEMORY = ("out of memory", "alloc_failed", "failed to allocate")
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """The engine is loaded."""
-
-    capabilities: "Capabilities"
-
-
-@dataclass(frozen=True, slots=True)
 class LoadFailed:
     """`ProcessSpec.load` raised; trying again will not help."""
 
     kind: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """As many results as rows, in their order."""
-
-    results: "list[Hypothesis | RowFailed]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +103,20 @@ def read_parts(stream: BinaryIO) -> Parts | None:
     return parts
 
 
-def serve(inbox: "SimpleQueue[Parts]", answers: BinaryIO, *, batches: int | None = None) -> None:
-    """Loads the engine of the first message and decodes the others, for ever or ``batches`` times."""
+def serve(messages: Iterator[Parts], answers: BinaryIO) -> None:
+    """Loads the engine of the first message and decodes the others."""
     try:
-        spec: ProcessSpec = unpack(inbox.get())
+        spec: ProcessSpec = unpack(next(messages))
         engine = spec.load()
         capabilities = engine.capabilities
     except Exception as error:  # noqa: BLE001 (whatever a backend raises is told to the parent)
         traceback.print_exc()
         _answer(answers, LoadFailed(type(error).__name__, f"{type(error).__name__}: {error}"))
         return
-    _answer(answers, Ready(capabilities))
-    while batches is None or batches > 0:
-        batches = None if batches is None else batches - 1
-        parts = inbox.get()
+    _answer(answers, capabilities)
+    for parts in messages:
         try:
-            answer = pack(Decoded(engine.transcribe(unpack(parts))))
+            answer = pack(engine.transcribe(unpack(parts)))
         except Exception as error:  # noqa: BLE001 (the parent tries the rows one by one)
             traceback.print_exc()
             answer = pack(BatchFailed(f"{type(error).__name__}: {error}", is_out_of_memory(error)))
@@ -155,10 +138,7 @@ def _write(answers: BinaryIO, parts: Parts) -> None:
 
 
 def _read_until_parent_leaves(stream: BinaryIO, inbox: "SimpleQueue[Parts]") -> None:
-    """Runs in a thread, so that the end of the parent ends this process even while it decodes.
-
-    A backend that keeps the GIL (PocketSphinx) delays that to the end of its batch.
-    """
+    """Runs in a thread, so that the end of the parent ends this process even while it decodes."""
     while (parts := read_parts(stream)) is not None:
         inbox.put(parts)
     os._exit(0)
@@ -184,7 +164,7 @@ def main() -> None:
             fcntl.fcntl(0, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     inbox: SimpleQueue[Parts] = SimpleQueue()
     threading.Thread(target=_read_until_parent_leaves, args=(sys.stdin.buffer, inbox), daemon=True).start()
-    serve(inbox, answers)
+    serve(iter(inbox.get, None), answers)
     # Not by returning: the thread holds the lock of stdin, on which the interpreter's end would abort.
     sys.stderr.flush()
     os._exit(1)

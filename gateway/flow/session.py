@@ -180,10 +180,10 @@ class LiveSession:
             case Finish():
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))
                 if self._turns.is_open:
-                    await self._act(await anyio.to_thread.run_sync(self._capture.commit))
+                    await self._act(await anyio.to_thread.run_sync(self._capture.segmenter.commit))
             case Clear():
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))
-                self._capture.clear()
+                self._capture.segmenter.clear()
                 self._obey(self._turns.cleared())
             case Configure(session, event_id):
                 await self._configure(session, event_id)
@@ -196,8 +196,8 @@ class LiveSession:
         self._load.cut(len(data) / self._bytes_per_second, self._clock() - began)
         await self._act(events)
         self._count_audio()
-        if self._capture.speaking and self._turns.wants_partial(self._capture.position):
-            chunk = await anyio.to_thread.run_sync(self._capture.peek)
+        if self._capture.segmenter.speaking and self._turns.wants_partial(self._capture.segmenter.position):
+            chunk = await anyio.to_thread.run_sync(self._capture.segmenter.peek)
             if chunk is not None:
                 self._obey(self._turns.decode_open(chunk))
 
@@ -212,10 +212,10 @@ class LiveSession:
         await self._act(await anyio.to_thread.run_sync(self._capture.configure, options))
 
     async def _commit(self, event_id: str | None) -> None:
-        if self._capture.uncommitted >= LEAST_COMMIT:
-            await self._act(await anyio.to_thread.run_sync(self._capture.commit))
+        if self._capture.segmenter.uncommitted >= LEAST_COMMIT:
+            await self._act(await anyio.to_thread.run_sync(self._capture.segmenter.commit))
             return
-        milliseconds = self._capture.uncommitted * 1000 / SAMPLE_RATE
+        milliseconds = self._capture.segmenter.uncommitted * 1000 / SAMPLE_RATE
         refusal = InvalidRequestError(
             "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but "
             f"buffer only has {milliseconds:.2f}ms of audio.",
@@ -226,16 +226,18 @@ class LiveSession:
     async def _act(self, events: Iterable[SegmenterEvent]) -> None:
         """Has the turns take what the segmenter said, and answers what it asks."""
         self._segmented(events)
-        while self._capture.waiting:
+        while self._capture.segmenter.waiting:
             with anyio.move_on_after(self._turns.longest_silence):
                 await self._changed.until(lambda: self._turns.knows_latest_words)
             silence = self._turns.silence_samples()
-            self._segmented(await anyio.to_thread.run_sync(self._capture.advance, silence))
+            self._segmented(await anyio.to_thread.run_sync(self._capture.segmenter.advance, silence))
         self._obey(self._turns.advance())
 
     def _segmented(self, events: Iterable[SegmenterEvent]) -> None:
         for event in events:
-            outputs = self._turns.segmented(event, self._capture.position, must_judge=self._capture.waiting)
+            outputs = self._turns.segmented(
+                event, self._capture.segmenter.position, must_judge=self._capture.segmenter.waiting
+            )
             self._obey(outputs)
 
     async def _take_outcomes(self) -> None:
@@ -267,9 +269,9 @@ class LiveSession:
     def _is_ahead(self) -> bool:
         """The client sends faster than anybody speaks."""
         elapsed = 0.0 if self._began is None else self._clock() - self._began
-        return self._capture.position / SAMPLE_RATE > elapsed + AHEAD_SECONDS
+        return self._capture.segmenter.position / SAMPLE_RATE > elapsed + AHEAD_SECONDS
 
     def _count_audio(self) -> None:
-        seconds = self._capture.position / SAMPLE_RATE
+        seconds = self._capture.segmenter.position / SAMPLE_RATE
         self._resources.metrics.audio_seconds.inc(seconds - self._counted_seconds)
         self._counted_seconds = seconds

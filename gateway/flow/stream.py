@@ -1,9 +1,8 @@
 """The rows of one recording or live session: the only place that asks an engine for hypotheses."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TypeAlias
 
 import anyio
@@ -11,13 +10,7 @@ from anyio.abc import TaskGroup
 
 from gateway.aio import Changed
 from gateway.audio.types import Chunk
-from gateway.engine.api import (
-    Capabilities,
-    DecodeOptions,
-    DecodeRequest,
-    Priority,
-    Recognizer,
-)
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Priority, Recognizer
 from gateway.errors import EngineFailedError, GatewayError, SupersededError
 from gateway.flow.options import Recognition
 from gateway.flow.pacing import Load
@@ -120,8 +113,15 @@ class RowStream:
         if self._decides_language and self.language is not None:
             options = replace(options, language=self.language)
         request = DecodeRequest(chunk.samples, options, whole=whole)
-        measured = nullcontext() if self._load is None else self._load.final(counts=counts)
-        return self._start(chunk, recognition, partial(self._ask_final, request, priority, measured))
+
+        async def ask(recognizer: Recognizer) -> Hypothesis:
+            # Loading a model takes long, too, but is no load.
+            with nullcontext() if self._load is None else self._load.final(counts=counts):
+                hypothesis = await recognizer.transcribe(request, stream=self._final_key, priority=priority)
+            self._remember(hypothesis)
+            return hypothesis
+
+        return self._start(chunk, recognition, ask)
 
     def partial(self, chunk: Chunk, recognition: Recognition, *, prefix_tokens: tuple[int, ...] = ()) -> Row:
         """Has a chunk that goes on decoded as it stands, if there is time.
@@ -129,34 +129,21 @@ class RowStream:
         Args:
             prefix_tokens: Token ids that the hypothesis must begin with, where the engine can be made to.
         """
-        return self._start(chunk, recognition, partial(self._ask_partial, chunk, recognition, prefix_tokens))
+
+        async def ask(recognizer: Recognizer) -> Hypothesis:
+            able = recognizer.capabilities
+            options = self._partial_options(recognition, able)
+            request = DecodeRequest(chunk.samples, options, prefix_tokens if able.prefix else ())
+            return await recognizer.transcribe(
+                request, stream=self._partial_key, priority=Priority.LIVE_PARTIAL
+            )
+
+        return self._start(chunk, recognition, ask)
 
     def _start(self, chunk: Chunk, recognition: Recognition, ask: _Ask) -> Row:
         row = Row(chunk, self._changed)
         self._tasks.start_soon(_decode, row, recognition, ask)
         return row
-
-    async def _ask_final(
-        self,
-        request: DecodeRequest,
-        priority: Priority,
-        measured: AbstractContextManager[None],
-        recognizer: Recognizer,
-    ) -> Hypothesis:
-        # Loading a model takes long, too, but is no load.
-        with measured:
-            hypothesis = await recognizer.transcribe(request, stream=self._final_key, priority=priority)
-        self._remember(hypothesis)
-        return hypothesis
-
-    async def _ask_partial(
-        self, chunk: Chunk, recognition: Recognition, prefix_tokens: tuple[int, ...], recognizer: Recognizer
-    ) -> Hypothesis:
-        able = recognizer.capabilities
-        request = DecodeRequest(
-            chunk.samples, self._partial_options(recognition, able), prefix_tokens if able.prefix else ()
-        )
-        return await recognizer.transcribe(request, stream=self._partial_key, priority=Priority.LIVE_PARTIAL)
 
     def _partial_options(self, recognition: Recognition, capabilities: Capabilities) -> DecodeOptions:
         decoding, partials = recognition.decoding, recognition.partials

@@ -116,10 +116,8 @@ class Hub:
         Raises:
             ModelUnavailableError: Offline, no answer in time, unknown, or no CTranslate2 model.
         """
-        from huggingface_hub import constants  # noqa: PLC0415  # as above
-
         absent = f"Model '{repo}' cannot be fetched into the cache {self.cache}"
-        if constants.HF_HUB_OFFLINE:
+        if self.is_offline:
             raise ModelUnavailableError(f"{absent}: HF_HUB_OFFLINE forbids to fetch it. {_REMEDY}")
         revision, files = self._listing(repo, absent)
         if "model.bin" not in files:
@@ -128,6 +126,13 @@ class Hub:
                 f"Known names: {', '.join(WHISPER_REPOS)}"
             )
         return revision
+
+    @property
+    def is_offline(self) -> bool:
+        """`HF_HUB_OFFLINE` is set: nothing is to be fetched."""
+        from huggingface_hub import constants  # noqa: PLC0415  # as above
+
+        return constants.HF_HUB_OFFLINE
 
     def fetched_bytes(self, repo: str) -> int:
         """What the cache holds of ``repo``, whole files and beginnings of such."""
@@ -139,10 +144,8 @@ class Hub:
         Raises:
             ModelUnavailableError: It is not, or is not to be asked.
         """
-        from huggingface_hub import constants  # noqa: PLC0415  # as above
-
         absent = "Models that are not in the cache cannot be fetched"
-        if constants.HF_HUB_OFFLINE:
+        if self.is_offline:
             raise ModelUnavailableError(f"{absent}: HF_HUB_OFFLINE is set")
         self._listing(WHISPER_REPOS["base"], absent)
         return self._endpoint
@@ -156,7 +159,7 @@ class Hub:
         # The client's own timeout bounds each step of the exchange only; it ends the thread that is left.
         patience = 2 * self.answer_within
         try:
-            info = _within(self.answer_within, lambda: api.model_info(repo, timeout=patience))
+            info = within(self.answer_within, lambda: api.model_info(repo, timeout=patience))
         except RepositoryNotFoundError as error:
             raise ModelUnavailableError(
                 f"{absent}: {self._endpoint} does not know it, or shows it to a key (HF_TOKEN) only"
@@ -250,7 +253,7 @@ def _fetch_weights(root: Path, repo: str, revision: str, endpoint: str | None) -
     return True
 
 
-def _within(seconds: float, ask: Callable[[], _Answer]) -> _Answer:
+def within(seconds: float, ask: Callable[[], _Answer]) -> _Answer:
     """Returns what ``ask`` returns or raises, or raises TimeoutError.
 
     A daemon thread of its own: name resolution knows no timeout, and a pool's thread would hold up the exit.
@@ -263,7 +266,7 @@ def _within(seconds: float, ask: Callable[[], _Answer]) -> _Answer:
         except Exception as error:  # noqa: BLE001  # raised again in the asking thread
             outcome.put(error)
 
-    threading.Thread(target=run, name="hub-question", daemon=True).start()
+    threading.Thread(target=run, name="question", daemon=True).start()
     try:
         answer = outcome.get(timeout=seconds)
     except queue.Empty:

@@ -1,19 +1,13 @@
 """From what the operator named, or did not name, to a folder with weights that can be loaded."""
 
-import json
-import logging
 import re
-import struct
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
 
 from gateway.errors import ModelUnavailableError
 from gateway.models.hub import WHISPER_REPOS, Hub
-
-SPHINX_NAMES = ("pocketsphinx", "sphinx")
-"""What is called so needs no weights: its Python package brings them."""
+from gateway.models.index import Index
+from gateway.models.layout import fault
+from gateway.models.sources import Located, choose, offers
 
 _BY_QUALITY = (
     *("large-v3", "large-v3-turbo", "large-v2", "large-v1", "medium", "small"),
@@ -40,45 +34,19 @@ _BY_PACE = (
 )
 """The same for a CPU: what nobody chose must keep pace with live speech, so the large ones come last."""
 
-_KNOWN_LAYOUTS = range(4, 7)
-"""Versions of CTranslate2's model.bin with the same layout (`src/models/model.cc`, `Model::load`)."""
 
-_logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A model that was found, and is fetched if it must be.
-
-    Attributes:
-        name: What it is called where nobody gave it a name.
-        fetch: Gives the folder of its weights, after a download if they are not there, or None for
-            PocketSphinx, which brings its own; raises ModelUnavailableError.
-        progress: How far the download is; None before it began.
-    """
-
-    name: str
-    fetch: Callable[[], Path | None]
-    progress: Callable[[], str | None] = lambda: None
-
-
-_SPHINX = Located(SPHINX_NAMES[0], lambda: None)
-
-
-def locate(model: str, hub: Hub) -> Located:
+def locate(model: str, hub: Hub, index: Index | None = None) -> Located:
     """Finds the one model that the operator named, within seconds.
 
     Args:
-        model: ``pocketsphinx``, a name of faster-whisper's (``small``), a folder with a CTranslate2 Whisper,
-            or a hub id (``org/name``). A known name beats a folder called so; ``./small`` means the folder.
+        model: A name of faster-whisper's (``small``), a folder with a CTranslate2 Whisper, or a hub id
+            (``org/name``). A known name beats a folder called so; ``./small`` means the folder.
 
     Raises:
         ModelUnavailableError: It is nowhere, or what is there is broken.
     """
-    if model in SPHINX_NAMES:
-        return _SPHINX
     if model in WHISPER_REPOS:
-        return _at_hub(model, WHISPER_REPOS[model], hub)
+        return _named(model, WHISPER_REPOS[model], hub, index)
     folder = Path(model).expanduser()
     if model and folder.is_dir():
         if trouble := fault(folder):
@@ -86,38 +54,25 @@ def locate(model: str, hub: Hub) -> Located:
         name = folder.name if folder.name not in ("", "..") else folder.resolve().name
         return Located(name, folder.resolve)
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", model):
-        return _at_hub(model, model, hub)
+        return _named(model, model, hub, index)
     raise ModelUnavailableError(
         f"Model '{model}' is neither a folder nor a hub id (org/name) nor a known name: "
-        f"{', '.join([*SPHINX_NAMES[:1], *WHISPER_REPOS])}"
+        f"{', '.join(WHISPER_REPOS)}"
     )
 
 
-def locate_default(hub: Hub, *, on_gpu: bool) -> Located:
-    """Chooses a model where none was named: a cached Whisper, one of the hub's, or PocketSphinx, loudly."""
+def locate_default(hub: Hub, index: Index | None = None, *, on_gpu: bool) -> Located:
+    """Chooses a model where none was named: a cached Whisper, or one that can be fetched, within seconds.
+
+    On a GPU that is ``large-v3-turbo`` where it can be had; else ``base``, of whichever source answers first.
+
+    Raises:
+        ModelUnavailableError: None is cached, and no source answers.
+    """
     if found := cached_default(hub, on_gpu=on_gpu):
         return found
-    name = "large-v3-turbo" if on_gpu else "base"
-    try:
-        return _at_hub(name, WHISPER_REPOS[name], hub)
-    except ModelUnavailableError as error:
-        _logger.warning(
-            "NO WHISPER MODEL: serving PocketSphinx, which knows English only and makes many mistakes. "
-            "To get Whisper: 'gateway serve --model small' where the hub answers, or '--model ./folder' "
-            "with a CTranslate2 Whisper. Why: %s",
-            error,
-        )
-        return _SPHINX
-
-
-def fetch_default(hub: Hub, *, on_gpu: bool) -> tuple[str, Path | None]:
-    """As `locate_default`, and fetches the model; PocketSphinx where the download breaks off."""
-    located = locate_default(hub, on_gpu=on_gpu)
-    try:
-        return located.name, located.fetch()
-    except ModelUnavailableError as error:
-        _logger.warning("NO WHISPER MODEL: serving PocketSphinx instead. Why: %s", error)
-        return _SPHINX.name, None
+    names = ["large-v3-turbo", "base"] if on_gpu else ["base"]
+    return choose([offers(name, WHISPER_REPOS[name], hub, index or Index()) for name in names])
 
 
 def cached_default(hub: Hub, *, on_gpu: bool) -> Located | None:
@@ -128,87 +83,12 @@ def cached_default(hub: Hub, *, on_gpu: bool) -> Located | None:
     return None
 
 
-def fault(folder: Path) -> str | None:
-    """Says what keeps a folder from being a CTranslate2 Whisper, or None; takes milliseconds."""
-    missing = [
-        name for name in ("model.bin", "config.json", "tokenizer.json") if not (folder / name).is_file()
-    ]
-    if not any(path.is_file() for path in folder.glob("vocabulary.*")):
-        missing.append("vocabulary.json (or .txt)")
-    if missing:
-        return f"missing {', '.join(missing)}"
-    for path in sorted(folder.glob("*.json")):
-        try:
-            json.loads(path.read_bytes())
-        except ValueError:
-            return f"{path.name} is broken off or no JSON"
-    with (folder / "model.bin").open("rb") as file:
-        return _model_fault(file)
-
-
-def _at_hub(name: str, repo: str, hub: Hub) -> Located:
+def _named(name: str, repo: str, hub: Hub, index: Index | None) -> Located:
     if folder := _cached(repo, hub):
         return Located(name, lambda: folder)
-    hub.check(repo)
-
-    def fetch() -> Path:
-        folder = hub.download(repo)
-        if trouble := fault(folder):
-            raise ModelUnavailableError(f"{repo} is no CTranslate2 Whisper model: {trouble} ({folder})")
-        return folder
-
-    return Located(
-        name, fetch, lambda: f"downloading {repo}: {hub.fetched_bytes(repo) // 1_000_000} MB so far"
-    )
+    return choose([offers(name, repo, hub, index or Index())])
 
 
 def _cached(repo: str, hub: Hub) -> Path | None:
     """A whole snapshot. The hub is not asked for a newer one: a restart must not change the model."""
     return next((folder for folder in hub.snapshots(repo) if fault(folder) is None), None)
-
-
-def _model_fault(file: BinaryIO) -> str | None:
-    """Walks from variable to variable, so that a copy that broke off is told here, not by a dying worker.
-
-    The layout is that of `ModelSpec._serialize` in CTranslate2's `specs/model_spec.py`.
-    """
-    if file.read(20) == b"version https://git-":
-        return "model.bin is a Git LFS pointer; fetch the file itself with 'git lfs pull'"
-    size = file.seek(0, 2)
-    file.seek(0)
-    try:
-        version = _number(file, "I")
-        if version not in _KNOWN_LAYOUTS:
-            return (
-                None
-                if version > max(_KNOWN_LAYOUTS)
-                else "model.bin is no CTranslate2 model (or a very old one)"
-            )
-        kind = _string(file)
-        if kind != "WhisperSpec":
-            return f"model.bin holds a {kind}, not a WhisperSpec"
-        _number(file, "I")  # the spec's revision
-        for _ in range(_number(file, "I")):
-            _string(file)
-            file.seek(4 * _number(file, "B") + 1, 1)  # shape, then the type's number
-            file.seek(_number(file, "I"), 1)
-        for _ in range(_number(file, "I")):  # aliases
-            _string(file)
-            _string(file)
-    except struct.error:
-        return f"model.bin is broken off after {size} bytes"
-    return None
-
-
-def _number(file: BinaryIO, kind: Literal["B", "H", "I"]) -> int:
-    """The next little-endian unsigned number of 1, 2 or 4 bytes; struct.error at the end of the file."""
-    number: int
-    (number,) = struct.unpack(f"<{kind}", file.read(struct.calcsize(f"<{kind}")))
-    return number
-
-
-def _string(file: BinaryIO) -> str:
-    length = _number(file, "H")
-    (raw,) = struct.unpack(f"{length}s", file.read(length))
-    text: str = raw.rstrip(b"\0").decode(errors="replace")
-    return text

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.errors import ModelUnavailableError, StoreError
 from gateway.models.hub import SHA256, WHISPER_REPOS, Hub
-from gateway.models.locate import SPHINX_NAMES, fault
+from gateway.models.layout import fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,7 @@ def repo_of(name: str) -> str:
         return WHISPER_REPOS[name]
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) and "--" not in name:
         return name
-    raise StoreError(
-        f"'{name}' is neither a hub id (org/name) nor a known name: {', '.join(WHISPER_REPOS)}"
-        if name not in SPHINX_NAMES
-        else "pocketsphinx comes with its Python package, not from the cache"
-    )
+    raise StoreError(f"'{name}' is neither a hub id (org/name) nor a known name: {', '.join(WHISPER_REPOS)}")
 
 
 def cached_models(hub: Hub) -> list[CachedModel]:
@@ -94,13 +90,13 @@ def remove(repo: str, hub: Hub) -> None:
     shutil.rmtree(hub.cache / ".locks" / root.name, ignore_errors=True)
 
 
-def install(folder: Path, repo: str, hub: Hub) -> Path:
+def install(folder: Path, repo: str, hub: Hub, *, revision: str | None = None) -> Path:
     """Moves a folder's files into the cache as its current snapshot, which is there as a whole or not at all.
-
-    The snapshot's name is made of its contents, so the same files give the same one.
 
     Args:
         folder: On the cache's disk, with the model's files alone.
+        revision: What the snapshot is called; None makes a name of its contents, so that the same files give
+            the same one.
 
     Raises:
         StoreError: They are no Whisper model.
@@ -109,7 +105,8 @@ def install(folder: Path, repo: str, hub: Hub) -> Path:
         raise StoreError(f"this is no CTranslate2 Whisper model: {trouble}")
     root = hub.root(repo)
     sums = {path.name: sha256(path) for path in sorted(folder.iterdir())}
-    commit = hashlib.sha1(repr(sorted(sums.items())).encode(), usedforsecurity=False).hexdigest()
+    contents = repr(sorted(sums.items())).encode()
+    commit = revision or hashlib.sha1(contents, usedforsecurity=False).hexdigest()
     for part in ("blobs", "refs", "snapshots"):
         (root / part).mkdir(parents=True, exist_ok=True)
     links = folder.parent / "links"

@@ -25,6 +25,7 @@ from gateway.transcript import (
     TranscriptEvent,
 )
 from gateway.transcript import Word as SpokenWord
+from gateway.transcript.writing import EDGE_PUNCTUATION
 
 END_OF_STREAM = "[DONE]"
 
@@ -44,9 +45,6 @@ Start = Annotated[Seconds, about("Seconds from the recording's start.")]
 
 # JSON escapes what ends a line in ASCII; these end lines for str.splitlines and so for some clients.
 _LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
-
-_PUNCTUATION = ' \t\n.,!?;:…–—"“”«»()[]{}。，、！？：；「」『』'  # noqa: RUF001 - full-width marks are meant
-"""OpenAI's words carry none at their ends. Apostrophes, hyphens and signs belong to words."""
 
 
 class TokenLogprob(TypedDict):
@@ -189,7 +187,7 @@ def language_codes(transcript: Transcript) -> list[LanguageCode]:
 
 def word_times(words: Iterable[SpokenWord]) -> list[Word]:
     """Words without the punctuation at their ends; what is nothing else is left out."""
-    stripped = ((word.text.strip(_PUNCTUATION), word) for word in words)
+    stripped = ((word.text.strip(EDGE_PUNCTUATION), word) for word in words)
     return [
         {"word": text, "start": round(word.start, 3), "end": round(word.end, 3)}
         for text, word in stripped

@@ -115,22 +115,22 @@ def _schemas() -> Schema:
 def _audio_paths() -> Schema:
     return {
         "/v1/audio/transcriptions": {
-            "post": {
-                "operationId": "createTranscription",
-                "tags": ["Audio"],
-                "summary": "Transcribe a recording",
-                "description": "What was said, in the language it was said in.",
+            "post": _operation(
+                "Audio",
+                "createTranscription",
+                "Transcribe a recording",
+                "What was said, in the language it was said in.",
                 **_upload("TranscriptionForm"),
-            }
+            )
         },
         "/v1/audio/translations": {
-            "post": {
-                "operationId": "createTranslation",
-                "tags": ["Audio"],
-                "summary": "Translate a recording into English",
-                "description": "What was said, in English. Models that cannot translate refuse with 400.",
+            "post": _operation(
+                "Audio",
+                "createTranslation",
+                "Translate a recording into English",
+                "What was said, in English. Models that cannot translate refuse with 400.",
                 **_upload("TranslationForm"),
-            }
+            )
         },
     }
 
@@ -138,34 +138,31 @@ def _audio_paths() -> Schema:
 def _realtime_paths() -> Schema:
     return {
         "/v1/realtime/client_secrets": {
-            "post": {
-                "operationId": "createClientSecret",
-                "tags": ["Realtime"],
-                "summary": "Make an ephemeral key",
-                "description": "A key for clients that must not have a real one, with a session's settings.",
+            "post": _operation(
+                "Realtime",
+                "createClientSecret",
+                "Make an ephemeral key",
+                "A key for clients that must not have a real one, with a session's settings.",
                 **_secret("ClientSecretRequest", "ClientSecret"),
-            }
+            )
         },
         "/v1/realtime/transcription_sessions": {
-            "post": {
-                "operationId": "createTranscriptionSession",
-                "tags": ["Realtime"],
-                "summary": "Make an ephemeral key, as older clients do",
-                "description": "The same in the flat fields of OpenAI's first Realtime API.",
-                "deprecated": True,
+            "post": _operation(
+                "Realtime",
+                "createTranscriptionSession",
+                "Make an ephemeral key, as older clients do",
+                "The same in the flat fields of OpenAI's first Realtime API.",
+                deprecated=True,
                 **_secret("TranscriptionSessionRequest", "TranscriptionSession"),
-            }
+            )
         },
     }
 
 
 def _secret(request: str, made: str) -> Schema:
-    # Without a body all is as by default.
     return {
-        "requestBody": {
-            "required": False,
-            "content": {"application/json": {"schema": reference(request)}},
-        },
+        # Without a body all is as by default.
+        "requestBody": _body("application/json", request, required=False),
         "responses": responses(json_answer("The key.", made), 400, 401, 404, 405, 408, 413, 500),
     }
 
@@ -194,54 +191,37 @@ def _upload(form: str) -> Schema:
     }
     refusals = (400, 401, 404, 405, 408, 413, 429, 500, 503)
     return {
-        "requestBody": {
-            "required": True,
-            "content": {"multipart/form-data": {"schema": reference(form)}},
-        },
+        "requestBody": _body("multipart/form-data", form, required=True),
         "responses": responses(answer("The transcript.", content), *refusals),
     }
 
 
 def _model_paths() -> Schema:
-    model = {
-        "name": "model",
-        "in": "path",
-        "required": True,
-        "description": "Any name of the list. It may hold slashes.",
-        "schema": {"type": "string"},
-        "example": "whisper-1",
-    }
+    names = responses(json_answer("All names.", "ModelList"), 401, 405, 500)
+    named = responses(json_answer("The model.", "Model"), 401, 404, 405, 500)
     return {
         "/v1/models": {
-            "get": {
-                "operationId": "listModels",
-                "tags": ["Models"],
-                "summary": "List the models",
-                "description": "Every name that works: the served models' own, and OpenAI's.",
-                "responses": responses(json_answer("All names.", "ModelList"), 401, 405, 500),
-            }
+            "get": _operation(
+                "Models",
+                "listModels",
+                "List the models",
+                "Every name that works: the served models' own, and OpenAI's.",
+                responses=names,
+            )
         },
         "/v1/models/{model}": {
-            "get": {
-                "operationId": "retrieveModel",
-                "tags": ["Models"],
-                "summary": "Look up a model",
-                "parameters": [model],
-                "responses": responses(json_answer("The model.", "Model"), 401, 404, 405, 500),
-            }
+            "get": _operation(
+                "Models",
+                "retrieveModel",
+                "Look up a model",
+                parameters=[_in_path("model", "Any name of the list. It may hold slashes.", "whisper-1")],
+                responses=named,
+            )
         },
     }
 
 
 def _operation_paths() -> Schema:
-    asset = {
-        "name": "asset",
-        "in": "path",
-        "required": True,
-        "description": "A file of the pages.",
-        "schema": {"type": "string"},
-        "example": "docs.css",
-    }
     page = text_answer("An HTML page that asks nobody else for anything.", "text/html")
     starting = json_answer("A model has no worker that can serve yet.", "HealthReport")
     document = answer("OpenAPI 3.1.", {"application/json": {"schema": {"type": "object"}}})
@@ -257,19 +237,31 @@ def _operation_paths() -> Schema:
         "/docs": _read("getDocs", "This document, to read and to try", responses(page, 405, 500)),
         "/live": _read("getLive", "Captions while you speak", responses(page, 405, 500)),
         "/docs/{asset}": {
-            "parameters": [asset],
+            "parameters": [_in_path("asset", "A file of the pages.", "docs.css")],
             **_read("getDocsAsset", "The pages' styles and scripts", responses(file, 404, 405, 500)),
         },
     }
 
 
 def _read(operation: str, summary: str, answers: Schema) -> Schema:
+    return {"get": _operation("Operations", operation, summary, security=[], responses=answers)}
+
+
+def _operation(tag: str, name: str, summary: str, description: str | None = None, **more: object) -> Schema:
+    described = {} if description is None else {"description": description}
+    return {"operationId": name, "tags": [tag], "summary": summary, **described, **more}
+
+
+def _in_path(name: str, description: str, example: str) -> Schema:
     return {
-        "get": {
-            "operationId": operation,
-            "tags": ["Operations"],
-            "summary": summary,
-            "security": [],
-            "responses": answers,
-        }
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string"},
+        "example": example,
     }
+
+
+def _body(media_type: str, schema: str, *, required: bool) -> Schema:
+    return {"required": required, "content": {media_type: {"schema": reference(schema)}}}

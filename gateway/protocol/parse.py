@@ -24,14 +24,9 @@ from gateway.protocol.request import (
     refuse_unknown,
 )
 
-LIST_FIELDS = frozenset({
-    "include",
-    "keywords",
-    "known_speaker_names",
-    "known_speaker_references",
-    "languages",
-    "timestamp_granularities",
-})  # fmt: skip
+LIST_FIELDS = frozenset(
+    name for name, field in TranscriptionRequest.model_fields.items() if field.default == ()
+)
 
 _KEY = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<inner>[^\[\]]*)\])?")
 

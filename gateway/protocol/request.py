@@ -15,20 +15,6 @@ ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized
 Language = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(language_code)]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 
-TRANSLATION_FIELDS = frozenset({"model", "prompt", "response_format", "temperature"})
-TRANSCRIPTION_FIELDS = TRANSLATION_FIELDS | {
-    "chunking_strategy",
-    "include",
-    "keywords",
-    "known_speaker_names",
-    "known_speaker_references",
-    "language",
-    "languages",
-    "stream",
-    "timestamp_granularities",
-}
-"""The fields of OpenAI's published document."""
-
 
 class ServerVad(BaseModel):
     """The `chunking_strategy` object."""
@@ -137,6 +123,14 @@ class TranscriptionRequest(TranslationRequest):
             self.response_format in {"srt", "vtt", "verbose_json"}
             and bool(asks or contract(self.model).diarizes)
         )
+
+
+_EXTENSIONS = {"seed", "num_speakers", "max_speakers"}
+TRANSLATION_FIELDS = frozenset({"model", "prompt", "response_format", "temperature"})
+TRANSCRIPTION_FIELDS = (
+    TranscriptionRequest.model_fields.keys() - SubtitleStyle.model_fields.keys() - _EXTENSIONS
+)
+"""The fields of OpenAI's published document."""
 
 
 def check_combinations(request: TranscriptionRequest) -> None:

@@ -5,9 +5,8 @@ The query's names are the form's (`gateway.protocol.request`), repeated or brack
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -71,7 +70,11 @@ def parse_query(query: str, *, strict: bool = False) -> StreamQuery:
         fields = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise InvalidRequestError(f"The query has more than {_MAX_FIELDS} fields.") from None
-    given = _validate({name: value for name, value in fields if name in _Input.model_fields and value})
+    ours = {name: value for name, value in fields if name in _Input.model_fields and value}
+    try:
+        given = _Input.model_validate(ours)
+    except ValidationError as error:
+        raise explain(error.errors(include_url=False), ours) from None
     if (given.format is None) != (given.sample_rate is None):
         raise InvalidRequestError(
             "format=pcm16 and sample_rate (8000 to 48000) go together; a container needs neither.",
@@ -80,13 +83,6 @@ def parse_query(query: str, *, strict: bool = False) -> StreamQuery:
     form = [(name, value) for name, value in fields if name not in {*_Input.model_fields, "stream"}]
     request = parse_transcription([*form, ("stream", "true")], strict=strict)
     return StreamQuery(request, given.sample_rate, given.interim_results)
-
-
-def _validate(given: Mapping[str, Any]) -> _Input:
-    try:
-        return _Input.model_validate(given)
-    except ValidationError as error:
-        raise explain(error.errors(include_url=False), given) from None
 
 
 def check_text(frame: str) -> None:

@@ -1,8 +1,10 @@
-"""How many recordings are transcribed at the same time, over all endpoints."""
+"""How many recordings are transcribed, or connections open, at the same time, over all endpoints."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gateway.aio import Changed
 from gateway.errors import OverloadedError
 
 
@@ -10,11 +12,14 @@ class Admission:
     """Counts what is open and refuses what is too much."""
 
     def __init__(
-        self, limit: int, refusal: str = "Too many recordings are being transcribed. Please try again soon."
+        self,
+        limit: float = math.inf,
+        refusal: str = "Too many recordings are being transcribed. Please try again soon.",
     ) -> None:
         self._limit = limit
         self._refusal = refusal
         self._open = 0
+        self._changed = Changed()
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -30,3 +35,8 @@ class Admission:
             yield
         finally:
             self._open -= 1
+            self._changed.notify()
+
+    async def all_left(self) -> None:
+        """Returns when every place is free."""
+        await self._changed.until(lambda: not self._open)

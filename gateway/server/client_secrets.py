@@ -53,7 +53,7 @@ class ClientSecrets:
         render: Callable[..., object],
         model_param: str,
     ) -> Response:
-        wanted = parse(await self._body(request), SessionConfig.default(self._catalog.names()[0]))
+        wanted = parse(await self._body(request), SessionConfig.default(self._catalog.names[0]))
         if wanted.config.transcription is not None:
             try:
                 self._catalog.find(wanted.config.transcription.model)

@@ -12,7 +12,7 @@ from gateway.aio import open_task_group
 from gateway.errors import ClientGoneError, GatewayError, InvalidRequestError
 from gateway.flow.recording import Transcription
 from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode, error_body
-from gateway.server.upload import EarlyRequest, RequestChangedError
+from gateway.server.upload import EarlyRequest, RequestChangedError, Upload
 from gateway.transcript import TranscriptDone, TranscriptEvent
 
 FIRST_EVENT_SECONDS = 10.0
@@ -67,17 +67,17 @@ async def open_event_stream(
     """
     first: TranscriptEvent | None = None
     with anyio.CancelScope() as waiting:
-        tasks.start_soon(_stop_waiting, early, waiting)
+        tasks.start_soon(_stop_waiting, early.upload, waiting)
         first = await anext(transcription)
-    if early.is_complete:
+    if early.upload.ended.is_set():
         await early.confirm()
     lines = _lines(first, transcription, events, early)
     return EventStream(lines, sep="\n", send_timeout=send_timeout)
 
 
-async def _stop_waiting(early: EarlyRequest, waiting: anyio.CancelScope) -> None:
+async def _stop_waiting(upload: Upload, waiting: anyio.CancelScope) -> None:
     """While a client sends it reads nothing; from then on it may wait for the status only so long."""
-    await early.ended()
+    await upload.ended.wait()
     await anyio.sleep(FIRST_EVENT_SECONDS)
     waiting.cancel()
 

@@ -1,13 +1,11 @@
 """From a Realtime session's settings to what the live flow is told, within what the model can do."""
 
-import math
 from dataclasses import replace
 
 from gateway.audio.pcm import Encoding
 from gateway.audio.turns import TurnMode, TurnOptions
 from gateway.audio.types import SAMPLE_RATE
 from gateway.audio.vad import VadOptions
-from gateway.engine.api import Recognizer
 from gateway.engine.catalog import Catalog
 from gateway.errors import InvalidRequestError, ModelNotFoundError
 from gateway.flow.options import LiveOptions, NoiseReduction, PartialOptions, Recognition
@@ -28,9 +26,6 @@ _DELAYS = {
 }
 """How soon a word is told, by ``delay``, against how often the final text takes it back: figures by
 `python -m bench live_policy`."""
-
-_SETTLED = PartialOptions(step=math.inf)
-"""Nothing is told before its chunk is complete."""
 
 _DEFAULT_DELAY = "low"
 
@@ -97,7 +92,7 @@ async def _recognition(
         request = with_defaults(_request(wanted, logprobs=config.wants_logprobs), model.defaults)
         async with model.lease() as recognizer:
             decoding = decode_options(request, recognizer, task="transcribe", logprobs=config.wants_logprobs)
-            partials = _partials(config, wanted, recognizer, partial_beam_size)
+            partials = _partials(config, wanted, partial_beam_size)
     except (InvalidRequestError, ModelNotFoundError) as error:
         param = "session.include" if error.param == "include" else f"{_PARAM}.{error.param}"
         raise error.under(param) from None
@@ -116,11 +111,7 @@ def _request(wanted: Transcription, *, logprobs: bool) -> TranscriptionRequest:
     )
 
 
-def _partials(
-    config: SessionConfig, wanted: Transcription, recognizer: Recognizer, beam: int | None
-) -> PartialOptions | None:
+def _partials(config: SessionConfig, wanted: Transcription, beam: int | None) -> PartialOptions | None:
     if beam is None or (config.turn_detection is None and not config.is_continuous):
         return None
-    if wanted.delay is None and recognizer.capabilities.revises:
-        return replace(_SETTLED, beam_size=beam)
     return replace(_DELAYS[wanted.delay or _DEFAULT_DELAY], beam_size=beam)

@@ -15,13 +15,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.aio import open_task_group
-from gateway.errors import (
-    ClientGoneError,
-    GatewayError,
-    InvalidRequestError,
-    OverloadedError,
-    ShuttingDownError,
-)
+from gateway.errors import GatewayError, InvalidRequestError, ShuttingDownError
 from gateway.flow.options import LiveOptions
 from gateway.flow.session import LiveSession
 from gateway.protocol.realtime.config import SessionConfig
@@ -29,6 +23,7 @@ from gateway.protocol.realtime.session import RealtimeProtocol
 from gateway.server.admission import Admission
 from gateway.server.live_options import live_options
 from gateway.server.service import Service
+from gateway.server.websocket import receive_message, send_frame
 from gateway.transcript.events import Refused
 
 SESSION_CONFIG = "gateway.session_config"
@@ -83,7 +78,7 @@ class Realtime:
             self._service.catalog.find(model)
         if given is not None:
             return given
-        return SessionConfig.default(model or self._service.catalog.names()[0])
+        return SessionConfig.default(model or self._service.catalog.names[0])
 
 
 class _Connection:
@@ -154,9 +149,7 @@ class _Connection:
             OverloadedError: It sends more than can be worked on, or reads nothing of what it causes.
         """
         while True:
-            message = await self._websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                raise ClientGoneError
+            message = await receive_message(self._websocket)
             frame = message.get("text") or message.get("bytes") or ""
             if len(frame) < LARGE_FRAME:
                 received = self._protocol.receive(frame)
@@ -175,11 +168,7 @@ class _Connection:
         """
         async for event in self._session:
             for frame in self._protocol.send(event):
-                try:
-                    with anyio.fail_after(self._limits.send_timeout):
-                        await self._websocket.send_text(frame)
-                except TimeoutError:
-                    raise OverloadedError("The events are not being read.") from None
+                await send_frame(self._websocket, frame, send_timeout=self._limits.send_timeout)
 
     async def _resolve(self, session: Mapping[str, Any] | None) -> tuple[LiveOptions, SessionConfig]:
         """The options for a `session.update`, or those to begin with, and the settings they come from."""

@@ -9,11 +9,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from gateway.errors import GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.metrics import Metrics
+from gateway.server.admission import Admission
 from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
@@ -22,12 +23,26 @@ from gateway.server.realtime import Realtime
 from gateway.server.status import Health, Models
 from gateway.server.transcriptions import Transcriptions
 from gateway.server.transcriptions_ws import TranscriptionsWs
-from gateway.server.websocket import Sessions, WebSocketMiddleware, envelope_frame, event_frame
+from gateway.server.websocket import WebSocketMiddleware, envelope_frame, event_frame
 
 Check = Callable[[Scope], None]
 
 
-class KeyRoute(Route):
+class _Keyed(BaseRoute):
+    _check: Check
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves who has a key.
+
+        Raises:
+            AuthenticationError: The request or the handshake has none.
+        """
+        if scope.get("method") != "OPTIONS":
+            self._check(scope)
+        await super().handle(scope, receive, send)
+
+
+class KeyRoute(_Keyed, Route):
     """An endpoint that needs a key, whatever the method; only a browser's OPTIONS has none to give."""
 
     def __init__(
@@ -36,18 +51,8 @@ class KeyRoute(Route):
         super().__init__(path, endpoint, methods=methods)
         self._check = check
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves who has a key.
 
-        Raises:
-            AuthenticationError: The request has none.
-        """
-        if scope["method"] != "OPTIONS":
-            self._check(scope)
-        await super().handle(scope, receive, send)
-
-
-class KeyWebSocketRoute(WebSocketRoute):
+class KeyWebSocketRoute(_Keyed, WebSocketRoute):
     """An endpoint that needs a key; ``error_frame`` is how it tells errors."""
 
     def __init__(
@@ -61,15 +66,6 @@ class KeyWebSocketRoute(WebSocketRoute):
         super().__init__(path, endpoint)
         self._check = check
         self.error_frame = error_frame
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves who has a key.
-
-        Raises:
-            AuthenticationError: The handshake has none.
-        """
-        self._check(scope)
-        await super().handle(scope, receive, send)
 
 
 class _Unknown:
@@ -98,7 +94,7 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     health: Health,
     docs: Docs,
     keys: Keys,
-    sessions: Sessions,
+    sessions: Admission,
     metrics: Metrics,
     lifespan: Lifespan[Starlette],
 ) -> Starlette:

@@ -89,10 +89,8 @@ class Spool:
 
     def close(self) -> None:
         """Removes the file; whoever still waits for its rest is told."""
-        with self._changed:
-            self._error = self._error or GatewayError("The upload is closed.")
-            self._file.close()
-            self._changed.notify_all()
+        self.fail(self._error or GatewayError("The upload is closed."))
+        self._file.close()
 
     def reader(self) -> "SpoolReader":
         """A view from the first byte on, with a position of its own."""

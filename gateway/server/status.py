@@ -40,7 +40,7 @@ class Models:
     async def list(self, _: Request) -> Response:
         """All names, the models' own first."""
         own = {entry.name for entry in self._catalog.entries}
-        body = model_list(self._catalog.names(), own=own, created=self._started)
+        body = model_list(self._catalog.names, own=own, created=self._started)
         return Response(encode(body), media_type="application/json")
 
 

@@ -19,13 +19,12 @@ from gateway.errors import (
     EngineFailedError,
     GatewayError,
     InvalidAudioError,
-    InvalidRequestError,
 )
 from gateway.flow.recording import Transcription, open_transcription
 from gateway.protocol.answers import render
 from gateway.protocol.contracts import contract
 from gateway.protocol.events import EventRenderer
-from gateway.protocol.parse import parse_transcription, parse_translation
+from gateway.protocol.parse import missing, parse_transcription, parse_translation
 from gateway.protocol.request import TranscriptionRequest
 from gateway.server.body import Body
 from gateway.server.event_stream import open_event_stream
@@ -69,22 +68,20 @@ class Transcriptions:
 
     async def _serve(self, upload: Upload, spool: Spool, tasks: TaskGroup, scope: Scope, send: Send) -> None:
         """Begins with the file's first bytes; begins again where later fields ask for something else."""
-        await upload.file_begun()
+        await upload.file_begun.wait()
         if upload.has_file and any(name == "model" for name, _ in upload.fields):
             early = EarlyRequest(upload, self._parse)
             with suppress(RequestChangedError):
-                await self._answer(early, upload, spool, tasks, scope, send)
+                await self._answer(early, spool, tasks, scope, send)
                 return
         await upload.complete()
         complete = EarlyRequest(upload, self._parse)
         if not upload.has_file:
-            raise InvalidRequestError(
-                "Missing required parameter: 'file'.", param="file", code="missing_required_parameter"
-            )
-        await self._answer(complete, upload, spool, tasks, scope, send)
+            raise missing("file")
+        await self._answer(complete, spool, tasks, scope, send)
 
     async def _answer(
-        self, early: EarlyRequest, upload: Upload, spool: Spool, tasks: TaskGroup, scope: Scope, send: Send
+        self, early: EarlyRequest, spool: Spool, tasks: TaskGroup, scope: Scope, send: Send
     ) -> None:
         """Transcribes and answers.
 
@@ -106,7 +103,7 @@ class Transcriptions:
             ) as transcription,
         ):
             tasks.start_soon(service.abort_when_stopping, transcription)
-            tasks.start_soon(self._abort_when_too_long, upload, spool, transcription)
+            tasks.start_soon(self._abort_when_too_long, early.upload, spool, transcription)
             try:
                 if is_stream:
                     events = EventRenderer(wanted, with_logprobs=logprobs)
@@ -117,7 +114,7 @@ class Transcriptions:
                     response = await self._plain(wanted, transcription, early)
             except InvalidAudioError:
                 # What broke the upload off is the better reason.
-                await upload.complete()
+                await early.upload.complete()
                 raise
             await response(scope, _never, send)
 
@@ -126,7 +123,7 @@ class Transcriptions:
 
         Decoding refuses them too, but takes minutes: an event stream's status cannot wait so long.
         """
-        await upload.ended()
+        await upload.ended.wait()
         if spool.size < SHORT_BYTES:
             return
         longest = self._service.limits.max_audio_seconds

@@ -16,18 +16,17 @@ stops reading reads no pongs either. So its audio goes to a spool, and what it m
 """
 
 from dataclasses import replace
+from functools import partial
 
 import anyio
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.aio import open_task_group
 from gateway.errors import (
     AudioTooLongError,
-    ClientGoneError,
     GatewayError,
     InvalidRequestError,
-    OverloadedError,
     PayloadTooLargeError,
     UploadTimeoutError,
 )
@@ -38,6 +37,7 @@ from gateway.protocol.websocket import StreamQuery, check_text, parse_query
 from gateway.server.options import with_defaults
 from gateway.server.service import Limits, Service, recognition
 from gateway.server.spool import Spool
+from gateway.server.websocket import receive_message, send_frame
 
 PCM16_BYTES = 2
 
@@ -84,31 +84,19 @@ class TranscriptionsWs:
                 tasks.start_soon(audio.run, transcription)
                 tasks.start_soon(service.abort_when_stopping, transcription)
                 events = EventRenderer(request, with_logprobs=logprobs)
+                send = partial(send_frame, websocket, send_timeout=service.limits.send_timeout)
                 async for known in transcription:
                     for event in events.render(known):
-                        await self._send(websocket, encode(event))
-                await self._send(websocket, END_OF_STREAM)
+                        await send(encode(event))
+                await send(END_OF_STREAM)
             tasks.cancel_scope.cancel()
         await websocket.close()
-
-    async def _send(self, websocket: WebSocket, frame: str) -> None:
-        try:
-            with anyio.fail_after(self._service.limits.send_timeout):
-                await websocket.send_text(frame)
-        except TimeoutError:
-            raise OverloadedError("The events are not being read.") from None
 
 
 class _AudioInput:
     """The client's frames: its audio goes to the spool until it says that it ends."""
 
-    def __init__(
-        self,
-        websocket: WebSocket,
-        spool: Spool,
-        limits: Limits,
-        pcm_rate: int | None,
-    ) -> None:
+    def __init__(self, websocket: WebSocket, spool: Spool, limits: Limits, pcm_rate: int | None) -> None:
         self._websocket = websocket
         self._spool = spool
         self._timeout = limits.upload_timeout
@@ -133,13 +121,13 @@ class _AudioInput:
         except GatewayError as error:
             transcription.abort(error)
             while True:
-                await self._next()
+                await receive_message(self._websocket)
 
     async def _receive_audio(self) -> None:
         while True:
             try:
                 with anyio.fail_after(self._timeout):
-                    message = await self._next()
+                    message = await receive_message(self._websocket)
             except TimeoutError:
                 raise UploadTimeoutError(
                     f"The audio stopped: nothing came for {self._timeout:g} seconds.", param="file"
@@ -155,14 +143,8 @@ class _AudioInput:
 
     async def _receive_nothing(self) -> None:
         while True:
-            message = await self._next()
+            message = await receive_message(self._websocket)
             if message.get("bytes"):
                 raise InvalidRequestError("Audio came behind the end of the input.")
             if (text := message.get("text")) is not None:
                 check_text(text)
-
-    async def _next(self) -> Message:
-        message = await self._websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise ClientGoneError
-        return message

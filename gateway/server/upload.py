@@ -29,6 +29,11 @@ class Upload:
     Args:
         max_file_bytes: The largest file.
 
+    Attributes:
+        fields: The text fields so far, in order.
+        file_begun: Set with the file's first bytes, or at the form's end.
+        ended: Set at the form's end, whole or broken.
+
     Raises:
         InvalidRequestError: The body is announced as something else than a multipart form.
     """
@@ -36,14 +41,10 @@ class Upload:
     def __init__(self, headers: Headers, spool: Spool, *, max_file_bytes: int) -> None:
         self._parts = _Parts(_boundary(headers), max_file_bytes)
         self._spool = spool
-        self._file_begun = anyio.Event()
-        self._ended = anyio.Event()
         self._error: GatewayError | None = None
-
-    @property
-    def fields(self) -> list[tuple[str, str]]:
-        """The text fields so far, in order."""
-        return self._parts.fields
+        self.fields = self._parts.fields
+        self.file_begun = anyio.Event()
+        self.ended = anyio.Event()
 
     @property
     def has_file(self) -> bool:
@@ -57,7 +58,7 @@ class Upload:
                 for data in self._parts.feed(block):
                     await self._spool.write(data)
                 if self._parts.has_file:
-                    self._file_begun.set()
+                    self.file_begun.set()
             if not self._parts.ended:
                 raise InvalidRequestError(
                     "The request body ended before the form was complete.", param="file"
@@ -67,21 +68,8 @@ class Upload:
             self._error = error
             self._spool.fail(error)
         finally:
-            self._file_begun.set()
-            self._ended.set()
-
-    @property
-    def is_complete(self) -> bool:
-        """All of it was received, whole or broken."""
-        return self._ended.is_set()
-
-    async def ended(self) -> None:
-        """Returns at the form's end, whole or broken."""
-        await self._ended.wait()
-
-    async def file_begun(self) -> None:
-        """Returns with the file's first bytes, or at the form's end."""
-        await self._file_begun.wait()
+            self.file_begun.set()
+            self.ended.set()
 
     async def complete(self) -> None:
         """Returns when the whole form is there.
@@ -91,12 +79,9 @@ class Upload:
             PayloadTooLargeError: The file or the fields are over their limit.
             UploadTimeoutError: The client stopped sending.
         """
-        await self._ended.wait()
+        await self.ended.wait()
         if self._error is not None:
             raise self._error
-
-
-Fields = list[tuple[str, str]]
 
 
 class RequestChangedError(Exception):
@@ -110,24 +95,16 @@ class EarlyRequest:
         parse: Reads the form's fields.
 
     Attributes:
+        upload: The form.
         request: What the fields that were there asked for.
     """
 
     def __init__(
         self, upload: Upload, parse: Callable[[list[tuple[str, str]]], TranscriptionRequest]
     ) -> None:
-        self._upload = upload
         self._parse = parse
+        self.upload = upload
         self.request = parse(upload.fields)
-
-    @property
-    def is_complete(self) -> bool:
-        """The whole form was received, sound or broken."""
-        return self._upload.is_complete
-
-    async def ended(self) -> None:
-        """Returns at the form's end, sound or broken."""
-        await self._upload.ended()
 
     async def confirm(self) -> None:
         """Returns at the form's end, where it asks for what is being answered.
@@ -136,8 +113,8 @@ class EarlyRequest:
             RequestChangedError: Fields after the file ask for something else.
             GatewayError: The form or one of those fields is refused.
         """
-        await self._upload.complete()
-        if self._parse(self._upload.fields) != self.request:
+        await self.upload.complete()
+        if self._parse(self.upload.fields) != self.request:
             raise RequestChangedError
 
 

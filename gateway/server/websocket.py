@@ -6,19 +6,19 @@ with the error's envelope and a close code follow. Browsers show a page nothing 
 
 import logging
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import anyio
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.errors import ClientGoneError, GatewayError, ShuttingDownError
+from gateway.errors import ClientGoneError, GatewayError, OverloadedError, ShuttingDownError
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
 from gateway.protocol.realtime.session import error_frame
 from gateway.protocol.websocket import close_code, close_reason
+from gateway.server.admission import Admission
 
 logger = logging.getLogger(__name__)
 
@@ -32,28 +32,29 @@ ABNORMAL = 1006
 """A connection that ended without a close frame of ours."""
 
 
-class Sessions:
-    """Counts the open WebSockets, so that the server's end can wait for theirs."""
+async def receive_message(websocket: WebSocket) -> Message:
+    """The client's next message.
 
-    def __init__(self) -> None:
-        self._open = 0
-        self._ended = anyio.Event()
+    Raises:
+        ClientGoneError: The client left.
+    """
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise ClientGoneError
+    return message
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """A WebSocket is open within the context."""
-        self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
-            self._ended.set()
-            self._ended = anyio.Event()
 
-    async def all_ended(self) -> None:
-        """Returns when none is open."""
-        while self._open:
-            await self._ended.wait()
+async def send_frame(websocket: WebSocket, frame: str, *, send_timeout: float) -> None:
+    """Sends a text frame.
+
+    Raises:
+        OverloadedError: The client has not read for ``send_timeout`` seconds.
+    """
+    try:
+        with anyio.fail_after(send_timeout):
+            await websocket.send_text(frame)
+    except TimeoutError:
+        raise OverloadedError("The events are not being read.") from None
 
 
 def envelope_frame(error: GatewayError) -> str:
@@ -69,7 +70,7 @@ def event_frame(error: GatewayError) -> str:
 class WebSocketMiddleware:
     """Translates what an endpoint raises into a frame, as its route has them, and a close code; counts."""
 
-    def __init__(self, app: ASGIApp, *, sessions: Sessions, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, sessions: Admission, metrics: Metrics) -> None:
         self._app = app
         self._sessions = sessions
         self._metrics = metrics
@@ -80,7 +81,7 @@ class WebSocketMiddleware:
             await self._app(scope, receive, send)
             return
         session = _Session(scope, send)
-        with self._sessions.one():
+        with self._sessions.place():
             try:
                 await self._app(scope, receive, session.send)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is told or logged

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,30 +65,26 @@ def test_threads_share_a_model(model: SileroModel, hello: Samples) -> None:
     assert all(np.array_equal(result, expected) for result in results)
 
 
-def test_the_fallback(monkeypatch: pytest.MonkeyPatch, hello: Samples) -> None:
-    """Without silero-vad, the file in faster-whisper's wheel hears the same speech, and says which it is."""
-    monkeypatch.setattr(silero, "_MODEL_FILES", silero._MODEL_FILES[1:])
+def test_without_the_package(monkeypatch: pytest.MonkeyPatch, hello: Samples) -> None:
+    """Without silero-vad it is the file that lies here, which says so."""
+    monkeypatch.setattr(silero, "find_spec", lambda _: None)
     model = SileroModel.load()
 
-    assert model.source == "faster_whisper/assets/silero_vad_v6.onnx"
+    assert model.source == "gateway/audio/silero_vad_16k_sequence.onnx"
     assert probabilities(model, hello, 512)[15:36].min() > 0.5
-    assert np.array_equal(probabilities(model, hello, 777), probabilities(model, hello, len(hello)))
 
 
-def test_the_sequence_model_is_preferred(model: SileroModel) -> None:
-    """Where silero-vad is installed, its own file is used."""
-    if find_spec("silero_vad") is None:
-        pytest.skip("the package silero-vad is not installed")
+def test_the_package_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where silero-vad is installed, its own file is used; a version without such a file is passed over."""
+    monkeypatch.syspath_prepend(tmp_path)
+    data = tmp_path / "silero_vad" / "data"
+    data.mkdir(parents=True)
+    (data.parent / "__init__.py").write_text("raise AssertionError('it is imported')")
+    without = find_model()
+    (data / without.name).touch()
 
-    assert model.source == "silero_vad/data/silero_vad_16k_sequence.onnx"
-
-
-def test_no_model_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What to install is said."""
-    monkeypatch.setattr(silero, "_MODEL_FILES", (("no_such_package", "a.onnx"), ("json", "b.onnx")))
-
-    with pytest.raises(FileNotFoundError, match="install silero-vad"):
-        find_model()
+    assert without.parent.name == "audio"
+    assert find_model() == data / without.name
 
 
 def test_nothing_heavy_is_imported() -> None:

@@ -3,7 +3,7 @@
 from bench.realtime import Item, Session
 from bench.replay import DEFAULT_DELAY, DELAYS
 from bench.sessions import figures
-from bench.stages.live_policy import COLUMNS, UNSET, row, target, variants
+from bench.stages.live_policy import COLUMNS, row, target, variants
 from bench.talk import make_turns, phrases
 
 
@@ -14,7 +14,7 @@ def _session(told: str, final: str, *, released: int = 1) -> Session:
 
 def test_the_servers_delays_are_compared() -> None:
     """As they are, and the default one with one thing changed."""
-    found = variants(prefix=True, revises=True)
+    found = variants()
     default = DELAYS[DEFAULT_DELAY]
     forced = found[f"{DEFAULT_DELAY}, told text forced"]
     hasty = found[f"{DEFAULT_DELAY}, agreement 1"]
@@ -24,14 +24,6 @@ def test_the_servers_delays_are_compared() -> None:
     assert (forced.step, forced.stability) == (default.step, default.stability)
     assert hasty.stability.agreement == 1
     assert (hasty.step, hasty.stability.held_back) == (default.step, default.stability.held_back)
-
-
-def test_only_what_an_engine_can_do_is_compared() -> None:
-    """No prefix where none can be forced; no row without a delay where there is one by default."""
-    found = variants(prefix=False, revises=False)
-
-    assert UNSET not in found
-    assert not any(options.prefix for options in found.values())
 
 
 def test_turns_of_one_phrase_and_of_several_are_told_apart() -> None:

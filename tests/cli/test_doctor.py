@@ -18,7 +18,7 @@ from gateway.cli.doctor import Result, examine
 from gateway.engine.devices.cuda import Finding
 from gateway.settings import Settings
 from tests import cuda_stubs
-from tests.support import MODEL
+from tests.support import BLOCKED, MODEL
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +35,7 @@ def _doctor(tmp_path: Path, *arguments: str, **environment: str) -> "subprocess.
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
+            **BLOCKED,
             "TERM": "dumb",
             "COLUMNS": "100",
             "HF_HOME": str(tmp_path),
@@ -80,16 +81,17 @@ def test_whole_machine(tmp_path: Path) -> None:
         "python packages device models vad decoders port processor memory disk descriptors".split()
     )
     assert _found(report, "warning", f"{CLOSED_HUB} cannot be used")["check"] == "models"
+    assert _found(report, "warning", "the package index cannot be used")["check"] == "models"
     assert _found(report, "ok", "the models need roughly")["check"] == "memory"
 
 
 def test_nothing_at_hand(tmp_path: Path) -> None:
-    """Without a model and a hub there is PocketSphinx, which is said but no problem."""
+    """Without a model and a hub nothing can be served, and what to do is said."""
     done = _doctor(tmp_path)
 
-    assert done.returncode == 0
-    assert "pocketsphinx will be served" in done.stdout
-    assert "-> gateway models pull small" in done.stdout
+    assert done.returncode == 1
+    assert "no Whisper is at hand, and none can be fetched" in done.stdout
+    assert "-> gateway models pull base" in done.stdout
 
 
 def test_broken_cache(tmp_path: Path) -> None:
@@ -118,7 +120,7 @@ def test_taken_port(tmp_path: Path) -> None:
 
 def test_everything_is_wrong(tmp_path: Path) -> None:
     """Settings, packages, model, host and cache at once: each is told, and the others are still looked at."""
-    (tmp_path / "pocketsphinx.py").write_text("import os; os.abort()")
+    (tmp_path / "ctranslate2.py").write_text("import os; os.abort()")
     (tmp_path / "av.py").write_text("raise ImportError('libavcodec.so: cannot open shared object file')")
     (tmp_path / "file").touch()
     done = _doctor(
@@ -133,7 +135,7 @@ def test_everything_is_wrong(tmp_path: Path) -> None:
     report = _report(done)
 
     assert done.returncode == 1
-    assert _found(report, "problem", "loading pocketsphinx ends the process")["check"] == "packages"
+    assert _found(report, "problem", "loading ctranslate2 ends the process")["check"] == "packages"
     assert (
         _found(report, "problem", f"av {version('av')} cannot be loaded: ImportError: libavcodec")["check"]
         == "packages"
@@ -169,7 +171,9 @@ def test_wrong_settings(tmp_path: Path) -> None:
 def test_gpu(tmp_path: Path) -> None:
     """A GPU that can be used, and how to use both."""
     stubs = cuda_stubs.install(tmp_path / "stubs")
-    done = _doctor(tmp_path, "--json", "--device", "cuda", **cuda_stubs.variables(stubs, gpus="2"))
+    done = _doctor(
+        tmp_path, "--json", "--model", str(MODEL), "--device", "cuda", **cuda_stubs.variables(stubs, gpus="2")
+    )
     report = _report(done)
 
     assert done.returncode == 0
@@ -186,7 +190,7 @@ def test_gpu_without_cublas(tmp_path: Path, device: str, level: str, status: int
     smi.touch()
     smi.chmod(0o755)
     hidden |= {"LD_LIBRARY_PATH": f"{stubs}:{tmp_path / 'hidden'}", "PATH": str(tmp_path)}
-    done = _doctor(tmp_path, "--json", "--device", device, **hidden)
+    done = _doctor(tmp_path, "--json", "--model", str(MODEL), "--device", device, **hidden)
 
     assert "pip install '.[cuda]'" in _found(_report(done), level, "cuBLAS cannot be loaded")["remedy"]
     assert done.returncode == status
@@ -198,7 +202,7 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     plain = _doctor(tmp_path)
 
     assert "\x1b[" in terminal.stdout
-    assert "→ gateway models pull small" in terminal.stdout
+    assert "→ gateway models pull base" in terminal.stdout
     assert "\x1b" not in plain.stdout
     assert {line.split()[0] for line in plain.stdout.splitlines()} <= {"ok", "warning", "problem"}
 

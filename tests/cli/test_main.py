@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import __version__
+from tests.support import MODEL
 
 HEAVY = set("anyio av ctranslate2 huggingface_hub numpy onnxruntime pydantic rich uvicorn".split())
 
@@ -87,7 +88,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = _gateway("serve", "--model", "pocketsphinx", "--port", str(port), HF_HOME=str(tmp_path))
+        done = _gateway("serve", "--model", str(MODEL), "--port", str(port), HF_HOME=str(tmp_path))
 
     assert done.returncode != 0
     assert "address already in use" in done.stderr

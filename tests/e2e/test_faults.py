@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from gateway.engine.whisper.engine import WhisperSpec
-from tests.support import LiveServer, Sample, live_server
+from tests.support import LiveServer, Sample, live_server, until
 
 KILLS = 20
 CLIENTS = 4
@@ -51,8 +51,7 @@ def _kill_workers(server: LiveServer, others: set[int], enough: threading.Event)
     dice = random.Random(0)
     pause = threading.Event()
     for _ in range(KILLS):
-        while httpx.get(f"{server.url}/ready").status_code != 200:
-            pause.wait(0.02)
+        until(lambda: httpx.get(f"{server.url}/ready").status_code == 200)
         pause.wait(dice.uniform(0, 0.4))
         try:
             os.kill(dice.choice(sorted(set(_workers()) - others)), signal.SIGKILL)

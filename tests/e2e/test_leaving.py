@@ -15,7 +15,7 @@ import pytest
 from openai import APIError, OpenAI
 
 from gateway.engine.whisper.engine import WhisperSpec
-from tests.support import MODEL, LiveServer, Sample, live_server
+from tests.support import MODEL, LiveServer, Sample, live_server, until
 
 
 def _repeated(sample: Sample, times: int) -> bytes:
@@ -49,15 +49,6 @@ def _request(server: LiveServer, audio: bytes, *, stream: bool) -> socket.socket
     return connection
 
 
-def _metric(server: LiveServer, name: str) -> float:
-    text = httpx.get(f"{server.url}/metrics").text
-    return sum(
-        float(line.rsplit(" ", 1)[1])
-        for line in text.splitlines()
-        if line.startswith(name) and line[len(name)] in " {"
-    )
-
-
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_frees_its_rows(
     mini_whisper: WhisperSpec, samples: dict[str, Sample], *, stream: bool
@@ -65,17 +56,15 @@ def test_a_client_that_leaves_frees_its_rows(
     """Behind a client that hangs up nothing more of its recording is decoded, and its place is free."""
     with live_server([mini_whisper]) as server:
         connection = _request(server, _repeated(samples["en_long"], 8), stream=stream)
-        while _metric(server, "gateway_decoded_rows_total") < 1:
-            pass
+        until(lambda: server.metric("gateway_decoded_rows_total"))
         connection.close()
-        while _metric(server, "gateway_open_streams") or _metric(server, "gateway_queue_rows"):
-            pass
-        decoded = _metric(server, "gateway_decoded_rows_total")
+        until(lambda: not (server.metric("gateway_open_streams") or server.metric("gateway_queue_rows")))
+        decoded = server.metric("gateway_decoded_rows_total")
         answer = server.openai.audio.transcriptions.create(file=samples["en_hello"].path, model="whisper-1")
 
         assert answer.text == "Hello world."
         # The batch that was running when the client left was finished; no other was begun.
-        assert _metric(server, "gateway_decoded_rows_total") <= decoded + 8 + 1
+        assert server.metric("gateway_decoded_rows_total") <= decoded + 8 + 1
         assert decoded < 40
 
 
@@ -83,8 +72,7 @@ def test_more_than_the_server_takes(mini_whisper: WhisperSpec, samples: dict[str
     """Over the limit the answer is 429 with the seconds to wait, and no transcription suffers."""
     with live_server([mini_whisper], max_streams=1) as server:
         with _request(server, _repeated(samples["en_long"], 2), stream=True) as connection:
-            while not _metric(server, "gateway_open_streams"):
-                pass
+            until(lambda: server.metric("gateway_open_streams"))
             refused = server.post(model="whisper-1", file=("a.wav", b"x"))
             connection.recv(1)
 
@@ -106,8 +94,7 @@ def _serve(*flags: str) -> tuple["subprocess.Popen[str]", str]:
             break
     else:
         raise AssertionError("the server did not start")
-    while httpx.get(f"{url}/ready").status_code != 200:
-        pass
+    until(lambda: httpx.get(f"{url}/ready").status_code == 200)
     return process, url
 
 

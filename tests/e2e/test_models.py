@@ -10,7 +10,7 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from tests.support import MODEL, Sample
+from tests.support import MODEL, Sample, until
 
 
 @pytest.fixture
@@ -45,8 +45,7 @@ def test_models_of_a_settings_file(settings_file: Path, samples: dict[str, Sampl
     try:
         assert process.stderr is not None
         url = next(line.split("running on ")[1].split()[0] for line in process.stderr if "running on" in line)
-        while httpx.get(f"{url}/ready").status_code != 200:
-            pass
+        until(lambda: httpx.get(f"{url}/ready").status_code == 200)
         client = OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0)
         names = [model.id for model in client.models.list()]
         before = _state(url)
@@ -55,8 +54,7 @@ def test_models_of_a_settings_file(settings_file: Path, samples: dict[str, Sampl
             client.audio.transcriptions.create(file=file, model=name, response_format="verbose_json")
             for name in ("german", "captions", "whisper-1")
         ]
-        while _state(url) != "unloaded":
-            pass
+        until(lambda: _state(url) == "unloaded")
         again = client.audio.transcriptions.create(file=file, model="german")
         first = client.audio.transcriptions.create(file=samples["en_hello"].path, model="gpt-4o-transcribe")
         client.close()

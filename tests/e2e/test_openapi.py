@@ -15,7 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.scripted import Act, ScriptedSpec
-from tests.support import LiveServer, Sample, live_server
+from tests.support import WAIT_SECONDS, LiveServer, Sample, live_server, until
 
 UPLOADS = "/v1/audio/transcriptions"
 
@@ -165,7 +165,6 @@ def strict_server() -> Iterator[LiveServer]:
         api_keys=("secret",),
         max_upload_bytes=1_000,
         max_streams=1,
-        upload_timeout=0.5,
     ) as running:
         yield running
 
@@ -191,24 +190,40 @@ def test_refusals(strict_server: LiveServer, status: int, fields: dict[str, Any]
     Document(strict_server.url).check(response, UPLOADS)
 
 
-def test_refusals_of_a_busy_server(strict_server: LiveServer) -> None:
-    """While one client holds the only place and sends nothing, another gets 429; the first one gets 408."""
-    host, port = urlsplit(strict_server.url).hostname, urlsplit(strict_server.url).port
+def _hanging(server: LiveServer) -> socket.socket:
+    """A client that begins an upload and then sends nothing."""
     head = (
         f"POST {UPLOADS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\nContent-Length: 9\r\n"
         "Connection: close\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n--b"
     )
-    headers = {"authorization": "Bearer secret"}
-    url = strict_server.url + UPLOADS
-    with socket.create_connection((host, port), timeout=120) as first:
-        first.sendall(head.encode())
-        while (busy := httpx.post(url, files={"file": b""}, headers=headers)).status_code != 429:
-            pass
-        slow = b"".join(iter(lambda: first.recv(65536), b""))
+    parts = urlsplit(server.url)
+    connection = socket.create_connection((parts.hostname, parts.port), timeout=WAIT_SECONDS)
+    connection.sendall(head.encode())
+    return connection
 
-    assert int(busy.headers["retry-after"]) >= 1
+
+def test_refusals_of_a_busy_server() -> None:
+    """While one client holds the only place and sends nothing, another gets 429."""
+    with live_server([ScriptedSpec()], max_streams=1, upload_timeout=WAIT_SECONDS) as server:
+        with _hanging(server):
+            until(lambda: _upload_nothing(server).status_code == 429)
+            busy = _upload_nothing(server)
+
+        assert busy.status_code == 429
+        assert int(busy.headers["retry-after"]) >= 1
+        Document(server.url).check(busy, UPLOADS)
+
+
+def test_refusals_of_a_client_that_stops() -> None:
+    """Who sends nothing for too long gets 408."""
+    with live_server([ScriptedSpec()], upload_timeout=0.1) as server, _hanging(server) as connection:
+        slow = b"".join(iter(lambda: connection.recv(65536), b""))
+
     assert slow.split()[1] == b"408"
-    Document(strict_server.url).check(busy, UPLOADS)
+
+
+def _upload_nothing(server: LiveServer) -> httpx.Response:
+    return httpx.post(server.url + UPLOADS, files={"file": b""}, headers={"authorization": "Bearer secret"})
 
 
 @pytest.mark.slow

@@ -8,7 +8,6 @@ from contextlib import ExitStack, suppress
 from typing import Self
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
@@ -18,7 +17,7 @@ from websockets.uri import parse_uri
 from gateway.engine.whisper.engine import WhisperSpec
 from tests.clock import Clock
 from tests.e2e.speaker import COMPLETED, STARTED, Speaker, speaker, speech
-from tests.support import LiveServer, Sample, live_server
+from tests.support import LiveServer, Sample, live_server, until
 
 MODEL = "gpt-4o-transcribe"
 
@@ -28,16 +27,6 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is refused because these tests speak faster than people do."""
     monkeypatch.setattr("gateway.flow.pacing.ADMIT_UNTIL", 60.0)
     monkeypatch.setattr("gateway.flow.pacing.ADMIT_UNTIL_BUSY", 60.0)
-
-
-def metric(server: LiveServer, name: str) -> float:
-    """A metric's value, over all its labels."""
-    text = httpx.get(f"{server.url}/metrics").text
-    return sum(
-        float(line.rsplit(" ", 1)[1])
-        for line in text.splitlines()
-        if line.startswith(name) and line[len(name)] in " {"
-    )
 
 
 def spoken(sample: Sample) -> bytes:
@@ -63,8 +52,7 @@ def test_max_sessions(quick_whisper: WhisperSpec, samples: dict[str, Sample]) ->
             first.say(speech(samples["en_hello"].path))
 
             assert first.texts(1) == ["Hello world."]
-        while metric(server, "gateway_live_sessions"):
-            pass
+        until(lambda: not server.metric("gateway_live_sessions"))
         with speaker(server, model=MODEL) as third:
             assert third.receive()["type"] == "session.created"
 
@@ -154,8 +142,7 @@ def test_a_client_that_leaves(
                 if abruptly:
                     session.socket.socket.shutdown(socket.SHUT_RDWR)
         names = ("gateway_live_sessions", "gateway_live_waiting_bytes", "gateway_queue_rows")
-        while any(metric(server, name) for name in names):
-            pass
+        until(lambda: not any(server.metric(name) for name in names))
         with speaker(server, model=MODEL) as session:
             session.say(speech(samples["en_hello"].path))
 
@@ -173,7 +160,7 @@ def test_a_client_that_reads_nothing(
     with live_server([quick_whisper], send_timeout=0.3) as server, speaker(server, model=MODEL) as other:
         other.receive()
         with _Deaf(server) as deaf:
-            while metric(server, "gateway_live_sessions") > 1:
+            while server.metric("gateway_live_sessions") > 1:
                 deaf.make_mistakes(500)
             other.say(speech(samples["en_hello"].path))
 
@@ -230,12 +217,11 @@ def test_hundreds_who_listen(live: LiveServer, samples: dict[str, Sample]) -> No
         for session in idle:
             session.receive()
 
-        assert metric(live, "gateway_live_sessions") == 200
+        assert live.metric("gateway_live_sessions") == 200
         with speaker(live, model=MODEL) as session:
             session.say(speech(samples["en_nato_8k"].path))
 
             assert session.texts(2) == [part["text"] for part in samples["en_nato_8k"].utterances]
         for session in idle:
             session.flush()
-    while metric(live, "gateway_live_sessions"):
-        pass
+    until(lambda: not live.metric("gateway_live_sessions"))

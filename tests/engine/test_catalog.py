@@ -5,7 +5,7 @@ import pytest
 from gateway.engine.batcher import Batcher
 from gateway.engine.budget import MemoryBudget
 from gateway.engine.catalog import Catalog
-from gateway.engine.lifecycle import ManagedModel, ModelPolicy
+from gateway.engine.lifecycle import ManagedModel, ModelPlan
 from gateway.errors import ModelNotFoundError
 from gateway.metrics import Metrics
 from tests.scripted import ScriptedSpec
@@ -15,9 +15,8 @@ _ALIASES = ("whisper-1", "gpt-4o-transcribe", "openai/whisper-1")
 
 def model(name: str) -> ManagedModel:
     """A model that is not loaded."""
-    return ManagedModel(
-        name, ScriptedSpec, lambda spec: Batcher(spec, Metrics()), MemoryBudget(), policy=ModelPolicy()
-    )
+    plan = ModelPlan(name, ScriptedSpec)
+    return ManagedModel(plan, lambda spec: Batcher(spec, Metrics()), MemoryBudget())
 
 
 _FIRST, _SECOND = model("first"), model("second")
@@ -29,7 +28,7 @@ def test_first_model_answers_to_aliases(name: str) -> None:
     catalog = Catalog([_FIRST, _SECOND], _ALIASES)
 
     assert catalog.find(name) is _FIRST
-    assert name in catalog.names()
+    assert name in catalog.names
 
 
 def test_own_names() -> None:
@@ -37,7 +36,7 @@ def test_own_names() -> None:
     catalog = Catalog([_FIRST, _SECOND], _ALIASES)
 
     assert [catalog.find(name) for name in ("first", "second")] == [_FIRST, _SECOND]
-    assert catalog.names() == ("first", "second", *_ALIASES)
+    assert catalog.names == ("first", "second", *_ALIASES)
     assert catalog.entries == (_FIRST, _SECOND)
 
 
@@ -48,7 +47,7 @@ def test_own_name_beats_alias() -> None:
 
     assert catalog.find("whisper-1") is named
     assert catalog.find("gpt-4o-transcribe") is _FIRST
-    assert catalog.names().count("whisper-1") == 1
+    assert catalog.names.count("whisper-1") == 1
 
 
 def test_given_names() -> None:
@@ -57,7 +56,7 @@ def test_given_names() -> None:
 
     assert catalog.find("captions") is catalog.find("whisper-1") is _SECOND
     assert catalog.find("gpt-4o-transcribe") is _FIRST
-    assert catalog.names()[:3] == ("first", "second", "captions")
+    assert catalog.names[:3] == ("first", "second", "captions")
 
 
 def test_unknown_model() -> None:

@@ -16,7 +16,7 @@ from gateway.aio import Changed
 from gateway.engine.api import DecodeOptions, DecodeRequest, EngineSpec
 from gateway.engine.batcher import Batcher
 from gateway.engine.budget import MemoryBudget
-from gateway.engine.lifecycle import ManagedModel, ModelPolicy, ModelState
+from gateway.engine.lifecycle import ManagedModel, ModelPlan, ModelPolicy, ModelState
 from gateway.errors import ModelUnavailableError, UnavailableError
 from gateway.metrics import Metrics
 from tests.scripted import Act, ScriptedSpec, act
@@ -42,12 +42,14 @@ class Bench:
     ) -> ManagedModel:
         """A model on scripted workers."""
         return ManagedModel(
-            name,
-            find or (lambda: spec or ScriptedSpec(name=name)),
+            ModelPlan(
+                name,
+                find or (lambda: spec or ScriptedSpec(name=name)),
+                ModelPolicy(pinned=pinned, idle_seconds=idle_seconds, load_wait=load_wait),
+                progress,
+            ),
             lambda found: Batcher(found, Metrics()),
             self.budget,
-            policy=ModelPolicy(pinned=pinned, idle_seconds=idle_seconds, load_wait=load_wait),
-            progress=progress,
             on_failure=self.failures.append,
         )
 
@@ -62,8 +64,7 @@ async def _say(model: ManagedModel) -> str:
 
 async def _until(model: ManagedModel, state: ModelState) -> None:
     with anyio.fail_after(120):
-        while model.status.state is not state:
-            await anyio.lowlevel.checkpoint()
+        await model._changed.until(lambda: model.status.state is state)
 
 
 async def test_loaded_on_first_use() -> None:
@@ -156,6 +157,7 @@ async def test_downloads_tell_their_progress() -> None:
         await _until(model, ModelState.READY)
 
         assert caught.value.retry_after
+        assert str(caught.value) == "The model 'm' is not loaded yet (12 MB)."
         tasks.cancel_scope.cancel()
 
 
@@ -205,19 +207,25 @@ async def test_an_unforeseen_failure_is_its_own() -> None:
         tasks.cancel_scope.cancel()
 
 
-async def test_a_request_while_it_is_unloaded() -> None:
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(lambda _: True, id="asked to go"),
+        pytest.param(lambda model: model._leaving, id="its workers are stopped"),
+        pytest.param(lambda model: model._batcher is None, id="gone"),
+    ],
+)
+async def test_a_request_while_it_is_unloaded(moment: Callable[[ManagedModel], bool]) -> None:
     """It waits for the next loading, whenever it comes: the workers that end are not asked any more."""
-    for steps in (1, 2, 4, 8, 16):
-        model = Bench().model()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(model.run)
-            await _say(model)
-            model.evict()
-            for _ in range(steps):
-                await anyio.lowlevel.checkpoint()
+    model = Bench().model()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(model.run)
+        await _say(model)
+        model.evict()
+        await model._budget.changed.until(lambda: moment(model))
 
-            assert "7" in await _say(model)
-            tasks.cancel_scope.cancel()
+        assert "7" in await _say(model)
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_request_while_a_lost_worker_is_replaced() -> None:
@@ -229,14 +237,14 @@ async def test_a_request_while_a_lost_worker_is_replaced() -> None:
         started.append(Batcher(found, Metrics()))
         return started[-1]
 
-    model = ManagedModel("m", lambda: spec, start, MemoryBudget(), policy=ModelPolicy(load_wait=1_000.0))
+    plan = ModelPlan("m", lambda: spec, ModelPolicy(load_wait=1_000.0))
+    model = ManagedModel(plan, start, MemoryBudget())
     with anyio.fail_after(120):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(model.run)
             await _say(model)
             os.kill(cast("int", started[0].state[0].pid), signal.SIGKILL)
-            while started[0].ready:
-                await anyio.lowlevel.checkpoint()
+            await started[0].changed.until(lambda: not started[0].ready)
 
             assert "7" in await _say(model)
             tasks.cancel_scope.cancel()

@@ -7,21 +7,17 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gateway.engine.api import DecodeOptions, DecodeRequest
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest
 from gateway.engine.worker import (
     CPUS_VARIABLE,
     MAX_PARTS,
     BatchFailed,
-    Decoded,
     LoadFailed,
-    Parts,
-    Ready,
     is_out_of_memory,
     pack,
     read_parts,
@@ -53,11 +49,8 @@ def messages_in(data: bytes) -> list[Any]:
 
 def run_serve(*messages: object) -> list[Any]:
     """Feeds the worker's loop in this process and returns its answers."""
-    inbox: SimpleQueue[Parts] = SimpleQueue()
-    for message in messages:
-        inbox.put(read_parts(io.BytesIO(wire(message))) or [])
     answers = io.BytesIO()
-    serve(inbox, answers, batches=len(messages) - 1)
+    serve((read_parts(io.BytesIO(wire(message))) or [] for message in messages), answers)
     return messages_in(answers.getvalue())
 
 
@@ -100,14 +93,10 @@ def test_the_loop_answers_every_message_in_order(capfd: pytest.CaptureFixture[st
     """An exception fails its batch only, and its traceback goes to stderr."""
     ready, good, bad, last = run_serve(ScriptedSpec(), [row(1), row(2)], [row(3, Act.RAISE)], [row(4)])
 
-    assert isinstance(ready, Ready)
-    assert isinstance(good, Decoded)
-    assert [result.segments[0].text for result in good.results if isinstance(result, Hypothesis)] == [
-        " 1",
-        " 2",
-    ]
+    assert isinstance(ready, Capabilities)
+    assert [result.segments[0].text for result in good if isinstance(result, Hypothesis)] == [" 1", " 2"]
     assert bad == BatchFailed("ValueError: the row asked for it", out_of_memory=False)
-    assert isinstance(last, Decoded)
+    assert [type(result) for result in last] == [Hypothesis]
     assert "Traceback" in capfd.readouterr().err
 
 
@@ -132,10 +121,8 @@ def test_a_load_that_raises_is_told_and_ends_the_loop(capfd: pytest.CaptureFixtu
 
 def test_a_spec_that_cannot_be_unpickled_is_a_load_that_failed(capfd: pytest.CaptureFixture[str]) -> None:
     """As with an engine whose module is not installed."""
-    inbox: SimpleQueue[Parts] = SimpleQueue()
-    inbox.put([b"no pickle"])
     answers = io.BytesIO()
-    serve(inbox, answers, batches=0)
+    serve(iter([[b"no pickle"]]), answers)
 
     assert [type(answer) for answer in messages_in(answers.getvalue())] == [LoadFailed]
     capfd.readouterr()
@@ -189,8 +176,8 @@ def test_prints_do_not_reach_the_answers() -> None:
         decoded = read_parts(process.stdout)  # type: ignore[arg-type]  # the same
         process.stdin.close()
 
-        assert isinstance(unpack(ready or []), Ready)
-        assert unpack(decoded or []).results[0].segments[0].text == " 5"
+        assert isinstance(unpack(ready or []), Capabilities)
+        assert unpack(decoded or [])[0].segments[0].text == " 5"
         assert process.stdout.read() == b""
         assert set(process.stderr.read().splitlines()) == {b"a stray print", b"a native library's message"}
         assert process.wait() == 0

@@ -74,20 +74,20 @@ class Desk:
         """So much audio, in steps each of which is worked on before the next comes."""
         for _ in range(round(seconds / step)):
             self._act(self.capture.feed(sound(step)))
-            if self.capture.speaking and self.turns.wants_partial(self.capture.position):
-                chunk = self.capture.peek()
+            if self.capture.segmenter.speaking and self.turns.wants_partial(self.capture.segmenter.position):
+                chunk = self.capture.segmenter.peek()
                 assert chunk is not None
                 self._obey(self.turns.decode_open(chunk))
 
     def commit(self) -> None:
         """Ends the utterance here."""
         self._act(self.capture.settle())
-        self._act(self.capture.commit())
+        self._act(self.capture.segmenter.commit())
 
     def clear(self) -> None:
         """Forgets the utterance that goes on."""
         self._act(self.capture.settle())
-        self.capture.clear()
+        self.capture.segmenter.clear()
         self._obey(self.turns.cleared())
 
     def configure(self, options: LiveOptions) -> None:
@@ -124,15 +124,15 @@ class Desk:
 
     def _act(self, events: Iterable[SegmenterEvent]) -> None:
         self._segmented(events)
-        while self.capture.waiting:
+        while self.capture.segmenter.waiting:
             assert self.turns.knows_latest_words, "the test must answer before it speaks on"
-            self._segmented(self.capture.advance(self.turns.silence_samples()))
+            self._segmented(self.capture.segmenter.advance(self.turns.silence_samples()))
         self._obey(self.turns.advance())
 
     def _segmented(self, events: Iterable[SegmenterEvent]) -> None:
         for event in events:
-            must_judge = self.capture.waiting
-            self._obey(self.turns.segmented(event, self.capture.position, must_judge=must_judge))
+            must_judge = self.capture.segmenter.waiting
+            self._obey(self.turns.segmented(event, self.capture.segmenter.position, must_judge=must_judge))
 
     def _obey(self, outputs: Iterable[Output]) -> None:
         for output in outputs:

@@ -24,7 +24,7 @@ def capture_all(options: LiveOptions, data: bytes, size: int) -> list[SegmenterE
     """All of it in appends of a size, then a commit."""
     microphone = make(options)
     events = [event for at in range(0, len(data), size) for event in microphone.feed(data[at : at + size])]
-    return events + microphone.settle() + microphone.commit()
+    return events + microphone.settle() + microphone.segmenter.commit()
 
 
 OPTIONS = [
@@ -59,8 +59,8 @@ def test_a_commit_counts_all_that_was_sent(options: LiveOptions) -> None:
         microphone.feed(data)
         microphone.settle()
 
-        assert microphone.uncommitted == SAMPLE_RATE // 10
-        microphone.commit()
+        assert microphone.segmenter.uncommitted == SAMPLE_RATE // 10
+        microphone.segmenter.commit()
 
 
 def test_half_a_sample_is_kept_over_a_commit() -> None:
@@ -69,10 +69,10 @@ def test_half_a_sample_is_kept_over_a_commit() -> None:
     microphone, data = make(options), sound(1.0)
     microphone.feed(data[:16_001])
     microphone.settle()
-    microphone.commit()
+    microphone.segmenter.commit()
     microphone.feed(data[16_001:])
     microphone.settle()
-    chunk = microphone.peek()
+    chunk = microphone.segmenter.peek()
 
     assert chunk is not None
     given = np.frombuffer(data, "<i2")[chunk.start : chunk.end].astype(np.float64)
@@ -90,8 +90,8 @@ def test_configure_loses_nothing(before: LiveOptions, after: LiveOptions) -> Non
     events += microphone.feed(bytes(after.rate * after.sample_bytes))
     events += microphone.settle()
 
-    assert microphone.position == 2 * SAMPLE_RATE
-    chunk = microphone.peek()
+    assert microphone.segmenter.position == 2 * SAMPLE_RATE
+    chunk = microphone.segmenter.peek()
     assert chunk is not None
     assert (chunk.start, chunk.end) == (0, 2 * SAMPLE_RATE)
 
@@ -101,10 +101,10 @@ def test_other_turns_are_taken() -> None:
     semantic = LiveOptions(rate=16_000, turns=TurnOptions(TurnMode.SEMANTIC_VAD))
     microphone = make(semantic, [(1.0, 1.0)])
     microphone.feed(sound(2.0))
-    assert microphone.waiting
+    assert microphone.segmenter.waiting
     microphone.configure(replace(semantic, turns=MANUAL))
-    microphone.advance(0)
-    assert not microphone.waiting
+    microphone.segmenter.advance(0)
+    assert not microphone.segmenter.waiting
     microphone.feed(sound(10.0))
 
-    assert microphone.uncommitted == microphone.position
+    assert microphone.segmenter.uncommitted == microphone.segmenter.position

@@ -1,6 +1,5 @@
 """Which model is found for which name, in folders and caches that are whole, half there or broken."""
 
-import logging
 import os
 import shutil
 import socket
@@ -11,12 +10,13 @@ import pytest
 
 from gateway.errors import ModelUnavailableError
 from gateway.models.hub import WHISPER_REPOS, Hub
-from gateway.models.locate import _BY_PACE, _BY_QUALITY, fault, fetch_default, locate
+from gateway.models.layout import fault
+from gateway.models.locate import _BY_PACE, _BY_QUALITY, locate, locate_default
 
 _MODEL = Path(__file__).parents[1] / "mini-whisper" / "model"
 
 
-def resolve(model: str, hub: Hub) -> tuple[str, Path | None]:
+def resolve(model: str, hub: Hub) -> tuple[str, Path]:
     """Name and folder of a model that is found and fetched."""
     located = locate(model, hub)
     return located.name, located.fetch()
@@ -53,12 +53,6 @@ def _cache(hub: Hub, name: str, *, commit: str = "abc", current: bool = True, wi
             (snapshot / path.name).symlink_to(Path(os.path.relpath(blob, snapshot)))
         shutil.copy(path, blob)
     return snapshot
-
-
-@pytest.mark.parametrize("name", ["pocketsphinx", "sphinx"])
-def test_pocketsphinx(name: str, hub: Hub) -> None:
-    """Both names mean the one engine, which is always served under its full name."""
-    assert resolve(name, hub) == ("pocketsphinx", None)
 
 
 def test_local_folder(folder: Path, hub: Hub) -> None:
@@ -129,7 +123,7 @@ def test_unknown_names(name: str, hub: Hub, tmp_path: Path, monkeypatch: pytest.
     """What can be no model is told without asking the hub, with the names that are known."""
     monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(ModelUnavailableError, match=r"neither a folder nor a hub id.*pocketsphinx, tiny\.en"):
+    with pytest.raises(ModelUnavailableError, match=r"neither a folder nor a hub id.*tiny\.en"):
         resolve(name, hub)
 
 
@@ -220,51 +214,45 @@ def test_broken_json(folder: Path) -> None:
     assert fault(folder) == "tokenizer.json is broken off or no JSON"
 
 
-def test_default_is_sphinx_without_hub(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
-    """No cache, no hub: PocketSphinx, and one warning that says so and how to get Whisper."""
-    with caplog.at_level(logging.WARNING):
-        found = fetch_default(hub, on_gpu=False)
+def test_no_default_without_hub(hub: Hub) -> None:
+    """No cache, no hub, no package index: one line that says so and how to get a model."""
+    with pytest.raises(ModelUnavailableError) as caught:
+        locate_default(hub, on_gpu=False)
 
-    assert found == ("pocketsphinx", None)
-    [record] = caplog.records
-    assert "NO WHISPER MODEL: serving PocketSphinx" in record.getMessage()
-    assert "gateway serve --model small" in record.getMessage()
-    assert str(hub.endpoint) in record.getMessage()
+    assert str(hub.endpoint) in str(caught.value)
+    assert "gateway serve --model ./folder" in str(caught.value)
+    assert "the package index cannot be used" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_default_on_cpu_keeps_pace(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
-    """On a CPU, `base` in the cache goes before `large-v3`; no warning, and the hub is not asked."""
+def test_default_on_cpu_keeps_pace(hub: Hub) -> None:
+    """On a CPU, `base` in the cache goes before `large-v3`, and the hub is not asked."""
     for name in ("large-v3", "base", "tiny"):
         _cache(hub, name)
-    found = fetch_default(hub, on_gpu=False)
 
-    assert found[0] == "base"
-    assert caplog.records == []
+    assert locate_default(hub, on_gpu=False).name == "base"
 
 
 def test_default_on_gpu_is_the_best(hub: Hub) -> None:
     """On a GPU the best cached one wins."""
     for name in ("base", "large-v3", "tiny"):
         _cache(hub, name)
-    found = fetch_default(hub, on_gpu=True)
 
-    assert found[0] == "large-v3"
+    assert locate_default(hub, on_gpu=True).name == "large-v3"
 
 
-def test_default_download_on_gpu(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+def test_default_download_on_gpu(hub: Hub) -> None:
     """With a GPU it is the turbo model that is looked for on the hub."""
-    fetch_default(hub, on_gpu=True)
-
-    assert WHISPER_REPOS["large-v3-turbo"] in caplog.text
+    with pytest.raises(ModelUnavailableError, match=WHISPER_REPOS["large-v3-turbo"]):
+        locate_default(hub, on_gpu=True)
 
 
 def test_default_passes_over_broken_models(hub: Hub) -> None:
     """A half-downloaded favourite gives way to a whole lesser one."""
     _cache(hub, "small", without="model.bin")
     _cache(hub, "tiny")
-    found = fetch_default(hub, on_gpu=False)
 
-    assert found[0] == "tiny"
+    assert locate_default(hub, on_gpu=False).name == "tiny"
 
 
 @pytest.mark.parametrize("order", [_BY_QUALITY, _BY_PACE])

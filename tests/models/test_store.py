@@ -8,7 +8,8 @@ import pytest
 
 from gateway.errors import ModelUnavailableError, StoreError
 from gateway.models.hub import WHISPER_REPOS, Hub
-from gateway.models.locate import fault, locate
+from gateway.models.layout import fault
+from gateway.models.locate import locate
 from gateway.models.store import (
     cached_models,
     cached_size,

@@ -45,7 +45,10 @@ def test_what_goes_together(fields: dict[str, object]) -> None:
         ({"known_speaker_names": ["a"]}, "known_speaker_references"),
         ({"known_speaker_references": [REFERENCE]}, "known_speaker_references"),
         ({"known_speaker_names": ["a"], "known_speaker_references": ["x"]}, "known_speaker_references"),
-        ({"known_speaker_names": ["a", "a"], "known_speaker_references": [REFERENCE] * 2}, "known_speaker_names"),
+        (
+            {"known_speaker_names": ["a", "a"], "known_speaker_references": [REFERENCE] * 2},
+            "known_speaker_names",
+        ),
         (
             {"known_speaker_names": ["a"], "known_speaker_references": ["data:audio/wav;base64,%"]},
             "known_speaker_references",

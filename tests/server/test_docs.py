@@ -7,13 +7,12 @@ import pytest
 from starlette.routing import Route
 
 from gateway.app import Gateway
-from gateway.engine.lifecycle import ModelPolicy
-from gateway.runtime import ModelPlan
+from gateway.engine.lifecycle import ModelPlan
 from gateway.server.docs import Docs
 from gateway.settings import Settings
 from tests.scripted import ScriptedSpec
 
-PLAN = ModelPlan("scripted", ScriptedSpec, ModelPolicy())
+PLAN = ModelPlan("scripted", ScriptedSpec)
 DOCS = Docs(version="1", secured=False)
 FILES = DOCS._files
 

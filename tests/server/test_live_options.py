@@ -1,7 +1,5 @@
 """A session's settings become what the live flow and the engine are told, within what the model can do."""
 
-import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -125,16 +123,6 @@ async def test_delays() -> None:
     for values in zip(*figures, strict=True):
         assert list(values) == sorted(values)
     assert await partials() == delays[1]
-
-
-async def test_engines_that_revise_what_they_heard() -> None:
-    """What is not settled is told only to those who ask by a ``delay``."""
-    revising = fake(replace(ABLE, revises=True))
-    unasked, asked = await partials(revising), await partials(revising, transcription={"delay": "high"})
-
-    assert unasked is not None
-    assert unasked.step == math.inf
-    assert asked == await partials(transcription={"delay": "high"})
 
 
 async def test_partials_can_be_off() -> None:

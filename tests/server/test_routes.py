@@ -15,9 +15,9 @@ from starlette.websockets import WebSocket
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.config import SessionConfig
+from gateway.server.admission import Admission
 from gateway.server.auth import Keys
 from gateway.server.routes import build_routes
-from gateway.server.websocket import Sessions
 
 SIGNER = SecretSigner([b"secret"])
 EPHEMERAL, _ = SIGNER.sign(SessionConfig.default("m"), now=4_000_000_000, seconds=10)
@@ -63,7 +63,7 @@ def app() -> Any:
         health=pages,
         docs=pages,
         keys=Keys(("k1",), SIGNER),
-        sessions=Sessions(),
+        sessions=Admission(),
         metrics=Metrics(),
         lifespan=nothing,
     )

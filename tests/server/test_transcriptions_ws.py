@@ -26,15 +26,17 @@ END = {"type": "websocket.receive", "text": '{"type":"input_audio.end"}'}
 
 
 class Client:
-    """Sends its frames, then is silent; what it is sent goes to ``take``."""
+    """Sends its frames, then is silent, which `silent` tells; what it is sent goes to ``take``."""
 
     def __init__(self, frames: list[Message], take: Callable[[Message], Awaitable[None]]) -> None:
         self.messages: list[Message] = [{"type": "websocket.connect"}, *frames]
         self.send = take
+        self.silent = anyio.Event()
 
     async def receive(self) -> Message:
         """The next frame."""
         if not self.messages:
+            self.silent.set()
             await anyio.sleep_forever()
         await anyio.lowlevel.checkpoint()
         return self.messages.pop(0)
@@ -56,14 +58,14 @@ def frames(samples: dict[str, Sample]) -> list[Message]:
     ]
 
 
-def serve(
+async def serve(
     client: Client,
     vad: SileroModel,
     *,
     model: str = "fake",
-    send_timeout: float = 10,
-    upload_timeout: float = 10,
-) -> Awaitable[None]:
+    send_timeout: float = 1_000,
+    upload_timeout: float = 1_000,
+) -> None:
     """The endpoint, at work for this client."""
     limits = Limits(
         max_upload_bytes=1,
@@ -89,7 +91,7 @@ def serve(
         "headers": [],
         "subprotocols": [],
     }
-    return TranscriptionsWs(service)(scope, client.receive, client.send)
+    await TranscriptionsWs(service)(scope, client.receive, client.send)
 
 
 async def test_a_session(vad: SileroModel, frames: list[Message]) -> None:
@@ -109,18 +111,27 @@ async def test_a_session(vad: SileroModel, frames: list[Message]) -> None:
     assert close["type"] == "websocket.close"
 
 
-async def test_a_client_that_reads_nothing(vad: SileroModel, frames: list[Message]) -> None:
-    """Its frames are received all the same, and after a while it is told to come back later."""
+async def read_nothing(message: Message) -> None:
+    """Takes no event."""
+    if message["type"] == "websocket.send":
+        await anyio.sleep_forever()
 
-    async def take(message: Message) -> None:
-        if message["type"] == "websocket.send":
-            await anyio.sleep_forever()
 
-    client = Client(frames, take)
-    with pytest.raises(OverloadedError):
-        await serve(client, vad, send_timeout=0.2)
+async def test_a_client_that_reads_nothing_is_received(vad: SileroModel, frames: list[Message]) -> None:
+    """All its frames are taken, though it takes none."""
+    client = Client(frames, read_nothing)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve, client, vad)
+        await client.silent.wait()
+        tasks.cancel_scope.cancel()
 
     assert not client.messages
+
+
+async def test_a_client_that_reads_nothing_is_left(vad: SileroModel, frames: list[Message]) -> None:
+    """After a while it is told to come back later."""
+    with pytest.raises(OverloadedError):
+        await serve(Client(frames, read_nothing), vad, send_timeout=0.01)
 
 
 @pytest.mark.parametrize("count", [0, 20])
@@ -139,12 +150,8 @@ async def test_a_client_that_leaves(vad: SileroModel, frames: list[Message], *, 
     """Ends the session, before its end or behind it."""
     gone: Message = {"type": "websocket.disconnect", "code": 1001}
 
-    async def take(message: Message) -> None:
-        if message["type"] == "websocket.send":
-            await anyio.sleep_forever()
-
     with pytest.raises(ClientGoneError):
-        await serve(Client([*frames, *([END] if ended else []), gone], take), vad)
+        await serve(Client([*frames, *([END] if ended else []), gone], read_nothing), vad)
 
 
 async def test_a_refusal_before_the_handshake_sends_nothing(vad: SileroModel) -> None:

@@ -117,8 +117,8 @@ async def test_the_beginning_can_be_used_before_the_end() -> None:
         upload = Upload(HEADERS, spool, max_file_bytes=10_000)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(upload.receive, body())
-            await upload.file_begun()
-            early = (list(upload.fields), upload.has_file, upload.is_complete)
+            await upload.file_begun.wait()
+            early = (list(upload.fields), upload.has_file, upload.ended.is_set())
             go_on.set()
             await upload.complete()
 

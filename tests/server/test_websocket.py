@@ -17,8 +17,9 @@ from gateway.errors import (
     OverloadedError,
 )
 from gateway.metrics import Metrics
+from gateway.server.admission import Admission
 from gateway.server.routes import KeyWebSocketRoute
-from gateway.server.websocket import Sessions, WebSocketMiddleware, event_frame
+from gateway.server.websocket import WebSocketMiddleware, event_frame
 from tests.protocol.realtime.wire import check_frame
 
 Endpoint = Callable[[WebSocket], Awaitable[None]]
@@ -33,7 +34,7 @@ class Connection:
 
         self.sent: list[Message] = []
         self.metrics = Metrics()
-        self.sessions = Sessions()
+        self.sessions = Admission()
         self.gone = False
         self.is_full = False
         self.app = WebSocketMiddleware(app, sessions=self.sessions, metrics=self.metrics)
@@ -216,10 +217,10 @@ async def test_the_end_waits_for_all() -> None:
     order: list[str] = []
 
     async def wait() -> None:
-        await connection.sessions.all_ended()
+        await connection.sessions.all_left()
         order.append("ended")
 
-    await connection.sessions.all_ended()
+    await connection.sessions.all_left()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection)
         tasks.start_soon(connection)
@@ -240,7 +241,7 @@ async def test_http_passes() -> None:
         seen.append(scope["type"])
 
     connection = Connection(fine)
-    await WebSocketMiddleware(app, sessions=Sessions(), metrics=Metrics())(
+    await WebSocketMiddleware(app, sessions=Admission(), metrics=Metrics())(
         {"type": "http"}, connection.receive, connection.send
     )
 

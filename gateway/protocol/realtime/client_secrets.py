@@ -23,7 +23,7 @@ from gateway.protocol.realtime.config import (
     Transcription,
     TurnDetection,
     Wire,
-    Written,
+    written,
 )
 from gateway.protocol.realtime.session import Id, RealtimeSession, session_object
 
@@ -58,9 +58,9 @@ _LEGACY_NAMES = {
 Key = Annotated[str, about("In place of an API key, on any replica.", examples=["ek_…"])]
 EndsAt = Annotated[int, about("Seconds since 1970.")]
 EndsAfter = Annotated[Expiry, about("When it ends.", default=Expiry().model_dump())]
-Noise = Annotated[Wire | None, Written(NoiseReduction | None), about("null: none.")]
-Turns = Annotated[Wire | None, Written(TurnDetection | None), about(TURNS)]
-_Transcription = Annotated[Wire | None, Written(Transcription | None)]
+Noise = Annotated[Wire | None, written(NoiseReduction | None), about("null: none.")]
+Turns = Annotated[Wire | None, written(TurnDetection | None), about(TURNS)]
+_Transcription = Annotated[Wire | None, written(Transcription | None)]
 
 
 class ClientSecretRequest(TypedDict):

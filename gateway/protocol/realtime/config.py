@@ -7,12 +7,12 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    GetCoreSchemaHandler,
+    GetPydanticSchema,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from gateway.errors import InvalidRequestError, UnsupportedValueError
@@ -41,15 +41,9 @@ _OF_THE_FORM = ("model", "language", "languages", "prompt", "keywords")
 Wire = dict[str, Any]
 
 
-class Written:
+def written(kind: Any) -> GetPydanticSchema:
     """Marks a dict of the wire as what the model ``kind`` describes, in the OpenAPI document."""
-
-    def __init__(self, kind: Any) -> None:
-        self._kind = kind
-
-    def __get_pydantic_core_schema__(self, _: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """As pydantic asks for it."""
-        return handler.generate_schema(self._kind)
+    return GetPydanticSchema(lambda _, handler: handler.generate_schema(kind))
 
 
 class Part(BaseModel):
@@ -181,7 +175,7 @@ class RealtimeAudio(TypedDict):
     """A session's audio."""
 
     input: NotRequired[
-        Annotated[Wire, Written(Input), about("What the client sends.", default=Input().model_dump())]
+        Annotated[Wire, written(Input), about("What the client sends.", default=Input().model_dump())]
     ]
 
 

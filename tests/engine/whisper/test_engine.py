@@ -23,7 +23,7 @@ from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Samples
 from gateway.engine.api import DecodeOptions, DecodeRequest, RowFailed
 from gateway.engine.whisper.engine import WhisperEngine, WhisperSpec
 from gateway.transcript import Hypothesis
-from tests.support import MODEL, Sample
+from tests.support import MODEL, Sample, english_only
 
 pytestmark = pytest.mark.slow  # each decode encodes a window of 30 s
 
@@ -103,15 +103,6 @@ def without_alignment_heads(folder: Path) -> Path:
     config = json.loads((folder / "config.json").read_text())
     del config["alignment_heads"]
     (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
-def english_only(folder: Path) -> Path:
-    """A copy without the empty token, by which CTranslate2 tells multilingual models."""
-    shutil.copytree(MODEL, folder, dirs_exist_ok=True)
-    vocabulary = json.loads((folder / "vocabulary.json").read_text())
-    vocabulary[vocabulary.index("")] = "<|unused|>"
-    (folder / "vocabulary.json").write_text(json.dumps(vocabulary))
     return folder
 
 
