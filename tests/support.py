@@ -17,8 +17,10 @@ import pytest
 from openai import OpenAI
 
 from gateway.app import Gateway, Server
+from gateway.audio.speaker_model import SpeakerModel
 from gateway.engine.api import EngineSpec
 from gateway.engine.lifecycle import ModelPlan, ModelPolicy
+from gateway.errors import ModelUnavailableError
 from gateway.settings import Settings
 
 TESTS = Path(__file__).parent
@@ -145,6 +147,11 @@ def until(holds: Callable[[], object]) -> None:
 
 def _itself(spec: EngineSpec) -> EngineSpec:
     return spec
+
+
+def no_speakers() -> SpeakerModel:
+    """For a `SpeakerSource` that has nothing to give."""
+    raise ModelUnavailableError("nobody is told apart")
 
 
 def english_only(folder: Path) -> Path:

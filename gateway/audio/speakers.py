@@ -11,14 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateway.audio.speaker_clusters import BLOCK, DISTANCE, LEAST, NARROW_DISTANCE, cluster, unit
-from gateway.audio.speaker_model import Embedding, SpeakerModel, Voice
-from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.audio.speaker_model import Embedding, Voice
 from gateway.transcript.speakers import Speaker, Turn
-
-KNOWN, KNOWN_SHORT = 0.45, 0.40
-"""Cosine from which a voice is a known one's: of 5 s or more of reference, and of less."""
-
-LONG_REFERENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +42,6 @@ class SpeakerOptions:
         near = [(float(unit(total) @ one.embedding), one) for one in self.known]
         matches = [(cosine, one.name) for cosine, one in near if cosine >= one.nearest]
         return max(matches)[1] if matches else None
-
-
-def enrol(name: str, samples: Samples, model: SpeakerModel) -> KnownSpeaker | None:
-    """The voice of a reference, shape (n,); None where nobody speaks in it."""
-    voices = model.hear(samples)
-    if not voices:
-        return None
-    total = sum(each.embedding * (each.end - each.start) for each in voices)
-    nearest = KNOWN if len(samples) >= LONG_REFERENCE * SAMPLE_RATE else KNOWN_SHORT
-    return KnownSpeaker(name, unit(np.asarray(total, dtype=np.float32)), nearest)
 
 
 def tell_apart(chunks: Sequence[Sequence[Voice]], options: SpeakerOptions) -> list[list[Turn]]:

@@ -1,6 +1,5 @@
 """Whose words they are: the voices of each chunk are heard beside the engine, and its segments attributed."""
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -8,21 +7,13 @@ from typing import Generic, TypeVar
 
 import anyio
 import anyio.to_thread
-import numpy as np
 
-from gateway.audio.decode import decode
 from gateway.audio.speaker_model import SpeakerModel, Voice
-from gateway.audio.speakers import KnownSpeaker, SpeakerOptions, SpeakerTracker, enrol, tell_apart
-from gateway.audio.types import SAMPLE_RATE, Chunk
-from gateway.errors import InvalidAudioError, InvalidRequestError
+from gateway.audio.speaker_reference import enrol
+from gateway.audio.speakers import KnownSpeaker, SpeakerOptions, SpeakerTracker, tell_apart
+from gateway.audio.types import Chunk
 from gateway.transcript import Hypothesis
 from gateway.transcript.speakers import SpeakerNames, Turn, attribute
-
-REFERENCE_SECONDS = (2.0, 10.0)
-"""OpenAI's limits of a known speaker's reference."""
-
-SLACK_SECONDS = 0.05
-"""Of an encoder that pads its last packet, or cuts it."""
 
 Place = TypeVar("Place")
 
@@ -98,29 +89,12 @@ class Attribution(Generic[Place]):
         ]
 
 
-async def enrol_all(model: SpeakerModel, references: Iterable[tuple[str, bytes]]) -> list[KnownSpeaker]:
+async def enrol_all(model: SpeakerModel, references: Iterable[tuple[str, bytes]]) -> tuple[KnownSpeaker, ...]:
     """The known speakers, by each one's name and recording.
 
     Raises:
         InvalidRequestError: A reference is no audio, too short or too long, or nobody speaks in it.
     """
-    return [await anyio.to_thread.run_sync(partial(_enrol, model, name, data)) for name, data in references]
-
-
-def _enrol(model: SpeakerModel, name: str, data: bytes) -> KnownSpeaker:
-    shortest, longest = REFERENCE_SECONDS
-    # Decoded a little further than is allowed: a longer one need not be decoded to its end.
-    try:
-        samples = np.concatenate(list(decode(io.BytesIO(data), max_seconds=longest + 1)))
-    except InvalidAudioError as error:
-        if error.code != "audio_too_long":
-            raise InvalidRequestError(f"The reference of '{name}' cannot be decoded as audio.") from None
-        samples = np.zeros(round((longest + 1) * SAMPLE_RATE), dtype=np.float32)
-    if not shortest - SLACK_SECONDS <= len(samples) / SAMPLE_RATE <= longest + SLACK_SECONDS:
-        raise InvalidRequestError(
-            f"The reference of '{name}' must be {shortest:g} to {longest:g} seconds long."
-        )
-    known = enrol(name, samples, model)
-    if known is None:
-        raise InvalidRequestError(f"Nobody speaks in the reference of '{name}'.")
-    return known
+    return tuple(
+        [await anyio.to_thread.run_sync(partial(enrol, model, name, data)) for name, data in references]
+    )

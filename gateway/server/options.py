@@ -5,8 +5,12 @@ from typing import Literal
 from gateway.audio.chunking import ChunkingOptions
 from gateway.audio.vad import VadOptions
 from gateway.engine.api import Capabilities, DecodeOptions, ModelDefaults, Recognizer, Task
-from gateway.errors import UnsupportedValueError
+from gateway.errors import InvalidRequestError, UnsupportedValueError
+from gateway.protocol.contracts import contract
 from gateway.protocol.request import ServerVad, TranscriptionRequest
+
+UNCUT_SECONDS = 30.0
+"""OpenAI's: models that tell speakers apart want to be told how longer recordings are cut."""
 
 
 def chunking_options(
@@ -14,6 +18,13 @@ def chunking_options(
 ) -> ChunkingOptions:
     """How the recording is cut; ``default`` says what an unset `chunking_strategy` means."""
     strategy = request.chunking_strategy
+    if strategy is None and contract(request.model).diarizes and max_seconds > UNCUT_SECONDS:
+        too_long = InvalidRequestError(
+            f"chunking_strategy is required for audio longer than {UNCUT_SECONDS:g} seconds with the model "
+            f"'{request.model}'. Use 'auto'.",
+            param="chunking_strategy",
+        )
+        return ChunkingOptions(max_seconds=UNCUT_SECONDS, too_long=too_long)
     if isinstance(strategy, ServerVad):
         vad = VadOptions(strategy.threshold, strategy.prefix_padding_ms, strategy.silence_duration_ms)
         return ChunkingOptions(vad=vad, max_seconds=max_seconds)
@@ -59,8 +70,12 @@ def with_defaults(request: TranscriptionRequest, defaults: ModelDefaults) -> Tra
 
 
 def wants_words(request: TranscriptionRequest) -> bool:
-    """Subtitles are cut between words, so they want word times too."""
-    return "word" in request.timestamp_granularities or request.response_format in {"srt", "vtt"}
+    """Subtitles are cut between words, and segments where the speaker changes: that takes word times, too."""
+    return (
+        "word" in request.timestamp_granularities
+        or request.response_format in {"srt", "vtt"}
+        or request.wants_speakers
+    )
 
 
 def _check(request: TranscriptionRequest, name: str, able: Capabilities, *, task: Task) -> None:

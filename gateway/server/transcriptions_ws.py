@@ -69,8 +69,16 @@ class TranscriptionsWs:
         logprobs = service.streams_logprobs(request)
         chunking = service.chunking(request)
         partials = PartialOptions(step=INTERIM_STEP) if query.interim_results else None
+        speakers = await service.speakers_of(request, at_end=False)
         async with model.lease() as recognizer, open_task_group() as tasks:
-            wanted = recognition(request, recognizer, task="transcribe", logprobs=logprobs, partials=partials)
+            wanted = recognition(
+                request,
+                recognizer,
+                task="transcribe",
+                logprobs=logprobs,
+                partials=partials,
+                speakers=speakers,
+            )
             await websocket.accept()
             tasks.start_soon(spool.keep_flushed)
             audio = _AudioInput(websocket, spool, service.limits, query.pcm_rate)

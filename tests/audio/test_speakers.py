@@ -5,7 +5,8 @@ import pytest
 
 from gateway.audio.speaker_clusters import BLOCK
 from gateway.audio.speaker_model import Voice
-from gateway.audio.speakers import KNOWN, KnownSpeaker, SpeakerOptions, SpeakerTracker, tell_apart
+from gateway.audio.speaker_reference import KNOWN
+from gateway.audio.speakers import KnownSpeaker, SpeakerOptions, SpeakerTracker, tell_apart
 from gateway.transcript.speakers import Turn
 from tests.audio.voices import People
 

