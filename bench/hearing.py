@@ -125,6 +125,9 @@ class Ears:
 
     Args:
         threads: Of CTranslate2. One spins nowhere, so its CPU time is all work.
+
+    Attributes:
+        engine: The gateway's, for whoever has chunks.
     """
 
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
@@ -138,6 +141,7 @@ class Ears:
             name: WhisperEngine(each, model, aligns=True)
             for name, each in {"full": spec, "fit": replace(spec, audio_context="fit")}.items()
         }
+        self.engine = engines["full"]
         self._ways: dict[str, Callable[..., Heard]] = {
             "plain": partial(self._gateway, engines["full"]),
             "streamed": partial(self._gateway, engines["full"], stream=True),

@@ -7,7 +7,7 @@ modules tell each other.
 from typing import Literal, Self
 
 SUPPORTED_FORMATS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
-"""The file formats named in OpenAI's own error text. More are decoded: whatever FFmpeg's demuxers know."""
+"""The file formats named in OpenAI's own error text. Many more are decoded: `gateway.audio.containers`."""
 
 
 class GatewayError(Exception):

@@ -68,7 +68,7 @@ TABLE = {
     "server": room(
         # Of the rooms behind the flow only what a request's options and a model's state are made of.
         "protocol flow transcript errors metrics aio "
-        "audio.chunking audio.decode audio.pcm audio.speaker_model audio.speakers audio.turns audio.types "
+        "audio.chunking audio.length audio.pcm audio.speaker_model audio.speakers audio.turns audio.types "
         "audio.vad "
         "engine.api engine.catalog engine.lifecycle",
         # python-multipart is driven directly: Starlette's form parser caps text parts.

@@ -24,6 +24,7 @@ class ChunkingOptions:
         max_seconds: Longest recording, as decoded.
         pcm_rate: The source has no container: 16-bit mono samples at this rate.
         too_long: Raised in place of AudioTooLongError, where ``max_seconds`` has another reason.
+        track: Which sound track, from 1; None chooses.
         windows: ``speech`` cuts in the pauses between speech, ``block`` by Whisper's walk (`BlockWalk`).
     """
 
@@ -31,6 +32,7 @@ class ChunkingOptions:
     max_seconds: float = 4 * 3600.0
     pcm_rate: int | None = None
     too_long: InvalidRequestError | None = None
+    track: int | None = None
     windows: Literal["speech", "block"] = "speech"
 
 
@@ -78,11 +80,14 @@ def decode_as(source: ByteReader, options: ChunkingOptions) -> Generator[Samples
 
     Raises:
         InvalidAudioError: The recording cannot be decoded, is cut off, too short or too long.
+        InvalidRequestError: It has no such track.
     """
     try:
         if options.pcm_rate is not None:
-            yield from decode_pcm16(source, rate=options.pcm_rate, max_seconds=options.max_seconds)
+            yield from decode_pcm16(
+                source, rate=options.pcm_rate, max_seconds=options.max_seconds, track=options.track
+            )
         else:
-            yield from decode(source, max_seconds=options.max_seconds)
+            yield from decode(source, max_seconds=options.max_seconds, track=options.track)
     except AudioTooLongError as error:
         raise options.too_long or error from None

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.audio.declip import declip
 from gateway.audio.types import SAMPLE_RATE, Samples
 
 TARGET_LUFS = -23.0
@@ -85,7 +86,8 @@ def measure(samples: Samples) -> float | None:
 
 
 def normalise(samples: Samples) -> Samples:
-    """The samples at the target loudness: one gain for all of them, then the limiter."""
+    """The samples at the target loudness, cut tops put back: one gain for all of them, then the limiter."""
+    samples = declip(np.pad(samples, (0, -len(samples) % HOP)).reshape(-1, HOP)).reshape(-1)[: len(samples)]
     loudness = measure(samples)
     gain_db = 0.0 if loudness is None else _gain_db(loudness)
     return limit(samples * np.float32(_amplitude(gain_db)))
@@ -131,6 +133,7 @@ class RunningGain:
         return self._scale(np.pad(rest, (0, -len(rest) % HOP)).reshape(-1, HOP)).reshape(-1)[: len(rest)]
 
     def _scale(self, hops: Samples) -> Samples:
+        hops = declip(hops)
         scaled = np.empty_like(hops)
         for i, energy in enumerate(hop_energies(hops, self._weights)):
             before = self._amplitude

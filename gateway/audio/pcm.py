@@ -1,12 +1,10 @@
-"""Samples of any kind to 16 kHz mono: bare ones in pieces of any size, and the frames of containers."""
+"""Bare samples without a container, in pieces of any size, to 16 kHz."""
 
 from typing import Final, Literal, TypeAlias, cast
 
-import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.codec import CodecContext
 from av.filter import Graph
 from av.packet import Packet
@@ -21,12 +19,6 @@ PCM16_BYTES = 2
 
 RATES = range(8_000, 48_001)
 """Samples per second that bare audio may have."""
-
-_FRAME_RATES = range(1_000, 768_001)
-"""Samples per second of a container. One outside is a broken header's; at 1 Hz a few kilobytes last hours."""
-
-_MAX_AMPLITUDE = 32_768.0
-"""Float files scaled like 16-bit integers exist (the loudness gain brings them down); beyond is garbage."""
 
 _FRAME = 4_096
 """The resampler keeps buffers as large as its largest frame, and an append may hold minutes."""
@@ -119,87 +111,3 @@ def _pull(graph: Graph) -> list[Samples]:
 
 def _joined(ready: list[Samples]) -> Samples:
     return np.concatenate(ready) if ready else np.zeros(0, dtype=np.float32)
-
-
-class ToMono:
-    """Frames of any kind to 16 kHz mono; the resampler is built anew whenever a frame's parameters change.
-
-    Args:
-        least: Samples to gather before any are given; 0 gives what is there.
-    """
-
-    def __init__(self, least: int = 0) -> None:
-        self._least = least
-        self._resampler: AudioResampler | None = None
-        self._parameters: tuple[int, str, str] | None = None
-        self._average = False
-
-    def feed(self, frame: AudioFrame) -> list[Samples]:
-        """Takes the next frame; gives what is ready of it and its predecessors."""
-        if frame.sample_rate not in _FRAME_RATES or not frame.samples:
-            return []
-        out: list[Samples] = []
-        parameters = (frame.sample_rate, frame.format.name, frame.layout.name)
-        if parameters != self._parameters:
-            out += self.flush()
-            self._parameters = parameters
-            self._average = False
-        frame.pts = None  # positions are counted, so a jump in the stamps is not taken for a new stream
-        try:
-            if not self._average:
-                return out + self._resample(frame)
-        except av.FFmpegError:
-            # FFmpeg mixes only layouts it has a name for, and never more than 63 channels.
-            self._resampler = None
-            self._average = True
-        try:
-            return out + self._resample(_average(frame))
-        except av.FFmpegError:
-            return out
-
-    def flush(self) -> list[Samples]:
-        """Gives what the resampler's filter still holds."""
-        if self._resampler is None:
-            return []
-        out = self._resample(None)
-        self._resampler = None
-        return out
-
-    def _resample(self, frame: AudioFrame | None) -> list[Samples]:
-        if self._resampler is None:
-            self._resampler = AudioResampler("flt", "mono", SAMPLE_RATE, frame_size=self._least)
-        ready = cast("list[AudioFrame | None]", self._resampler.resample(frame))
-        # One that passes frames through unchanged answers the flush with the None it was given.
-        return [_sane(part) for part in ready if part is not None]
-
-
-def _sane(frame: AudioFrame) -> Samples:
-    """The frame's samples without NaN and infinity, which would stay in a recurrent model for good."""
-    samples = frame.to_ndarray().reshape(-1).astype(np.float32)
-    np.clip(samples, -_MAX_AMPLITUDE, _MAX_AMPLITUDE, out=samples)
-    # One NaN makes the sum one; looking for each took a tenth of the server's time.
-    return np.nan_to_num(samples, nan=0.0, copy=False) if np.isnan(samples.sum()) else samples
-
-
-def _average(frame: AudioFrame) -> AudioFrame:
-    """The mean of all channels, as a mono frame of the same rate.
-
-    Raises:
-        av.FFmpegError: More than 64 channels in planes.
-    """
-    if frame.format.is_planar:
-        # Not through its planes: PyAV 18.1 looks for a null behind their pointers, but behind eight or more
-        # FFmpeg puts none, so it reads on until it crashes.
-        packed = AudioResampler(frame.format.packed, frame.layout, frame.sample_rate)
-        [frame] = packed.resample(frame)
-    channels = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
-    with np.errstate(invalid="ignore", over="ignore"):  # garbage in float files; `_sane` removes it
-        mean = channels.mean(axis=1, dtype=np.float64)
-        np.clip(mean, -(2.0**63), 2.0**63, out=mean)
-    if channels.dtype == np.uint8:
-        mean = (mean - 128) / 128
-    elif channels.dtype.kind == "i":
-        mean /= 2.0 ** (8 * channels.dtype.itemsize - 1)
-    mono = AudioFrame.from_ndarray(mean[None].astype(np.float32), format="flt", layout="mono")
-    mono.sample_rate = frame.sample_rate
-    return mono

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from gateway.audio.decode import announced_seconds
+from gateway.audio.length import announced_seconds
 from gateway.audio.source import ByteSource, FileSource
 from gateway.errors import GatewayError
 

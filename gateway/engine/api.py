@@ -24,8 +24,8 @@ class DecodeOptions:
         languages: Candidates for detection.
         prompt: Text that precedes the recording, for style and spelling.
         keywords: Words and names to expect.
-        temperature: 0 decodes by beam search and falls back to higher ones where that looks bad.
-        seed: Makes sampling (temperature > 0) repeatable.
+        temperature: 0 takes the best of the beam search; higher ones draw, and may take another.
+        seed: Makes that (temperature > 0) repeatable.
         words: Word times are wanted.
         logprobs: Token log-probabilities are wanted.
         beam_size: None takes the engine's default.
@@ -52,12 +52,14 @@ class DecodeRequest:
         prefix_tokens: Token ids the hypothesis must begin with, where `Capabilities.prefix` allows.
         whole: All of it is to be transcribed. False leaves a tail that is unfinished at the samples' end to
             the next row, which begins at `Hypothesis.consumed`. Rows of both kinds may share a call.
+        retry: What looks bad may be decoded again. False where a newer row soon replaces this one.
     """
 
     samples: Samples
     options: DecodeOptions
     prefix_tokens: tuple[int, ...] = ()
     whole: bool = True
+    retry: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,9 +111,9 @@ def serve(messages: Iterator[Parts], answers: BinaryIO) -> None:
         capabilities = engine.capabilities
     except Exception as error:  # noqa: BLE001 (whatever a backend raises is told to the parent)
         traceback.print_exc()
-        _answer(answers, LoadFailed(type(error).__name__, f"{type(error).__name__}: {error}"))
+        _write(answers, pack(LoadFailed(type(error).__name__, f"{type(error).__name__}: {error}")))
         return
-    _answer(answers, capabilities)
+    _write(answers, pack(capabilities))
     for parts in messages:
         try:
             answer = pack(engine.transcribe(unpack(parts)))
@@ -126,10 +126,6 @@ def serve(messages: Iterator[Parts], answers: BinaryIO) -> None:
 def is_out_of_memory(error: Exception) -> bool:
     """Whether a smaller batch may do; backends say it in words only."""
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)
-
-
-def _answer(answers: BinaryIO, message: object) -> None:
-    _write(answers, pack(message))
 
 
 def _write(answers: BinaryIO, parts: Parts) -> None:

@@ -133,7 +133,8 @@ class RowStream:
         async def ask(recognizer: Recognizer) -> Hypothesis:
             able = recognizer.capabilities
             options = self._partial_options(recognition, able)
-            request = DecodeRequest(chunk.samples, options, prefix_tokens if able.prefix else ())
+            prefix = prefix_tokens if able.prefix else ()
+            request = DecodeRequest(chunk.samples, options, prefix, retry=False)
             return await recognizer.transcribe(
                 request, stream=self._partial_key, priority=Priority.LIVE_PARTIAL
             )

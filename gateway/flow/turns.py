@@ -101,9 +101,8 @@ class Cancel:
     order: Final | Partial
 
 
-Order: TypeAlias = Final | Partial | Hear | Cancel
-
-Output: TypeAlias = LiveEvent | Order
+Output: TypeAlias = LiveEvent | Final | Partial | Hear | Cancel
+"""An event, or an order."""
 
 
 class Turns:

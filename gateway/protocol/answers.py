@@ -61,7 +61,7 @@ class TranscriptionSegment(TypedDict):
     end: Start
     text: Annotated[str, about("With the leading space that the model gave it.")]
     tokens: Annotated[list[int], about("Ids in the model's vocabulary.")]
-    temperature: Annotated[float, about("The temperature it was decoded with, after fallbacks.", ge=0)]
+    temperature: Annotated[float, about("The temperature it was decoded with.", ge=0)]
     avg_logprob: Annotated[float, about("Mean log-probability of its tokens; below -1 is doubtful.")]
     compression_ratio: Annotated[float, about("Above 2.4 the text repeats itself.", ge=0)]
     no_speech_prob: Annotated[float, about("How probably there was no speech at all.", ge=0, le=1)]

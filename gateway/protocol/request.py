@@ -37,7 +37,7 @@ class TranslationRequest(SubtitleStyle):
     """The fields of `POST /v1/audio/translations` beside the file, and of every transcription.
 
     Sources: the published OpenAPI document; temperature up to 2 and `seed` as other providers have them. The
-    subtitle fields, `language` and `stream` of a translation are extensions of ours.
+    subtitle fields, `track`, and `language` and `stream` of a translation are extensions of ours.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -59,13 +59,17 @@ class TranslationRequest(SubtitleStyle):
         ge=0,
         le=2,
         allow_inf_nan=False,
-        description="0 takes the best reading, and tries higher ones where that looks wrong; else how freely "
-        "tokens are drawn.",
+        description="0 takes the best reading; above, how freely one of the best is drawn.",
     )
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
         None, description="With a temperature above 0: the same seed gives the same text."
     )
     stream: bool = Field(default=False, description="Answer with an event stream as the text is decoded.")
+    track: Annotated[int, Field(ge=1, le=1_000)] | None = Field(
+        None,
+        description="Which sound track of a film, from 1; unset: the default one, or if it is silent another "
+        "one that is not.",
+    )
 
     @model_validator(mode="before")
     @classmethod

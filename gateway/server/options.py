@@ -1,5 +1,6 @@
 """From what a client asked to options of flow and engine, within what the model can do."""
 
+from dataclasses import replace
 from typing import Literal
 
 from gateway.audio.chunking import ChunkingOptions
@@ -18,19 +19,18 @@ def chunking_options(
 ) -> ChunkingOptions:
     """How the recording is cut; ``default`` says what an unset `chunking_strategy` means."""
     strategy = request.chunking_strategy
+    options = ChunkingOptions(max_seconds=max_seconds, track=request.track)
     if strategy is None and contract(request.model).diarizes and max_seconds > UNCUT_SECONDS:
         too_long = InvalidRequestError(
             f"chunking_strategy is required for audio longer than {UNCUT_SECONDS:g} seconds with the model "
             f"'{request.model}'. Use 'auto'.",
             param="chunking_strategy",
         )
-        return ChunkingOptions(max_seconds=UNCUT_SECONDS, too_long=too_long)
+        return replace(options, max_seconds=UNCUT_SECONDS, too_long=too_long)
     if isinstance(strategy, ServerVad):
         vad = VadOptions(strategy.threshold, strategy.prefix_padding_ms, strategy.silence_duration_ms)
-        return ChunkingOptions(vad=vad, max_seconds=max_seconds)
-    if strategy is None and default == "block":
-        return ChunkingOptions(max_seconds=max_seconds, windows="block")
-    return ChunkingOptions(max_seconds=max_seconds)
+        return replace(options, vad=vad)
+    return replace(options, windows="block") if strategy is None and default == "block" else options
 
 
 def decode_options(

@@ -1,7 +1,7 @@
 """What the transcribing endpoints share: models, limits, and what the operator chose."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import anyio
@@ -115,5 +115,7 @@ def recognition(
         UnavailableError: No worker has loaded the model yet.
     """
     decoding = decode_options(request, recognizer, task=task, logprobs=logprobs)
+    if speakers is not None:
+        decoding = replace(decoding, words=recognizer.capabilities.words)
     detects = recognizer.capabilities.detects_language
     return Recognition(lambda: nullcontext(recognizer), request.model, decoding, partials, detects, speakers)

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Self
 import anyio
 import anyio.to_thread
 
+from gateway.aio import Changed
 from gateway.errors import GatewayError, UnavailableError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Spool:
         except OSError as error:
             raise _cannot_store() from error
         self._pending = bytearray()
-        self._written = anyio.Event()
+        self._written = Changed()
         self._flushing = anyio.Lock()
         self._changed = threading.Condition()
         self._readable = 0
@@ -51,7 +52,7 @@ class Spool:
         """Appends ``data``; from time to time a thread puts it on disk."""
         self._pending += data
         self.size += len(data)
-        self._written.set()
+        self._written.notify()
         if len(self._pending) >= BLOCK_BYTES:
             await self._flush()
         if self.size - self._read_to > AHEAD_BYTES and self._read_to:
@@ -60,8 +61,7 @@ class Spool:
     async def keep_flushed(self) -> None:
         """Writes to disk whenever the disk is free, for readers that keep pace, until it is full."""
         while True:
-            await self._written.wait()
-            self._written = anyio.Event()
+            await self._written.until(lambda: self._pending)
             try:
                 await self._flush()
             except UnavailableError as error:

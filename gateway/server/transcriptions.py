@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.aio import open_task_group
 from gateway.audio.chunking import ChunkingOptions
-from gateway.audio.decode import packets_seconds
+from gateway.audio.length import packets_seconds
 from gateway.engine.api import Task
 from gateway.errors import (
     AudioTooLongError,

@@ -69,6 +69,42 @@ ENCODINGS = {
 }
 
 
+MORE_ENCODINGS = {
+    "3gp": Encoding("3gp", "libopencore_amrnb", 8_000, index_last=True, likeness=0.7),
+    "3gp_aac": Encoding("3gp", "aac", index_last=True),
+    "ac3": Encoding("ac3", "ac3", 48_000),
+    "aifc": Encoding("aiff", "pcm_alaw"),
+    "au": Encoding("au", "pcm_mulaw", 8_000),
+    "avi": Encoding("avi", "libmp3lame", 44_100),
+    "avi_pcm": Encoding("avi", "pcm_s16le", 44_100, "stereo"),
+    "eac3": Encoding("eac3", "eac3", 48_000),
+    "flv_mp3": Encoding("flv", "libmp3lame", 44_100),
+    "ircam": Encoding("ircam", "pcm_s16le"),
+    "latm": Encoding("latm", "aac"),
+    "mka": Encoding("matroska", "libopus", 48_000),
+    "mov": Encoding("mov", "pcm_s16le", index_last=True),
+    "mp4_opus": Encoding("mp4", "libopus", 48_000, index_last=True),
+    "mpegts_opus": Encoding("mpegts", "libopus", 48_000),
+    "mxf": Encoding("mxf_opatom", "pcm_s16le", 48_000),
+    "nut": Encoding("nut", "aac"),
+    "ra": Encoding("rm", "real_144", 8_000, likeness=0.7),
+    "rf64": Encoding("wav", "pcm_s16le", options={"rf64": "always"}),
+    "rm": Encoding("rm", "ac3", 44_100),
+    "sox": Encoding("sox", "pcm_s32le"),
+    "tta": Encoding("tta", "tta"),
+    "voc": Encoding("voc", "pcm_s16le"),
+    "vob": Encoding("vob", "ac3", 48_000),
+    "w64": Encoding("w64", "pcm_s16le"),
+    "wav_adpcm": Encoding("wav", "adpcm_ms"),
+    "wav_g722": Encoding("wav", "g722"),
+    "wav_mp3": Encoding("wav", "libmp3lame"),
+    "wtv": Encoding("wtv", "mp2", index_last=True),
+    "wma": Encoding("asf", "wmav2", 44_100),
+    "wv": Encoding("wv", "wavpack"),
+}
+"""What is rarer: decoded, but not transcribed in every test."""
+
+
 def encode(samples: Samples, encoding: Encoding, *, video: str | None = None) -> bytes:
     """The samples as a file, with a grey picture track of the codec ``video``."""
     # A fast-start mp4 is written twice, the second time by name.
@@ -92,6 +128,8 @@ def add_audio(container: OutputContainer, encoding: Encoding) -> AudioStream:
     options = {"strict": "experimental"}
     stream = container.add_stream(encoding.codec, rate=encoding.rate, layout=encoding.layout, options=options)
     audio = cast("AudioStream", stream)
+    if encoding.codec == "wmav2":  # which has no bit rate of its own
+        audio.bit_rate = 64_000
     audio.codec_context.open()
     return audio
 

@@ -17,13 +17,14 @@ from av.audio.frame import AudioFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.audio import decode as decoding
+from gateway.audio import containers
 from gateway.audio.decode import BLOCK, FIRST_BLOCK, FIRST_BLOCKS, decode
-from gateway.audio.pcm import ToMono
+from gateway.audio.mono import ToMono
 from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.errors import InvalidAudioError, UploadTimeoutError
 from tests.audio.sound import (
     ENCODINGS,
+    MORE_ENCODINGS,
     Encoding,
     Growing,
     add_audio,
@@ -36,7 +37,6 @@ from tests.audio.sound import (
 )
 
 if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
     from av.container import InputContainer, OutputContainer
 
 
@@ -469,7 +469,7 @@ def test_each_guard_suffices(hello: Samples, tmp_path: Path, monkeypatch: pytest
     """Were a playlist format let in by mistake, FFmpeg's attempt to open what it names would still fail."""
     (tmp_path / "secret.wav").write_bytes(encode(hello, ENCODINGS["wav"]))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(decoding, "DEMUXERS", f"{decoding.DEMUXERS},concat,hls")
+    monkeypatch.setattr(containers, "CONTAINERS", {**containers.CONTAINERS, "concat": "", "hls": ""})
 
     for text in (b"ffconcat version 1.0\nfile 'secret.wav'\n", b"#EXTM3U\n#EXTINF:9,\nsecret.wav\n"):
         with pytest.raises(InvalidAudioError):
@@ -481,7 +481,7 @@ def test_the_last_guard_suffices(hello: Samples) -> None:
     playlist = io.BytesIO(b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nsecret.wav\n#EXT-X-ENDLIST\n")
 
     with pytest.raises(PermissionError, match="may not refer to other files"):
-        av.open(playlist, "r", format="hls", io_open=decoding.refuse_opening)
+        av.open(playlist, "r", format="hls", io_open=containers.refuse_opening)
 
 
 class Stumbling:
@@ -491,7 +491,7 @@ class Stumbling:
         self._error = error
         self.asked = 0
 
-    def demux(self, stream: object) -> list[object]:
+    def demux(self, streams: object) -> list[object]:
         """Fails."""
         self.asked += 1
         raise self._error
@@ -504,7 +504,7 @@ def test_a_demuxer_that_only_fails(error: Exception, asked: int) -> None:
     """It is asked again a few times, for there may be sound data behind the damage, but not for ever."""
     container = Stumbling(error)
 
-    assert list(decoding._frames(cast("InputContainer", container), cast("AudioStream", None))) == []
+    assert list(containers.frames(cast("InputContainer", container), [], lambda _: True)) == []
     assert container.asked == asked
 
 
@@ -532,8 +532,10 @@ def _refer_to(secret: Path, whole: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def small_files(hello: Samples) -> list[bytes]:
-    """A fifth of a second in every format."""
-    return [encode(hello[8_000:11_200], encoding) for encoding in ENCODINGS.values()]
+    """A fifth of a second in every format, and two of them joined."""
+    short = hello[8_000:11_200]
+    files = [encode(short, encoding) for encoding in {**ENCODINGS, **MORE_ENCODINGS}.values()]
+    return [*files, files[0] * 2, *(file * 2 for file in files[-3:])]
 
 
 @pytest.mark.slow

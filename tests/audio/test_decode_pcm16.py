@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.audio.decode import STEPS_PER_SECOND, decode, decode_pcm16
 from gateway.audio.types import SAMPLE_RATE, Samples
-from gateway.errors import InvalidAudioError, UploadTimeoutError
+from gateway.errors import InvalidAudioError, InvalidRequestError, UploadTimeoutError
 from tests.audio.sound import Growing, int16, wav
 
 RATES = [8_000, 11_025, 16_000, 24_000, 44_100, 48_000]
@@ -130,3 +130,12 @@ def test_errors_of_the_source_pass_through() -> None:
     assert len(next(blocks)) == SAMPLE_RATE
     with pytest.raises(UploadTimeoutError):
         next(blocks)
+
+
+def test_there_is_one_track() -> None:
+    """The first may be named, a second is refused."""
+    assert len(list(decode_pcm16(Growing(pcm(0.2, 16_000)), rate=16_000, max_seconds=5, track=1))) == 1
+    with pytest.raises(InvalidRequestError) as caught:
+        list(decode_pcm16(Growing(pcm(0.2, 16_000)), rate=16_000, max_seconds=5, track=2))
+
+    assert caught.value.param == "track"

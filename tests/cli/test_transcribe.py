@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import srt
 
+from tests.audio.sound import load
+from tests.audio.test_tracks import film
 from tests.support import MODEL, Sample, english_only
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
@@ -72,6 +75,19 @@ def test_several_files(gateway: Run, samples: dict[str, Sample], tmp_path: Path)
     assert any("nowhere.wav: No such file" in line for line in complaints)
     assert any(f"{tmp_path}: Is a directory" in line for line in complaints)
     assert any("sense.wav: Invalid file format" in line for line in complaints)
+
+
+def test_a_track(gateway: Run, samples: dict[str, Sample], tmp_path: Path) -> None:
+    """A film's sound track is named by its number; one that is not there is an error, through a pipe too."""
+    hello = load(samples["en_hello"].path)
+    path = tmp_path / "film.mkv"
+    path.write_bytes(film([np.zeros_like(hello), hello]))
+    second = gateway("transcribe", path, "--track", "2", "--model", MODEL)
+    third = gateway("transcribe", "-", "--track", "3", "--model", MODEL, stdin=path.read_bytes())
+
+    assert (second.returncode, second.stdout) == (0, b"Hello world.\n")
+    assert (third.returncode, third.stdout) == (1, b"")
+    assert b"no sound track 3: the file has 2" in third.stderr
 
 
 def test_stdin_is_read_while_it_comes(

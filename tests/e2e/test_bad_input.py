@@ -83,6 +83,9 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
         400,
         "language",
     ),
+    "no such track": ({"model": "whisper-1", "file": ("a.wav", wav(1)), "track": "2"}, 400, "track"),
+    "track 0": ({"model": "whisper-1", "file": ("a.wav", wav(1)), "track": "0"}, 400, "track"),
+    "track by name": ({"model": "whisper-1", "file": ("a.wav", wav(1)), "track": "english"}, 400, "track"),
     "over the limit": ({"model": "whisper-1", "file": ("a.wav", bytes(25 * 1024 * 1024 + 1))}, 413, "file"),
 }
 

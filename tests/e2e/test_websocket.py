@@ -273,6 +273,7 @@ BAD_QUERIES: dict[str, tuple[dict[str, Any], str, int]] = {
     "subtitles": ({"response_format": "srt"}, "response_format", 1008),
     "no rate": ({"format": "pcm16"}, "sample_rate", 1008),
     "a rate too high": ({"format": "pcm16", "sample_rate": 96_000}, "sample_rate", 1008),
+    "track 0": ({"track": 0}, "track", 1008),
     "perhaps partials": ({"interim_results": "perhaps"}, "interim_results", 1008),
 }
 

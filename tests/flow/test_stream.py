@@ -51,6 +51,7 @@ async def test_a_final() -> None:
         assert engine.leases == 0
     assert call.request.samples is CHUNK.samples
     assert call.request.options == DecodeOptions(words=True, beam_size=5)
+    assert call.request.retry
     assert (call.request.whole, call.priority) == (True, Priority.LIVE_FINAL)
 
 
@@ -64,6 +65,7 @@ async def test_a_partial() -> None:
         assert stream.language is None
     [call] = engine.calls
     assert call.request.options == DecodeOptions(beam_size=2)
+    assert not call.request.retry
     assert call.priority is Priority.LIVE_PARTIAL
 
 

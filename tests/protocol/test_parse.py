@@ -125,6 +125,7 @@ def test_lists_and_numbers() -> None:
             ("timestamp_granularities[]", "word"),
             ("response_format", "verbose_json"),
             ("seed", "7"),
+            ("track", "2"),
             ("max_line_width", "32"),
         ]
     )
@@ -132,7 +133,7 @@ def test_lists_and_numbers() -> None:
     assert request.languages == ("de", "es")
     assert request.keywords == ("Ada",)
     assert request.timestamp_granularities == ("word",)
-    assert (request.seed, request.max_line_width) == (7, 32)
+    assert (request.seed, request.track, request.max_line_width) == (7, 2, 32)
 
 
 def test_language_auto_is_unset() -> None:
@@ -142,10 +143,11 @@ def test_language_auto_is_unset() -> None:
 
 def test_translations_know_fewer_fields() -> None:
     """What only transcriptions have is ignored, even where its value is nonsense."""
-    request = parse_translation([("model", "m"), ("include[]", "nonsense"), ("response_format", "srt")])
+    fields = [("model", "m"), ("include[]", "nonsense"), ("response_format", "srt"), ("track", "2")]
+    request = parse_translation(fields)
 
     assert request.include == ()
-    assert request.response_format == "srt"
+    assert (request.response_format, request.track) == ("srt", 2)
 
 
 def test_strict_refuses_unknown_fields() -> None:

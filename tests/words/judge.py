@@ -8,7 +8,10 @@ from bench.hearing import Ears, Heard
 from bench.speech import Recording, bases, code_switch, load
 from bench.variants import at_level, sounds, wav
 from bench.wer import Joins, Score, judge_joins, normal, score
+from gateway.audio.loudness import normalise
 from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.engine.api import DecodeOptions, DecodeRequest
+from gateway.transcript import Hypothesis
 
 THREADS = 2
 
@@ -34,6 +37,12 @@ class Judge:
     def hear(self, sound: bytes | Samples, way: str = "plain", **fields: Any) -> Heard:
         """A file or samples, by one of the gateway's ways; the language is detected."""
         return self._ears.hear(way, sound if isinstance(sound, bytes) else wav(sound), **fields)
+
+    def decode(self, chunk: Samples, options: DecodeOptions) -> str:
+        """A chunk as the engine hears it, whether or not anything found speech in it."""
+        [result] = self._ears.engine.transcribe([DecodeRequest(normalise(chunk), options)])
+        assert isinstance(result, Hypothesis), result
+        return "".join(segment.text for segment in result.segments)
 
     def recording(self, name: str, way: str = "plain") -> Heard:
         """One of the recordings."""

@@ -17,11 +17,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 JFK = (
     "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
 )
-FEW_ERRORS = 0.15
-"""Three words of this sentence."""
+JFK_BEGINS = JFK.partition(" ask what")[0]
+"""What there is of it in `overdriven.flac`."""
 
-QUICK_SEARCHES = 8
-"""Rows decoded for less than a second of speech: faster-whisper tries each temperature once, which is 6."""
+FEW_ERRORS = 0.15
+"""Three words of this sentence, two of its beginning."""
+
+QUICK_SEARCHES = 2
+"""Of a row: the first, and one more where the text repeats itself."""
 
 QUIET_ERRORS = 0.30
 """Made loud again it has 22 %, for 16 bits leave little of it."""
@@ -47,7 +50,6 @@ def test_first_words_after_room_noise(judge: Judge) -> None:
     assert judge.normal(heard.text).startswith("i really like animals"), heard.text
 
 
-@NOT_YET
 @pytest.mark.parametrize("file", ["opposite_phase.flac", "silent_first_track.mp4"])
 def test_sound_that_is_there_is_heard(judge: Judge, file: str) -> None:
     """Channels that cancel each other, and a first track of silence, hide no words."""
@@ -56,18 +58,16 @@ def test_sound_that_is_there_is_heard(judge: Judge, file: str) -> None:
     assert judge.errors(JFK, heard.text).rate <= FEW_ERRORS, heard.text
 
 
-@NOT_YET
 def test_overdriven_speech(judge: Judge) -> None:
     """Speech far over full scale keeps its words, and costs no more than a retry."""
     clean = judge.recording("en_jfk")
 
     heard = judge.hear(judge.fault("overdriven.flac"))
 
-    assert judge.errors(JFK, heard.text).rate <= FEW_ERRORS, heard.text
+    assert judge.errors(JFK_BEGINS, heard.text).rate <= FEW_ERRORS, heard.text
     assert heard.searches <= clean.searches + QUICK_SEARCHES
 
 
-@NOT_YET
 def test_a_clip_too_short_to_be_sure_of(judge: Judge) -> None:
     """Half a second, whatever its words, is not tried again and again."""
     heard = judge.hear(judge.fault("clip_0.4s.flac"))
@@ -97,7 +97,6 @@ def test_another_language_after_two_seconds(judge: Judge) -> None:
     assert heard.language == "de"
 
 
-@NOT_YET
 def test_cues_follow_the_clock_of_the_container(judge: Judge) -> None:
     """Sound that begins five seconds into a film has its first cue there."""
     heard = judge.hear(judge.fault("audio_starts_at_5s.mkv"))
@@ -105,7 +104,6 @@ def test_cues_follow_the_clock_of_the_container(judge: Judge) -> None:
     assert SOUND_BEGINS <= heard.words[0].start <= SOUND_BEGINS + 2 * CUE_TOLERANCE
 
 
-@NOT_YET
 def test_cues_follow_a_recorder_that_paused(judge: Judge) -> None:
     """What comes after a gap in the packets' times has later cues by the gap."""
     end = judge.recording("en_jfk").words[-1].start

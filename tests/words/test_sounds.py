@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.engine.api import DecodeOptions
+
 if TYPE_CHECKING:
     from tests.words.judge import Judge
 
@@ -38,6 +40,21 @@ def test_prompt_and_keywords_stay_inside(judge: Judge, sound: str) -> None:
     )
 
     assert not heard.text
+
+
+@pytest.mark.parametrize(
+    ("sound", "seconds"), [("pink noise", 1), ("white noise", 5), ("silence", 5), ("brown noise", 28)]
+)
+def test_prompt_and_keywords_stay_inside_the_engine(judge: Judge, sound: str, seconds: int) -> None:
+    """Nor do they come where a client says by itself when somebody speaks, and is wrong."""
+    prompt = "The minutes of the meeting. Present were Anna Schmidt, Dr. Okonkwo and the board."
+    options = DecodeOptions(language="en", prompt=prompt, keywords=("Kubernetes", "Anna Schmidt"))
+
+    text = judge.decode(judge.sounds[sound][: seconds * 16_000], options).lower()
+
+    assert not {
+        word for word in ("minutes", "meeting", "present", "schmidt", "kubernetes") if word in text
+    }, text
 
 
 def test_all_sounds_are_tested(judge: Judge) -> None:

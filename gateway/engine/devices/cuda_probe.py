@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -120,28 +120,18 @@ def other_versions() -> list[str]:
 def probe() -> Probe:
     """Asks. Starts the driver in this process."""
     no_cublas = preload()
-    other_cublas = tuple(other_versions()) if no_cublas else ()
+    found = Probe(no_cublas=no_cublas, other_cublas=tuple(other_versions()) if no_cublas else ())
     try:
         driver = ctypes.CDLL(_DRIVER)
     except OSError as error:
-        return Probe(no_driver=str(error), no_cublas=no_cublas, other_cublas=other_cublas)
-    version = ctypes.c_int()
+        return replace(found, no_driver=str(error))
+    version, count = ctypes.c_int(), ctypes.c_int()
     driver.cuDriverGetVersion(ctypes.byref(version))  # works before cuInit, and where that fails
-    error_name: str | None = None
-    gpus: tuple[Gpu, ...] = ()
+    found = replace(found, driver_version=version.value)
     if code := driver.cuInit(0):
-        error_name = _error_name(driver, code)
-    else:
-        count = ctypes.c_int()
-        driver.cuDeviceGetCount(ctypes.byref(count))
-        gpus = tuple(_gpu(driver, index) for index in range(count.value))
-    return Probe(
-        driver_version=version.value,
-        error=error_name,
-        gpus=gpus,
-        no_cublas=no_cublas,
-        other_cublas=other_cublas,
-    )
+        return replace(found, error=_error_name(driver, code))
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    return replace(found, gpus=tuple(_gpu(driver, index) for index in range(count.value)))
 
 
 def _gpu(driver: ctypes.CDLL, index: int) -> Gpu:

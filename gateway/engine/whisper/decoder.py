@@ -1,42 +1,41 @@
-"""Encoder output in, tokens out: beam search with Whisper's fallback to higher temperatures, row by row."""
+"""Encoder output in, tokens out: beam search, and a second one for texts that repeat themselves."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gateway.engine.whisper.decoding import Decode, Decoded, best_of, compression_ratio
-from gateway.engine.whisper.sampling import (
-    LOOKAHEAD_TOKENS,
-    MAX_INITIAL_TIMESTAMP,
-    SampledRow,
-    follow,
-    host_logits,
-)
+from gateway.engine.whisper.decoding import Decode, Decoded, compression_ratio, draw
+from gateway.engine.whisper.row import FRAMES_PER_SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from gateway.engine.whisper.decoding import Prompt
     from gateway.engine.whisper.features import Encoded
     from gateway.engine.whisper.vocabulary import Vocabulary
 
-FALLBACK_TEMPERATURES = ((0.2, 0.4), (0.6, 0.8, 1.0))
-"""Tried in turn, but those of a group are decoded together: two large calls instead of five small ones."""
+REPETITION_PENALTY = 1.1
+"""Of the second search. On noise and babble it ended as many loops as three samples at a temperature of 0.4
+or five at 0.6, and always the same. Improbable texts stayed as wrong by any of them, so they are kept."""
 
-MAX_FALLBACK_DEVIATIONS = 6
-"""Draws that differ from the greedy decode, and cost one each, before the rest is taken greedily."""
+DRAWN_BEAM = 5
+"""The least hypotheses that a temperature above 0 draws from."""
 
-MAX_SAMPLED_ROWS = 8
-"""Rows of one call that returns logits: each takes up to 46 MB (224 steps, 51 866 tokens, 4 bytes)."""
+MAX_INITIAL_TIMESTAMP = 50
+"""The first timestamp is at most 1.0 s."""
 
 POSITIONS = 448
 """Text positions of every published Whisper model."""
 
+BASE_TOKENS, TOKENS_PER_SECOND = 32, 24
+"""A text may have so many tokens, and so many more for each second of its audio: without that a loop over
+half a second goes on for 224."""
 
 FLOOR_LOGPROB = -100.0
 """Stands for a probability of zero in clients' JSON, which knows no infinity."""
@@ -56,40 +55,42 @@ class Decoder:
         self._vocabulary = vocabulary
         self._max_tokens = max_tokens
 
-    def decode(self, encoded: Encoded, rows: Sequence[Decode], *, fall_back: bool = True) -> list[Decoded]:
-        """Decodes each row; those at temperature 0 whose result looks bad are tried again at higher ones.
+    def decode(self, encoded: Encoded, rows: Sequence[Decode]) -> list[Decoded]:
+        """Decodes each row, and once more those that repeat themselves.
 
-        Where nothing is acceptable the most probable result is taken, among those that do not repeat
-        themselves if there are any. Rows with a forced prefix are previews: they are not tried again.
-
-        Args:
-            fall_back: False tries no row again.
+        No row costs more than three times its first search: the second text is at most twice as long. Where
+        it repeats itself, too, the first stays. Rows with a forced prefix are previews: they have one search.
         """
-        first = self._try(encoded, list(enumerate(rows)))
-        tries = [[one] for one in first]
-        for temperatures in FALLBACK_TEMPERATURES if fall_back else ():
-            again = [
-                # Seeded by the temperature alone: the same audio gives the same text, whoever its mates are.
-                (
-                    index,
-                    replace(
-                        row,
-                        temperature=temperature,
-                        seed=(round(temperature * 10),),
-                        max_deviations=MAX_FALLBACK_DEVIATIONS,
-                    ),
-                )
-                for index, row in enumerate(rows)
-                if row.temperature == 0
-                and not row.prompt.prefix
-                and not any(tried.acceptable for tried in tries[index])
-                for temperature in temperatures
-            ]
-            if not again:
-                break
-            for (index, _), result in zip(again, self._try(encoded, again), strict=True):
-                tries[index].append(result)
-        return [best_of(tried) for tried in tries]
+        results = self._search(encoded, range(len(rows)), rows, [self._limit(row) for row in rows])
+        again = [
+            at
+            for at, (row, one) in enumerate(zip(rows, results, strict=True))
+            if row.retry and one.repetitive and not row.prompt.prefix
+        ]
+        retried = self._search(
+            encoded,
+            again,
+            [rows[at] for at in again],
+            [min(self._limit(rows[at]), 2 * len(results[at].tokens)) for at in again],
+            repetition_penalty=REPETITION_PENALTY,
+        )
+        for at, second in zip(again, retried, strict=True):
+            if not second.repetitive:
+                results[at] = second
+        return results
+
+    def no_speech(self, encoded: Encoded, rows: Sequence[int], prompts: Sequence[Prompt]) -> list[float]:
+        """How probably nobody speaks in rows of the batch: a step each. Text in the prompts would bend it."""
+        answer = [0.0] * len(rows)
+        for members in _grouped(range(len(rows)), lambda at: _shape(prompts[at])):
+            results = self._generate(
+                encoded.pick([rows[at] for at in members]),
+                [[*prompts[at].head] for at in members],
+                max_length=_total_length(prompts[members[0]], 1),
+            )
+            for at, result in zip(members, results, strict=True):
+                answer[at] = result.no_speech_prob
+        return answer
 
     def forced_logprobs(
         self, encoded: Encoded, rows: Sequence[int], prompts: Sequence[Prompt]
@@ -112,77 +113,30 @@ class Decoder:
                 ]
         return answer
 
-    def _try(self, encoded: Encoded, rows: Sequence[tuple[int, Decode]]) -> list[Decoded]:
-        """Decodes once what is given as (row of the batch, how)."""
-        results: dict[int, Decoded] = {}
-        for members in _grouped(range(len(rows)), lambda at: _call(rows[at][1])):
-            indexes, decodes = zip(*(rows[at] for at in members), strict=True)
-            if decodes[0].temperature > 0 and decodes[0].seed is not None:
-                decoded = self._sample(encoded, indexes, decodes)
-            else:
-                decoded = self._search(encoded, indexes, decodes)
-            results.update(zip(members, decoded, strict=True))
-        return [results[at] for at in range(len(rows))]
-
-    def _search(self, encoded: Encoded, members: Sequence[int], rows: Sequence[Decode]) -> list[Decoded]:
-        prompt, temperature = rows[0].prompt, rows[0].temperature
-        limit = self._limit(prompt)
-        how = (
-            {"beam_size": 1, "sampling_topk": 0, "sampling_temperature": temperature}
-            if temperature > 0
-            else {"beam_size": rows[0].beam_size}
-        )
-        results = self._generate(
-            encoded.pick(members),
-            [[*row.prompt.head, *row.prompt.prefix] for row in rows],
-            max_length=_total_length(prompt, limit),
-            **how,
-        )
-        decoded = []
-        for result in results:
-            tokens = result.sequences_ids[0][:limit]
-            # CTranslate2 divides the sum by the length; Whisper's mean counts the end token too.
-            average = result.scores[0] * len(tokens) / (len(tokens) + 1)
-            decoded.append(
-                self._decoded(tokens, average, result.no_speech_prob, temperature, cut=len(tokens) >= limit)
-            )
-        return decoded
-
-    def _sample(self, encoded: Encoded, members: Sequence[int], rows: Sequence[Decode]) -> list[Decoded]:
-        sampled = [
-            SampledRow(
-                row.prompt,
-                row.temperature,
-                np.random.Generator(np.random.PCG64(row.seed)),
-                limit=self._limit(row.prompt),
-                max_deviations=row.max_deviations,
-                tokens=list(row.prompt.prefix),
-            )
-            for row in rows
-        ]
-        while pending := [at for at, row in enumerate(sampled) if not row.done][:MAX_SAMPLED_ROWS]:
-            steps = max(
-                min(len(sampled[at].tokens) + LOOKAHEAD_TOKENS, sampled[at].limit + 1) for at in pending
-            )
+    def _search(
+        self,
+        encoded: Encoded,
+        indexes: Sequence[int],
+        rows: Sequence[Decode],
+        limits: Sequence[int],
+        **how: Any,
+    ) -> list[Decoded]:
+        """Decodes rows of the batch, as many in a call as may share one, each to its limit of tokens."""
+        answer: dict[int, Decoded] = {}
+        for members in _grouped(range(len(rows)), lambda at: _call(rows[at])):
+            beam_size, drawn = _beam(rows[members[0]])
             results = self._generate(
-                encoded.pick([members[at] for at in pending]),
-                [[*sampled[at].prompt.head, *sampled[at].tokens] for at in pending],
-                max_length=_total_length(rows[0].prompt, steps),
-                return_logits_vocab=True,
+                encoded.pick([indexes[at] for at in members]),
+                [[*rows[at].prompt.head, *rows[at].prompt.prefix] for at in members],
+                max_length=_total_length(rows[members[0]].prompt, max(limits[at] for at in members)),
+                beam_size=beam_size,
+                num_hypotheses=beam_size if drawn else 1,
+                **how,
             )
-            for at, result in zip(pending, results, strict=True):
-                sampled[at].no_speech_prob = result.no_speech_prob
-                follow(sampled[at], result, self._vocabulary)
-        return [
-            self._decoded(
-                row.tokens,
-                row.logprob / (len(row.tokens) + 1),
-                row.no_speech_prob,
-                row.temperature,
-                cut=row.cut,
-            )
-            for row in sampled
-        ]
+            for at, result in zip(members, results, strict=True):
+                hypotheses = self._hypotheses(result, limits[at], rows[at].temperature)
+                answer[at] = draw(hypotheses, rows[at].temperature, rows[at].seed) if drawn else hypotheses[0]
+        return [answer[at] for at in range(len(rows))]
 
     def _generate(
         self, features: Any, starts: list[list[int]], *, beam_size: int = 1, **how: Any
@@ -201,27 +155,28 @@ class Decoder:
             )
         )
 
-    def _limit(self, prompt: Prompt) -> int:
-        return min(self._max_tokens, POSITIONS // 2, POSITIONS - len(prompt.head))
+    def _limit(self, row: Decode) -> int:
+        prompt = row.prompt
+        plausible = len(prompt.prefix) + BASE_TOKENS + TOKENS_PER_SECOND * row.frames // FRAMES_PER_SECOND
+        return min(self._max_tokens, plausible, POSITIONS // 2, POSITIONS - len(prompt.head))
 
-    def _decoded(
-        self,
-        tokens: Sequence[int],
-        avg_logprob: float,
-        no_speech_prob: float,
-        temperature: float,
-        *,
-        cut: bool,
-    ) -> Decoded:
-        text = self._vocabulary.text([token for token in tokens if self._vocabulary.is_text(token)])
-        return Decoded(
-            tokens=tuple(tokens),
-            avg_logprob=avg_logprob,
-            no_speech_prob=no_speech_prob,
-            compression_ratio=compression_ratio(text),
-            temperature=temperature,
-            cut=cut,
-        )
+    def _hypotheses(self, result: Any, limit: int, temperature: float) -> list[Decoded]:
+        hypotheses = []
+        for ids, score in zip(result.sequences_ids, result.scores, strict=True):
+            tokens = ids[:limit]
+            text = self._vocabulary.text([token for token in tokens if self._vocabulary.is_text(token)])
+            hypotheses.append(
+                Decoded(
+                    tokens=tuple(tokens),
+                    # CTranslate2 divides the sum by the length; Whisper's mean counts the end token too.
+                    avg_logprob=score * len(tokens) / (len(tokens) + 1),
+                    no_speech_prob=result.no_speech_prob,
+                    compression_ratio=compression_ratio(text),
+                    temperature=temperature,
+                    cut=len(tokens) >= limit,
+                )
+            )
+        return hypotheses
 
 
 def _shape(prompt: Prompt) -> tuple[int, int]:
@@ -229,10 +184,14 @@ def _shape(prompt: Prompt) -> tuple[int, int]:
     return prompt.start, len(prompt.head) - prompt.start
 
 
+def _beam(row: Decode) -> tuple[int, bool]:
+    """The beam, and whether one of its hypotheses is drawn."""
+    drawn = row.temperature > 0
+    return max(row.beam_size, DRAWN_BEAM if drawn else 1), drawn
+
+
 def _call(row: Decode) -> Hashable:
-    if row.temperature > 0 and row.seed is not None:
-        return _shape(row.prompt)  # drawn here: only the forced tokens differ
-    return _shape(row.prompt), row.beam_size if row.temperature == 0 else 1, row.temperature
+    return _shape(row.prompt), _beam(row)
 
 
 def _grouped(indexes: Iterable[int], key: Any) -> list[list[int]]:
@@ -245,6 +204,20 @@ def _grouped(indexes: Iterable[int], key: Any) -> list[list[int]]:
 def _total_length(prompt: Prompt, steps: int) -> int:
     """``max_length`` for a number of steps: CTranslate2 takes min(half of it, what the prompt leaves)."""
     return min(POSITIONS, max(2 * steps, len(prompt.head) + steps))
+
+
+def host_logits(view: Any) -> NDArray[np.float32]:
+    """One step's logits of a call, of any device and float type; suppressed tokens become minus infinity."""
+    import ctranslate2  # noqa: PLC0415 - a heavy import, workers only
+
+    if view.dtype != ctranslate2.DataType.float32:
+        view = view.to(ctranslate2.DataType.float32)
+    if view.device != "cpu":
+        view = view.to_device(ctranslate2.Device.cpu)
+    logits: NDArray[np.float32] = np.array(view, dtype=np.float32).reshape(-1)
+    # CTranslate2 writes the lowest number of its type; float16's is -65504.
+    logits[logits < -6e4] = -np.inf
+    return logits
 
 
 def _logprob(view: Any, token: int) -> float:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from gateway.engine.whisper.segments import FRAMES_PER_TIMESTAMP
 
@@ -21,9 +23,6 @@ MAX_TEXT_TOKENS = 223
 MAX_COMPRESSION_RATIO = 2.4
 MIN_AVG_LOGPROB = -1.0
 MAX_NO_SPEECH_PROB = 0.6
-MAX_SEEDED_DEVIATIONS = 32
-"""Each costs a greedy decode of the row; clear speech at temperature 1 deviates a few times."""
-
 MAX_MISSING_FRAMES = 200
 """Text must reach up to here before the audio's end: a chunk ends 0.2 s after its speech, and no pause
 in it is longer than 1.5 s."""
@@ -47,6 +46,11 @@ class Prompt:
     text_tokens: int
     start: int
     timestamps: bool
+
+    @property
+    def without_text(self) -> Prompt:
+        """The same task, with neither prompt nor keywords."""
+        return replace(self, head=self.head[self.start :], text_tokens=0, start=0)
 
 
 def build_prompt(
@@ -84,15 +88,18 @@ class Decode:
     """How one row is decoded.
 
     Attributes:
-        seed: Entropy of the row's own generator; without it CTranslate2 samples, which does not repeat.
-        max_deviations: Draws that differ from the greedy decode before the rest is taken greedily.
+        frames: Mel frames of audio, 10 ms each: they bound the text's length.
+        temperature: Above 0 one of the beam's hypotheses is drawn (see `draw`).
+        seed: Entropy for that; None draws anew each time.
+        retry: A text that repeats itself is worth another try.
     """
 
     prompt: Prompt
     beam_size: int
+    frames: int
     temperature: float = 0.0
     seed: tuple[int, ...] | None = None
-    max_deviations: int = MAX_SEEDED_DEVIATIONS
+    retry: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +121,9 @@ class Decoded:
 
     @property
     def silent(self) -> bool:
-        """Whisper's rule for windows without speech."""
-        return self.no_speech_prob > MAX_NO_SPEECH_PROB and self.avg_logprob < MIN_AVG_LOGPROB
+        """Whisper's rule for windows without speech: an improbable text; and a loop, which looks probable."""
+        bad = self.repetitive or self.avg_logprob < MIN_AVG_LOGPROB
+        return bad and self.no_speech_prob > MAX_NO_SPEECH_PROB
 
     @property
     def repetitive(self) -> bool:
@@ -124,7 +132,7 @@ class Decoded:
 
     @property
     def acceptable(self) -> bool:
-        """No higher temperature need be tried."""
+        """Whisper's own thresholds hold."""
         return self.silent or (not self.repetitive and self.avg_logprob >= MIN_AVG_LOGPROB)
 
     def is_doubtful(self, *, frames: int, timestamp_begin: int, timestamps: bool) -> bool:
@@ -154,9 +162,14 @@ def compression_ratio(text: str) -> float:
     return len(data) / len(zlib.compress(data))
 
 
-def best_of(tried: Sequence[Decoded]) -> Decoded:
-    """The first acceptable result, else the most probable, of those that do not repeat if there are any."""
-    for one in tried:
-        if one.acceptable:
-            return one
-    return max([one for one in tried if not one.repetitive] or tried, key=lambda one: one.avg_logprob)
+def draw(hypotheses: Sequence[Decoded], temperature: float, seed: tuple[int, ...] | None) -> Decoded:
+    """One of them, drawn with its probability to the power of one over the temperature.
+
+    Divergence from Whisper, which draws token by token: CTranslate2 can do so only from a generator that a
+    worker thread seeds once, so no seed would repeat anything. A beam's hypotheses repeat, cost one decode
+    whatever is drawn, and none of them has lost the thread.
+    """
+    # Of the whole text, end included, not of its mean token.
+    sums = np.array([one.avg_logprob * (len(one.tokens) + 1) for one in hypotheses])
+    weights = np.exp((sums - sums.max()) / temperature)
+    return hypotheses[np.random.default_rng(seed).choice(len(hypotheses), p=weights / weights.sum())]

@@ -1,7 +1,7 @@
 """The faster-whisper engine: a batch of chunks of any connections in, one hypothesis per chunk out.
 
 Uses faster-whisper one level down (features, tokenizer, CTranslate2's `encode`, `generate`, `align`): its own
-`transcribe()` takes one recording at a time, and its batched pipeline has no temperature fallback.
+`transcribe()` takes one recording at a time, and its batched pipeline tries nothing again that went wrong.
 """
 
 from __future__ import annotations
@@ -83,9 +83,8 @@ class WhisperSpec(WhisperOptions, ProcessSpec):
         return int((self.path / "model.bin").stat().st_size * 1.5) + LIBRARY_BYTES
 
     def batch_key(self, options: DecodeOptions) -> Hashable:
-        """Rows share a call when they are searched alike; language, task and prompt may differ."""
-        seed = options.seed if options.temperature > 0 else None
-        return options.beam_size or self.beam_size, options.temperature, seed
+        """Rows share a call when they are searched alike; all else may differ."""
+        return options.beam_size or self.beam_size
 
     def load(self) -> WhisperEngine:
         """Loads the model and decodes a second of silence with it.
@@ -193,7 +192,7 @@ class WhisperEngine:
                 break
             self._decode_windows(pending, last=number == MAX_WINDOWS)
             pending = [row for row in pending if row.unfinished]
-        return [row.hypothesis() if isinstance(row, Row) else row for row in prepared]
+        return [row.failure or row.hypothesis() if isinstance(row, Row) else row for row in prepared]
 
     def _decode_windows(self, rows: Sequence[Row], *, last: bool) -> None:
         """The present window of each row: those that can be shortened by length, then all others in full."""
@@ -209,6 +208,11 @@ class WhisperEngine:
     def _decode_encoded(self, rows: Sequence[Row], frames: int, *, last: bool) -> list[Row]:
         """Returns the rows to be decoded in full, as they were."""
         encoded = Encoded(self._model, [row.window for row in rows], frames)
+        if broken := encoded.not_finite:
+            for at in broken:
+                rows[at].failure = RowFailed("The encoder's output is not finite")
+            healthy = [row for row in rows if row.failure is None]
+            return self._decode_encoded(healthy, frames, last=last) if healthy else []
         self._detect_languages(encoded, rows)
         doubtful = self._windows.decode(encoded, rows, last=last)
         for row in doubtful:

@@ -91,6 +91,11 @@ class Encoded:
         self._whole = model.encode(self._storage.from_array(stacked), to_cpu=True)
         self._rows = np.asarray(self._whole)
 
+    @property
+    def not_finite(self) -> list[int]:
+        """Rows that overflowed, as loud ones may in float16: what the decoder made of them would be noise."""
+        return np.flatnonzero(~np.isfinite(self._rows).all(axis=(1, 2))).tolist()
+
     def pick(self, rows: Sequence[int]) -> Any:
         """The `ctranslate2.StorageView` of some rows."""
         if list(rows) == list(range(len(self._rows))):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gateway.engine.api import DecodeOptions, DecodeRequest
+    from gateway.engine.api import DecodeOptions, DecodeRequest, RowFailed
 
 FRAMES_PER_SECOND = 100
 
@@ -31,6 +31,7 @@ class Row:
         language: As given, else as detected; None until then.
         seek: Frames transcribed so far; the next window begins here.
         prompt_tokens: Of prompt and keywords together.
+        failure: It ends here, without a result.
     """
 
     request: DecodeRequest
@@ -41,6 +42,7 @@ class Row:
     prompt_tokens: int = 0
     segments: list[Segment] = field(default_factory=list)
     was_detected: bool = False
+    failure: RowFailed | None = None
 
     @property
     def options(self) -> DecodeOptions:
@@ -62,7 +64,7 @@ class Row:
         """Another window is due."""
         frames: int = self.features.shape[1]
         due = self.request.whole or self.seek < MIN_REMAINDER_FRAMES
-        return due and frames - self.seek >= MIN_REMAINDER_FRAMES
+        return self.failure is None and due and frames - self.seek >= MIN_REMAINDER_FRAMES
 
     @property
     def consumed(self) -> float | None:
@@ -79,7 +81,7 @@ class Row:
 
     @property
     def seed(self) -> tuple[int, ...] | None:
-        """Entropy for sampling the present window; None where nothing need repeat."""
+        """Entropy for drawing the present window's text; None where nothing need repeat."""
         if self.options.seed is None or self.options.temperature == 0:
             return None
         return (self.options.seed % 2**64, self.seek)

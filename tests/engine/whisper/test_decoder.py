@@ -19,19 +19,24 @@ pytestmark = pytest.mark.slow  # each test encodes windows of 30 s
 
 NAMES = ("en_hello", "en_numbers", "en_flite_slt")
 
+FRAMES = 1000
+"""More than any of them has."""
+
+LOOP = "Good morning. " * 20
+
 
 class Recorder:
-    """The real model, whose beam searches can be made to look bad.
+    """The real model, whose first beam search can be made to repeat itself.
 
     Attributes:
         calls: Rows, start positions and keyword arguments of each call.
-        score: What beam search says of a row, by its place in the first call; others keep theirs.
+        instead: What the first search writes, by the row's place in its call; others keep theirs.
     """
 
-    def __init__(self, model: Any, score: dict[int, float] | None = None) -> None:
+    def __init__(self, model: Any, instead: dict[int, list[int]] | None = None) -> None:
         self._model = model
         self.calls: list[SimpleNamespace] = []
-        self._score = score or {}
+        self._instead = instead or {}
 
     def generate(self, features: Any, starts: list[list[int]], **how: Any) -> list[Any]:
         """As `ctranslate2.models.Whisper.generate`."""
@@ -40,10 +45,9 @@ class Recorder:
         self.calls.append(SimpleNamespace(rows=features.shape[0], starts=starts, **how))
         return [
             SimpleNamespace(
-                sequences_ids=result.sequences_ids,
-                scores=[self._score[at]] if first and at in self._score else result.scores,
+                sequences_ids=[self._instead[at]] if first and at in self._instead else result.sequences_ids,
+                scores=result.scores,
                 no_speech_prob=result.no_speech_prob,
-                logits=result.logits,
             )
             for at, result in enumerate(results)
         ]
@@ -68,7 +72,7 @@ def said(engine: WhisperEngine, tokens: tuple[int, ...]) -> str:
 def test_rows_of_one_kind_share_one_call(engine: WhisperEngine, encoded: Encoded) -> None:
     """Three clear rows, one beam search, nothing tried again."""
     model = Recorder(engine._model)
-    rows = [Decode(prompt(engine), beam_size=5)] * 3
+    rows = [Decode(prompt(engine), 5, FRAMES)] * 3
     results = Decoder(model, engine._vocabulary).decode(encoded, rows)
 
     assert [call.rows for call in model.calls] == [3]
@@ -86,9 +90,9 @@ def test_rows_are_split_where_ctranslate2_demands_it(engine: WhisperEngine, enco
     model = Recorder(engine._model)
     prefix = tuple(engine._vocabulary.encode(" Good morning"))
     rows = [
-        Decode(prompt(engine), beam_size=5),
-        Decode(prompt(engine, "Hello world."), beam_size=5),
-        Decode(prompt(engine, prefix=prefix), beam_size=5),
+        Decode(prompt(engine), 5, FRAMES),
+        Decode(prompt(engine, "Hello world."), 5, FRAMES),
+        Decode(prompt(engine, prefix=prefix), 5, FRAMES),
     ]
     results = Decoder(model, engine._vocabulary).decode(encoded, rows)
 
@@ -96,56 +100,55 @@ def test_rows_are_split_where_ctranslate2_demands_it(engine: WhisperEngine, enco
     assert said(engine, results[2].tokens) == "Good morning world. Please start the music."
 
 
-def test_only_the_row_that_looks_bad_is_tried_again(engine: WhisperEngine, encoded: Encoded) -> None:
-    """Its mates are not decoded twice, and the encoder not at all; the first good temperature is taken."""
-    model = Recorder(engine._model, score={1: -3.0})
-    rows = [Decode(prompt(engine), beam_size=5)] * 3
+def looping(engine: WhisperEngine, at: int) -> Recorder:
+    """A model whose first search has a row say the same again and again."""
+    return Recorder(engine._model, {at: engine._vocabulary.encode(LOOP)})
+
+
+def test_only_the_row_that_repeats_itself_is_searched_again(engine: WhisperEngine, encoded: Encoded) -> None:
+    """Once, with a penalty, and for no more than twice its first text; its mates have one search."""
+    model = looping(engine, 1)
+    rows = [Decode(prompt(engine), 5, FRAMES)] * 3
     results = Decoder(model, engine._vocabulary).decode(encoded, rows)
 
-    assert [result.temperature for result in results] == [0.0, 0.2, 0.0]
     assert said(engine, results[1].tokens) == "Seven two zero nineteen forty three thousand."
-    assert model.calls[0].rows == 3
-    assert all(call.rows <= 2 and call.return_logits_vocab for call in model.calls[1:])
+    assert [call.rows for call in model.calls] == [3, 1]
+    assert model.calls[1].repetition_penalty > 1
+    assert model.calls[1].max_length <= 4 * len(engine._vocabulary.encode(LOOP))
 
 
-def test_without_fallback_a_bad_row_is_left_bad(engine: WhisperEngine, encoded: Encoded) -> None:
-    """One call, and the result as it is, for the caller to judge."""
-    model = Recorder(engine._model, score={1: -3.0})
-    rows = [Decode(prompt(engine), beam_size=5)] * 3
-    results = Decoder(model, engine._vocabulary).decode(encoded, rows, fall_back=False)
-
-    assert len(model.calls) == 1
-    assert [result.acceptable for result in results] == [True, False, True]
-
-
-def test_where_nothing_will_do_the_most_probable_is_taken(
+def test_a_doubtful_text_is_kept(
     engine: WhisperEngine, encoded: Encoded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All temperatures were tried by then."""
+    """No other search made anything better of those, so it is for the caller to judge."""
     monkeypatch.setattr(decoding, "MIN_AVG_LOGPROB", 1.0)
-    model = Recorder(engine._model, score={0: -3.0})
-    (result,) = Decoder(model, engine._vocabulary).decode(encoded, [Decode(prompt(engine), beam_size=5)])
-    sampled = [call for call in model.calls if call.beam_size == 1]
+    model = Recorder(engine._model)
+    results = Decoder(model, engine._vocabulary).decode(encoded, [Decode(prompt(engine), 5, FRAMES)] * 3)
 
-    assert sampled
-    assert result.avg_logprob > -3.0
-    assert result.temperature > 0.0
+    assert len(model.calls) == 1
+    assert not any(result.acceptable for result in results)
+    assert said(engine, results[0].tokens) == "Hello world."
 
 
-def test_previews_are_not_tried_again(engine: WhisperEngine, encoded: Encoded) -> None:
-    """A row with a forced prefix is replaced by the next one soon."""
-    model = Recorder(engine._model, score={0: -3.0})
-    row = Decode(prompt(engine, prefix=tuple(engine._vocabulary.encode(" Hello"))), beam_size=1)
+@pytest.mark.parametrize("kind", ["not to be tried again", "with a prefix"])
+def test_previews_are_not_tried_again(engine: WhisperEngine, encoded: Encoded, kind: str) -> None:
+    """They are replaced by newer ones soon."""
+    model = looping(engine, 0)
+    prefix = tuple(engine._vocabulary.encode(" Hello")) if kind == "with a prefix" else ()
+    row = Decode(prompt(engine, prefix=prefix), 1, FRAMES, retry=bool(prefix))
     Decoder(model, engine._vocabulary).decode(encoded, [row])
 
     assert len(model.calls) == 1
 
 
-def noisy(samples: Samples, decibels: float) -> Samples:
-    """White noise that is louder than the speech."""
-    noise = np.random.default_rng(5).normal(size=len(samples)) * samples.std() * 10 ** (decibels / 20)
-    mixed = samples + noise
-    return np.asarray(0.9 * mixed / np.abs(mixed).max(), np.float32)
+def test_a_short_sound_has_a_short_text(engine: WhisperEngine, encoded: Encoded) -> None:
+    """Half a second bounds a search to a fifth of what half a minute may have."""
+    model = Recorder(engine._model)
+    decoder = Decoder(model, engine._vocabulary)
+    for frames in (50, 3000):
+        decoder.decode(encoded, [Decode(prompt(engine), 1, frames)])
+
+    assert model.calls[0].max_length < model.calls[1].max_length / 4
 
 
 def text(result: Hypothesis | RowFailed) -> str:
@@ -154,28 +157,10 @@ def text(result: Hypothesis | RowFailed) -> str:
     return "".join(segment.text for segment in result.segments)
 
 
-def test_noise_leads_through_all_temperatures_and_repeats(
-    engine: WhisperEngine, speech: dict[str, Samples], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same transcript each time, alone or beside others."""
-    recorder = Recorder(engine._model)
-    monkeypatch.setattr(engine._windows._decoder, "_model", recorder)
-    options = DecodeOptions(language="en")
-    bad = DecodeRequest(noisy(speech["en_heldout_voice"], 11.0), options)
-    good = DecodeRequest(speech["en_hello"], options)
-    first = engine.transcribe([bad])
-    tried_again = len(recorder.calls) > 1
-    beside, *_ = engine.transcribe([bad, good, good])
-
-    assert tried_again
-    assert engine.transcribe([bad]) == first
-    assert text(beside) == text(first[0])
-
-
 def test_real_repetition_is_not_mistaken_for_a_loop(
     engine: WhisperEngine, speech: dict[str, Samples]
 ) -> None:
-    """It compresses as well as a loop, so all temperatures are tried; all say the same, and it is kept."""
+    """It compresses as well as a loop, so it is searched again, which says the same: it is kept."""
     request = DecodeRequest(np.tile(speech["en_hello"], 6), DecodeOptions(language="en"))
     said = text(engine.transcribe([request])[0])
 
@@ -184,44 +169,55 @@ def test_real_repetition_is_not_mistaken_for_a_loop(
 
 
 def test_a_seed_draws_the_same_beside_other_rows(engine: WhisperEngine, encoded: Encoded) -> None:
-    """Each row has a generator of its own; other seeds and temperatures draw otherwise."""
+    """Each row is drawn for itself; other seeds draw otherwise."""
     decoder = Decoder(engine._model, engine._vocabulary)
-    rows = [Decode(prompt(engine), 1, temperature=2.0, seed=(seed,)) for seed in (1, 2, 3)]
-    together = decoder.decode(encoded, rows)
-    again = decoder.decode(encoded, rows)
-    shuffled = decoder.decode(encoded, [rows[0], rows[2], rows[1]])
+    seeds = [(seed,) for seed in range(20)]
+    rows = [Decode(prompt(engine), 1, FRAMES, temperature=2.0, seed=seed) for seed in seeds]
+    first = [decoder.decode(encoded, [row] * 3) for row in rows]
+    again = [decoder.decode(encoded, [rows[0], row, row]) for row in rows]
 
-    assert together == again
-    assert shuffled[0].tokens == together[0].tokens
-    assert shuffled[1].tokens != together[1].tokens
+    assert [results[1:] for results in first] == [results[1:] for results in again]
+    assert len({results[2].tokens for results in first}) > 1
 
 
-def test_a_cold_seed_is_greedy(engine: WhisperEngine, encoded: Encoded) -> None:
-    """Near temperature 0 sampling and greedy decoding are the same, log-probability included."""
-    decoder = Decoder(engine._model, engine._vocabulary)
-    cold = decoder.decode(encoded, [Decode(prompt(engine), 1, temperature=1e-3, seed=(1,))] * 3)
-    greedy = decoder.decode(encoded, [Decode(prompt(engine), 1)] * 3)
+def test_a_cold_draw_is_the_beam_search(engine: WhisperEngine, encoded: Encoded) -> None:
+    """Near temperature 0 the most probable hypothesis is drawn, and it costs one call."""
+    model = Recorder(engine._model)
+    decoder = Decoder(model, engine._vocabulary)
+    cold = decoder.decode(encoded, [Decode(prompt(engine), 5, FRAMES, temperature=1e-3)] * 3)
+    searched = decoder.decode(encoded, [Decode(prompt(engine), 5, FRAMES)] * 3)
 
-    assert [result.tokens for result in cold] == [result.tokens for result in greedy]
-    assert [result.avg_logprob for result in cold] == pytest.approx(
-        [result.avg_logprob for result in greedy], abs=1e-3
-    )
+    assert len(model.calls) == 2
+    assert [result.tokens for result in cold] == [result.tokens for result in searched]
+    assert [result.temperature for result in cold] == [1e-3] * 3
 
 
 def test_the_length_limit_cuts(engine: WhisperEngine, encoded: Encoded) -> None:
-    """For searched and for sampled rows; a short row is not touched."""
+    """Whether drawn or not; a short row is not touched."""
     decoder = Decoder(engine._model, engine._vocabulary, max_tokens=6)
-    for row in (Decode(prompt(engine), 5), Decode(prompt(engine), 1, temperature=0.01, seed=(1,))):
-        results = decoder.decode(encoded, [row] * 3)
+    for temperature in (0.0, 0.01):
+        results = decoder.decode(encoded, [Decode(prompt(engine), 5, FRAMES, temperature)] * 3)
 
         assert [result.cut for result in results] == [False, True, True]
         assert [len(result.tokens) for result in results[1:]] == [6, 6]
 
 
+def test_how_probably_nobody_speaks(engine: WhisperEngine, encoded: Encoded) -> None:
+    """One step for each row, and the same as a whole search says of it."""
+    model = Recorder(engine._model)
+    decoder = Decoder(model, engine._vocabulary)
+    found = decoder.no_speech(encoded, [2, 0], [prompt(engine)] * 2)
+    searched = decoder.decode(encoded, [Decode(prompt(engine), 1, FRAMES)] * 3)
+
+    assert found == pytest.approx([searched[at].no_speech_prob for at in (2, 0)], rel=0.01)
+    assert model.calls[0].max_length < model.calls[1].max_length / 10
+
+
 def test_a_full_prompt_leaves_room_for_the_text(engine: WhisperEngine, encoded: Encoded) -> None:
     """223 tokens of prompt, the start tokens and 221 of text are all positions there are."""
     decoder = Decoder(engine._model, engine._vocabulary)
-    results = decoder.decode(encoded, [Decode(prompt(engine, "Hello world. " * 200), 5)] * 3)
+    full = prompt(engine, "Hello world. " * 200)
+    results = decoder.decode(encoded, [Decode(full, 5, FRAMES)] * 3)
 
     assert not any(result.cut for result in results)
-    assert decoder._limit(prompt(engine, "Hello world. " * 200)) == 221
+    assert decoder._limit(Decode(full, 5, FRAMES)) == 221

@@ -1,7 +1,8 @@
-"""What a decode reads first, when its result will do, and which of several is the best."""
+"""What a decode reads first, when its result will do, and which of several is drawn."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from gateway.engine.api import DecodeOptions
@@ -9,9 +10,9 @@ from gateway.engine.whisper.decoding import (
     MAX_TEXT_TOKENS,
     Decoded,
     Prompt,
-    best_of,
     build_prompt,
     compression_ratio,
+    draw,
     prompt_text,
 )
 from gateway.engine.whisper.engine import WhisperEngine
@@ -66,6 +67,14 @@ def test_keywords_are_kept_whole_and_from_the_first(vocabulary: Vocabulary) -> N
     assert vocabulary.text(beside).count("number") == pytest.approx(len(words) / 2, abs=1)
 
 
+def test_a_prompt_without_its_text(vocabulary: Vocabulary) -> None:
+    """Is what a request with neither prompt nor keywords gets."""
+    options = DecodeOptions(prompt="Hello world.", keywords=("Kilo",))
+    plain = build_prompt(vocabulary, DecodeOptions(), language="en", prefix=(5, 6))
+
+    assert build_prompt(vocabulary, options, language="en", prefix=(5, 6)).without_text == plain
+
+
 def test_a_prefix_goes_without_timestamps(vocabulary: Vocabulary) -> None:
     """CTranslate2's timestamp rules would not look at it."""
     prompt = build_prompt(vocabulary, DecodeOptions(), language="en", prefix=(5, 6))
@@ -93,21 +102,30 @@ def test_acceptable(decoded: Decoded, acceptable: bool) -> None:  # noqa: FBT001
     assert decoded.acceptable is acceptable
 
 
-def test_silence_needs_an_improbable_text() -> None:
-    """A confident transcript is kept, whatever the no-speech token says."""
+def test_silence_needs_an_improbable_text_or_a_loop() -> None:
+    """Any other transcript is kept, whatever the no-speech token says."""
     assert replace(GOOD, no_speech_prob=0.9, avg_logprob=-1.1).silent
+    assert replace(GOOD, no_speech_prob=0.9, compression_ratio=9.0).silent
+    assert not replace(GOOD, no_speech_prob=0.1, compression_ratio=9.0).silent
     assert not replace(GOOD, no_speech_prob=0.9).silent
 
 
-def test_best_of() -> None:
-    """The first acceptable; else the most probable that does not repeat itself; else the most probable."""
-    poor = replace(GOOD, avg_logprob=-2.0)
-    loop = replace(GOOD, avg_logprob=-0.1, compression_ratio=9.0)
-    better = replace(GOOD, avg_logprob=-1.5)
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_draws_follow_the_whole_texts_probabilities(temperature: float) -> None:
+    """Of 4000 draws each text's share is within three hundredths of what the temperature makes of it."""
+    sums = np.array([-4.0, -5.0, -6.5])
+    lengths = [3, 4, 9]
+    beam = [
+        replace(GOOD, tokens=tuple(range(length)), avg_logprob=total / (length + 1))
+        for total, length in zip(sums, lengths, strict=True)
+    ]
+    drawn = [len(draw(beam, temperature, (seed,)).tokens) for seed in range(4000)]
+    weights = np.exp(sums / temperature)
 
-    assert best_of([poor, GOOD, replace(GOOD, avg_logprob=-0.1)]) is GOOD
-    assert best_of([poor, loop, better]) is better
-    assert best_of([replace(loop, avg_logprob=-0.2), loop]) is loop
+    np.testing.assert_allclose(
+        [drawn.count(length) / 4000 for length in lengths], weights / weights.sum(), atol=0.03
+    )
+    assert draw(beam, temperature, (7, 0)) is draw(beam, temperature, (7, 0))
 
 
 def test_compression_ratio() -> None:

@@ -9,6 +9,7 @@ import pytest
 from gateway.audio.types import Samples
 from gateway.engine.api import DecodeOptions, DecodeRequest
 from gateway.engine.whisper.decoder import Decoder
+from gateway.engine.whisper.decoding import Prompt
 from gateway.engine.whisper.engine import WhisperEngine
 from gateway.engine.whisper.features import Encoded, mel_features
 from gateway.engine.whisper.row import Row
@@ -147,3 +148,25 @@ def test_a_language_that_is_a_guess_is_doubtful(engine: WhisperEngine, speech: d
         left.append(engine._windows.decode(Encoded(engine._model, [row.window], frames), [row], last=False))
 
     assert [len(rows) for rows in left] == [1, 0]
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_prompt_is_read_only_where_somebody_speaks(
+    engine: WhisperEngine, speech: dict[str, Samples], monkeypatch: pytest.MonkeyPatch, *, speaks: bool
+) -> None:
+    """The model is asked without the prompt, of the rows that have one; then it reads it, or does not."""
+    asked: list[tuple[list[int], list[int]]] = []
+
+    def no_speech(
+        _decoder: Decoder, _encoded: Encoded, rows: list[int], prompts: list[Prompt]
+    ) -> list[float]:
+        asked.append((rows, [prompt.text_tokens for prompt in prompts]))
+        return [0.1 if speaks else 0.9 for _ in rows]
+
+    monkeypatch.setattr(Decoder, "no_speech", no_speech)
+    plain = DecodeOptions(language="en")
+    options = (plain, replace(plain, prompt="Hello world."), replace(plain, keywords=("Kilo",)))
+    rows, _ = decode(engine, [DecodeRequest(speech["en_hello"], each) for each in options])
+
+    assert asked == [([1, 2], [0, 0])]
+    assert [row.prompt_tokens > 0 for row in rows] == [False, speaks, speaks]

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from gateway.audio.decode import announced_seconds, packets_seconds
+from gateway.audio.length import announced_seconds, packets_seconds
 from gateway.audio.types import SAMPLE_RATE
 from tests.audio.sound import ENCODINGS, encode
 from tests.support import Sample

@@ -1,0 +1,179 @@
+"""Files as they are written, made plain for FFmpeg: recordings that are joined one by one, WAVs corrected.
+
+FFmpeg reads on over the joints of formats that are streams: MP3, AAC, FLAC, Ogg, Matroska and others. Those
+with one header for all of a file it takes for ended, or for damaged. And it believes the lengths in a WAV,
+which mean nothing where a program wrote it to a pipe, or was killed; nor does it find the chunks after an odd
+one whose padding was left out.
+"""
+
+import re
+from collections.abc import Iterator
+
+from gateway.audio.source import ByteReader
+
+_BLOCK = 32_768
+_HEADER = 12
+"""Bytes: a name, a length, a kind."""
+
+_UNKNOWN = b"\xff\xff\xff\xff"
+"""A length that FFmpeg takes for "to the end of the file"."""
+
+_ENDLESS = 0x7FFFF000
+"""From here on a length is a program's word for not knowing it."""
+
+_NAME = re.compile(rb"[A-Za-z0-9_ ]{4}")
+"""How chunks are named: seldom what four bytes of samples are."""
+
+_WAV = re.compile(rb"RIFF.{4}WAVE(?=fmt |fact|bext|LIST|[Jj][Uu][Nn][Kk])", re.DOTALL)
+
+_BEGINNINGS = tuple(
+    re.compile(pattern, re.DOTALL)
+    for pattern in (
+        rb"#!AMR(-WB)?\n",
+        rb"\.snd\0\0\0.",
+        rb"FLV\x01[\x01\x04\x05]\0\0\0\t",
+        rb"TTA1[\x01\x02]\0.\0",
+        rb"caff\0\x01\0\0desc",
+        rb"\0\0\0.ftyp[\w ]{4}",
+        rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c",
+    )
+)
+"""Of AMR, AU, FLV, TTA, CAF, MP4 and ASF: too long to occur in a recording by chance."""
+
+_LONGEST_BEGINNING = 16
+
+_LONGEST_CHUNK = 65_536
+"""Bytes of a chunk that says what the samples are; the others hold pictures and notes."""
+
+
+class Recordings:
+    """The recordings in a file one after the other, each with a `read` like a file's.
+
+    But for WAVs they come out as they are.
+
+    Args:
+        inner: Read from where it stands; its exceptions pass through, and positions are its own.
+    """
+
+    def __init__(self, inner: ByteReader) -> None:
+        self._source = inner.read
+        self.seekable = inner.seekable
+        self.seek = inner.seek
+        self.tell = inner.tell
+        self._ahead = bytearray()
+        self._blocks = iter(self._recording())
+        self._surplus = b""
+
+    def read(self, size: int, /) -> bytes:
+        """At least one byte of the present recording and at most ``size``, or none at its end."""
+        data = self._surplus
+        while not data and (block := next(self._blocks, None)) is not None:
+            data = block
+        self._surplus = data[size:]
+        return data[:size]
+
+    def advance(self) -> bool:
+        """Goes on to the next recording, from wherever this one was left; whether there is one."""
+        _exhaust(self._blocks)
+        self._surplus = b""
+        self._blocks = iter(self._recording())
+        return bool(self._peek(1))
+
+    def _recording(self) -> Iterator[bytes]:
+        head = self._peek(_LONGEST_BEGINNING)
+        if _is_wav(head):
+            yield from self._wav()
+            return
+        if _is_aiff(head):
+            yield from self._copy(8 + int.from_bytes(head[4:8], "big"))
+            following = self._peek(_HEADER + 1)
+            if following[:1] == b"\0" and _is_aiff(following[1:]):
+                self._take(1)
+            if _is_aiff(self._peek(_HEADER)):
+                return
+        if beginning := next((each for each in _BEGINNINGS if each.match(head)), None):
+            yield self._take(4)
+            yield from self._until(beginning)
+        else:
+            yield from self._copy(None)
+
+    def _wav(self) -> Iterator[bytes]:
+        self._take(_HEADER)
+        yield b"RIFF" + _UNKNOWN + b"WAVE"
+        while len(header := self._take(8)) == 8:
+            name, size = header[:4], int.from_bytes(header[4:], "little")
+            if name == b"data":
+                yield name + _UNKNOWN
+                yield from self._samples(size)
+                break
+            if name in {b"fmt ", b"fact"} and size <= _LONGEST_CHUNK:
+                yield header + self._take(size) + b"\0" * (size % 2)
+            else:
+                _exhaust(self._copy(size))
+            # An odd chunk is followed by a zero; some programs leave it out.
+            if size % 2 and not _NAME.match(self._peek(4)):
+                self._take(1)
+        # What follows the samples are notes, up to the next recording if there is one.
+        _exhaust(self._until(_WAV))
+
+    def _samples(self, size: int) -> Iterator[bytes]:
+        """The samples, which end where they say if that can be true, else with the file or at a joint."""
+        if 0 < size < _ENDLESS:
+            yield from self._copy(size)
+            following = self._peek(_HEADER)
+            if size % 2 and following[:1] == b"\0":
+                following = following[1:]
+            if not following or _NAME.match(following):
+                return
+        yield from self._until(_WAV)
+
+    def _copy(self, size: int | None) -> Iterator[bytes]:
+        """So many bytes, or all up to the end."""
+        while (size is None or size > 0) and (block := self._some(_BLOCK if size is None else size)):
+            if size is not None:
+                size -= len(block)
+            yield block
+
+    def _until(self, beginning: re.Pattern[bytes]) -> Iterator[bytes]:
+        """All up to the end or a beginning; what may be the first bytes of one waits for the others."""
+        kept = b""
+        while data := self._some(_BLOCK):
+            block = kept + data
+            if found := beginning.search(block):
+                self._ahead[:0] = block[found.start() :]
+                yield block[: found.start()]
+                return
+            ready = max(len(block) - _LONGEST_BEGINNING + 1, 0)
+            kept = block[ready:]
+            yield block[:ready]
+        yield kept
+
+    def _some(self, size: int) -> bytes:
+        """At least one byte, none at the end."""
+        return (
+            self._take(min(size, len(self._ahead))) if self._ahead else self._source(min(size, _BLOCK)) or b""
+        )
+
+    def _peek(self, size: int) -> bytes:
+        """So many bytes that are still to come, fewer at the end."""
+        while len(self._ahead) < size and (data := self._source(size - len(self._ahead))):
+            self._ahead += data
+        return bytes(self._ahead[:size])
+
+    def _take(self, size: int) -> bytes:
+        data = self._peek(size)
+        del self._ahead[: len(data)]
+        return data
+
+
+def _exhaust(blocks: Iterator[bytes]) -> None:
+    for _ in blocks:
+        pass
+
+
+def _is_wav(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"WAVE"
+
+
+def _is_aiff(head: bytes) -> bool:
+    return head[:4] == b"FORM" and head[8:12] in {b"AIFF", b"AIFC"}
