@@ -27,6 +27,9 @@ class Metrics:
         self.batch_seconds = histogram(
             "gateway_batch_seconds", "Seconds of one engine call", ["model"], buckets=CALL_SECONDS
         )
+        self.stage_seconds = count(
+            "gateway_stage_seconds", "Seconds of engine calls by what was done", ["model", "stage"]
+        )
         self.workers_ready = gauge("gateway_workers_ready", "Workers with a loaded model", ["model"])
         self.worker_restarts = count(
             "gateway_worker_restarts", "Workers replaced after dying or hanging", ["model"]

@@ -89,6 +89,10 @@ class ScriptedSpec(ProcessSpec):
         return ScriptedEngine(self)
 
 
+ROW_SECONDS = 0.25
+"""Said to have been spent searching for each row."""
+
+
 class ScriptedEngine:
     """See `ScriptedSpec` and `Act`."""
 
@@ -165,4 +169,5 @@ def _hypothesis(row: DecodeRequest, texts: list[str], seconds: float) -> Hypothe
         no_speech_prob=0.0,
         temperature=row.options.temperature,
     )
-    return Hypothesis((segment,) if texts else (), row.options.language or "en", 1.0)
+    language = row.options.language or "en"
+    return Hypothesis((segment,) if texts else (), language, 1.0, seconds={"search": ROW_SECONDS})

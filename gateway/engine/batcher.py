@@ -243,6 +243,8 @@ class Batcher:
                 row.settle(EngineFailedError(ROW_FAILED))
             else:
                 self._metrics.decoded_rows.labels(self.name).inc()
+                for stage, seconds in result.seconds.items():
+                    self._metrics.stage_seconds.labels(self.name, stage).inc(seconds)
                 row.settle(result)
         return []
 

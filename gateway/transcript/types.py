@@ -1,6 +1,7 @@
 """The value objects every room agrees on. Times are seconds; whose zero they count from is said per class."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Hypothesis:
         prompt_tokens: Tokens of prompt and keywords that went in, for `usage`.
         consumed: Seconds from the chunk's first sample that are told, more than 0, where the engine leaves
             the rest to the next chunk (if it was allowed to); None for all.
+        seconds: Of the engine's work, by what was done, where it tells; a batch's are shared out evenly.
     """
 
     segments: tuple[Segment, ...]
@@ -77,6 +79,7 @@ class Hypothesis:
     language_probability: float
     prompt_tokens: int = 0
     consumed: float | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from gateway.errors import (
     UnavailableError,
 )
 from gateway.metrics import Metrics
-from tests.scripted import CAPABILITIES, Act, ScriptedSpec, act
+from tests.scripted import CAPABILITIES, ROW_SECONDS, Act, ScriptedSpec, act
 
 pytestmark = pytest.mark.slow
 
@@ -173,9 +173,9 @@ def calls_for(batcher: Batcher, numbers: range, **acts: Act) -> list[Callable[[]
     return [lambda number=number: call(number) for number in numbers]  # type: ignore[misc]  # mypy: no default in a lambda's type
 
 
-def sample(batcher: Batcher, name: str) -> float | None:
+def sample(batcher: Batcher, name: str, **labels: str) -> float | None:
     """A metric's value."""
-    return batcher._metrics.registry.get_sample_value(name, {"model": batcher.name})
+    return batcher._metrics.registry.get_sample_value(name, {"model": batcher.name, **labels})
 
 
 async def test_callers_at_the_same_time_share_batches() -> None:
@@ -185,6 +185,7 @@ async def test_callers_at_the_same_time_share_batches() -> None:
 
         assert answers == [f" {number}" for number in range(24)]
         assert sample(batcher, "gateway_decoded_rows_total") == 24
+        assert sample(batcher, "gateway_stage_seconds_total", stage="search") == 24 * ROW_SECONDS
         assert sample(batcher, "gateway_batch_rows_count") == 3
         assert sample(batcher, "gateway_queue_rows") == 0
         assert sample(batcher, "gateway_running_rows") == 0

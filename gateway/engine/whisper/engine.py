@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,15 +29,15 @@ from gateway.engine.whisper.features import (
     mel_features,
 )
 from gateway.engine.whisper.row import Row
+from gateway.engine.whisper.stopwatch import Stopwatch
 from gateway.engine.whisper.vocabulary import Vocabulary
 from gateway.engine.whisper.window import WindowDecoder
+from gateway.transcript import Hypothesis
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from faster_whisper import WhisperModel
-
-    from gateway.transcript import Hypothesis
 
 LIBRARY_BYTES = 200_000_000
 """What a worker takes without a model: Python, CTranslate2, FFmpeg; measured."""
@@ -132,15 +132,15 @@ class WhisperEngine:
             max_tokens: The most tokens of one window.
         """
         self._spec = spec
-        self._model = model.model
+        self._model = Stopwatch(model.model)
         self._extractor = model.feature_extractor
         self._aligns = aligns
         self._multilingual: bool = model.model.is_multilingual
         self._vocabulary = Vocabulary(model.hf_tokenizer, multilingual=self._multilingual)
         self._windows = WindowDecoder(
-            model.model,
+            self._model,
             self._vocabulary,
-            Decoder(model.model, self._vocabulary, max_tokens=max_tokens),
+            Decoder(self._model, self._vocabulary, max_tokens=max_tokens),
             aligns=aligns,
             beam_size=spec.beam_size,
         )
@@ -170,8 +170,12 @@ class WhisperEngine:
         alone = [[at] for at, request in enumerate(batch) if _is_seeded(request.options)]
         shared = [at for at, request in enumerate(batch) if not _is_seeded(request.options)]
         results: dict[int, Hypothesis | RowFailed] = {}
-        for group in [shared, *alone]:
-            results |= dict(zip(group, self._decode_or_fail([batch[at] for at in group]), strict=True))
+        for group in filter(None, [shared, *alone]):
+            self._model.seconds.clear()
+            rows = self._decode_or_fail([batch[at] for at in group])
+            seconds = {stage: spent / len(group) for stage, spent in self._model.seconds.items()}
+            for at, row in zip(group, rows, strict=True):
+                results[at] = replace(row, seconds=seconds) if isinstance(row, Hypothesis) else row
         return [results[at] for at in range(len(batch))]
 
     def _decode_or_fail(self, requests: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:

@@ -493,6 +493,18 @@ def test_a_temperature_without_a_seed(engine: WhisperEngine, speech: dict[str, S
     assert result.segments[0].temperature == pytest.approx(0.2)
 
 
+def test_where_the_time_went(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
+    """By stage, shared out among the rows of a batch; what nobody asked for took none."""
+    rows = [DecodeRequest(speech[name], DecodeOptions(language="en")) for name in ("en_hello", "en_numbers")]
+    first, second = map(hypothesis, engine.transcribe(rows))
+    asked = decode(engine, speech["en_hello"], DecodeOptions(words=True))
+
+    assert first.seconds == second.seconds
+    assert set(first.seconds) == {"encode", "search"}
+    assert set(asked.seconds) == {"encode", "language", "search", "align"}
+    assert all(seconds > 0 for seconds in asked.seconds.values())
+
+
 @pytest.mark.parametrize("where", ["encode", "generate"])
 def test_what_is_not_finite_fails_alone(
     engine: WhisperEngine, speech: dict[str, Samples], monkeypatch: pytest.MonkeyPatch, where: str
