@@ -68,10 +68,10 @@ class Timed(SpeakerModel):
 
     cpu = audio = 0.0
 
-    def hear(self, samples: Samples) -> list[Voice]:
+    def hear(self, samples: Samples, breaks: Sequence[int] = ()) -> list[Voice]:
         """As `SpeakerModel`."""
         begin = time.thread_time()
-        voices = SpeakerModel.hear(self, samples)
+        voices = SpeakerModel.hear(self, samples, breaks)
         Timed.cpu += time.thread_time() - begin
         Timed.audio += len(samples) / SAMPLE_RATE
         return voices

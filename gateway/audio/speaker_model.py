@@ -4,6 +4,7 @@ A pure function of the chunk's samples, and of no gain: both networks even it ou
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -89,15 +90,22 @@ class SpeakerModel:
             )
         )
 
-    def hear(self, samples: Samples) -> list[Voice]:
-        """The voices of a chunk, shape (n,), in order of time; none in silence. Computes for a while."""
+    def hear(self, samples: Samples, breaks: Sequence[int] = ()) -> list[Voice]:
+        """The voices of a chunk, shape (n,), in order of time; none in silence. Computes for a while.
+
+        Args:
+            breaks: Samples before which a pause was cut out: no voice is told across one.
+        """
         count = -(-len(samples) // LONGEST_PIECE)
         edges = np.linspace(0, len(samples), count + 1).astype(int).tolist()
         windows = [
             Window(window.start + begin, window.end + begin, (window.own[0] + begin, window.own[1] + begin))
             for begin, end in pairwise(edges)
             for span in spans_of(self._classes(samples[begin:end]), end - begin)
-            for window in windows_of(span)
+            for part in pairwise(
+                [span[0], *(at - begin for at in breaks if span[0] < at - begin < span[1]), span[1]]
+            )
+            for window in windows_of(part)
         ]
         if not windows:
             return []

@@ -17,11 +17,19 @@ from gateway.transcript.speakers import Speaker, Turn
 
 @dataclass(frozen=True, slots=True)
 class KnownSpeaker:
-    """A voice that has a name. ``nearest`` is the least cosine with which another is taken for it."""
+    """A voice that has a name.
+
+    Attributes:
+        nearest: The least cosine with which another is taken for it.
+        narrow: The same voice as a telephone carries it, to compare with what it carried.
+        nearest_narrow: The least cosine with that.
+    """
 
     name: str
     embedding: Embedding
     nearest: float
+    narrow: Embedding
+    nearest_narrow: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +45,17 @@ class SpeakerOptions:
     count: int | None = None
     most: int | None = None
 
-    def named(self, total: Embedding) -> str | None:
-        """The known speaker whose voice it is; a stranger stays one."""
-        near = [(float(unit(total) @ one.embedding), one) for one in self.known]
-        matches = [(cosine, one.name) for cosine, one in near if cosine >= one.nearest]
+    def named(self, voices: Sequence[Voice]) -> str | None:
+        """The known speaker whose voice they are; a stranger stays one."""
+        if not self.known:
+            return None
+        voice = unit(np.sum([each.embedding for each in voices], axis=0))
+        is_narrow = _is_narrow(voices)
+        matches = []
+        for one in self.known:
+            cosine = float(voice @ (one.narrow if is_narrow else one.embedding))
+            if cosine >= (one.nearest_narrow if is_narrow else one.nearest):
+                matches.append((cosine, one.name))
         return max(matches)[1] if matches else None
 
 
@@ -52,8 +67,8 @@ def tell_apart(chunks: Sequence[Sequence[Voice]], options: SpeakerOptions) -> li
     labels = _labels(voices, options)
     speakers: dict[int, Speaker] = {}
     for label in set(labels):
-        total = sum(one.embedding for one, of in zip(voices, labels, strict=True) if of == label)
-        speakers[label] = options.named(np.asarray(total)) or label
+        own = [voice for voice, of in zip(voices, labels, strict=True) if of == label]
+        speakers[label] = options.named(own) or label
     found = iter(labels)
     return [_turns(chunk, [speakers[next(found)] for _ in chunk]) for chunk in chunks]
 
@@ -98,8 +113,7 @@ class SpeakerTracker:
         mapped: dict[int, Speaker] = {}
         votes: list[tuple[int, Speaker, int]] = []
         for label, members in groups.items():
-            total = np.sum([voices[at].embedding for at in members], axis=0)
-            if name := self._options.named(total):
+            if name := self._options.named([voices[at] for at in members]):
                 mapped[label] = name
             heard = [told[at] for at in members if at < len(told)]
             votes += [(heard.count(speaker), speaker, label) for speaker in dict.fromkeys(heard)]
@@ -148,8 +162,11 @@ def _labels(voices: Sequence[Voice], options: SpeakerOptions) -> list[int]:
 
 
 def _distance(voices: Sequence[Voice]) -> float:
-    narrow = sum(voice.is_narrow for voice in voices)
-    return NARROW_DISTANCE if 2 * narrow > len(voices) else DISTANCE
+    return NARROW_DISTANCE if _is_narrow(voices) else DISTANCE
+
+
+def _is_narrow(voices: Sequence[Voice]) -> bool:
+    return 2 * sum(voice.is_narrow for voice in voices) > len(voices)
 
 
 def _turns(chunk: Sequence[Voice], speakers: Sequence[Speaker]) -> list[Turn]:

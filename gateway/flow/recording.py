@@ -28,8 +28,9 @@ from gateway.errors import GatewayError
 from gateway.flow.options import PartialOptions, Recognition, Resources
 from gateway.flow.pacing import Load, Pacing
 from gateway.flow.speakers import Attribution
-from gateway.flow.stream import Row, RowStream
+from gateway.flow.stream import SURE, Row, RowStream
 from gateway.transcript import Assembler, Hypothesis, Interim, TextDelta, TranscriptEvent
+from gateway.transcript.timeline import Timeline
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,8 @@ LIVE_SECONDS = 0.5
 """A source of which less than this is unread is live: a step of raw samples, and the time to work on it."""
 
 
-Placed: TypeAlias = list[tuple[Hypothesis, tuple[float, float]]]
-"""Hypotheses, and the seconds of the recording between which each one's chunk lies."""
+Placed: TypeAlias = list[tuple[Hypothesis, Timeline]]
+"""Hypotheses, and the clock of each one's chunk."""
 
 
 class Transcription:
@@ -138,7 +139,7 @@ class _Job:
         self._cutter = make_cutter(resources.vad, chunking)
         self._steps = _steps(source, chunking, self._cutter)
         self._assembler = Assembler()
-        self._attribution: Attribution[tuple[float, float]] | None = None
+        self._attribution: Attribution[Timeline] | None = None
         if recognition.speakers is not None:
             self._attribution = Attribution(recognition.speakers, resources.cutters)
         self._interims: _Interims | None = None
@@ -164,9 +165,10 @@ class _Job:
             finally:
                 # A thread that waits for the source cannot be cancelled: this ends its wait.
                 self._source.stop()
-            if decides and stream.language is not None:
-                self._assembler.decide_language(stream.language)
-            await self._events.send(self._assembler.finish(self._samples / SAMPLE_RATE))
+            if (language := stream.decided or stream.language) is not None and decides:
+                self._assembler.decide_language(language)
+            for event in [*self._assembler.flush(), self._assembler.finish(self._samples / SAMPLE_RATE)]:
+                await self._events.send(event)
             tasks.cancel_scope.cancel()
 
     async def _cut(self, rows: MemoryObjectSendStream[Row | GatewayError], stream: RowStream) -> None:
@@ -194,7 +196,10 @@ class _Job:
             await self._consider_interim(has_cut=bool(chunks))
             while chunks:
                 for chunk in chunks:
-                    row = await self._start_row(chunk, row, rows, stream)
+                    if chunk.is_preview:
+                        await rows.send(stream.preview(chunk, self._recognition))
+                    else:
+                        row = await self._start_row(chunk, row, rows, stream)
                 chunks = []
                 if row is not None and self._cutter.waiting:
                     consumed = (await row.hypothesis()).consumed
@@ -229,6 +234,9 @@ class _Job:
             async for row in rows:
                 if isinstance(row, GatewayError):
                     raise row
+                if row.chunk.is_preview:
+                    await self._begin(row)
+                    continue
                 has_text = await self._add(await self._attributed(row))
                 if self._interims is not None:
                     await self._interims.assembled(has_text=has_text)
@@ -237,20 +245,27 @@ class _Job:
 
     async def _attributed(self, row: Row) -> Placed:
         """The row's hypothesis, unless its speakers are known at the end only."""
-        place = row.chunk.start / SAMPLE_RATE, row.chunk.end / SAMPLE_RATE
         if self._attribution is None:
-            return [(await row.hypothesis(), place)]
+            return [(await row.hypothesis(), row.chunk.timeline)]
         await self._attribution.hear(row.chunk)
-        return await self._attribution.take(await row.hypothesis(), place)
+        return await self._attribution.take(await row.hypothesis(), row.chunk.timeline)
 
     async def _add(self, hypotheses: Placed) -> bool:
         """Emits what they cause; returns whether that is any text."""
         has_text = False
-        for hypothesis, (start, end) in hypotheses:
-            for event in self._assembler.add(hypothesis, start=start, end=end):
+        for hypothesis, timeline in hypotheses:
+            for event in self._assembler.add(hypothesis, timeline):
                 has_text |= isinstance(event, TextDelta)
                 await self._events.send(event)
         return has_text
+
+    async def _begin(self, row: Row) -> None:
+        """The first words, if they come; what keeps a preview from coming is no error."""
+        with suppress(GatewayError):
+            hypothesis = await row.hypothesis()
+            if hypothesis.language_probability >= SURE:
+                for event in self._assembler.begin(hypothesis, paused=row.chunk.ends_utterance):
+                    await self._events.send(event)
 
     @property
     def _is_live(self) -> bool:
@@ -309,15 +324,18 @@ class _Interims:
         self._running: Row | None = None
         self._unassembled = 0
         self._shown = ""
+        self._seen = 0
+        """Where the last one's chunk ended: nothing is added to it in a pause."""
 
     def is_due(self, position: int) -> bool:
         """Whether to decode the open chunk when the recording is there up to ``position``, in samples."""
         return not self._unassembled and self._pacing.is_due(position, self._partials)
 
     def decode(self, chunk: Chunk) -> None:
-        """Starts a partial of the open chunk, unless there is too little of it; only while one is due."""
-        if len(chunk.samples) < self._partials.step * SAMPLE_RATE:
+        """Starts a partial of the open chunk, unless it is too short or as it was; only while one is due."""
+        if len(chunk.samples) < self._partials.step * SAMPLE_RATE or chunk.end == self._seen:
             return
+        self._seen = chunk.end
         self._running = row = self._stream.partial(chunk, self._recognition)
         self._pacing.begin()
         self._tasks.start_soon(self._show, row)

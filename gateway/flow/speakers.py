@@ -45,7 +45,7 @@ class ChunkSpeakers:
 
     def turns(self, chunk: Chunk) -> list[Turn]:
         """Who speaks when in the next chunk."""
-        return self._tracker.follow(self._model.hear(chunk.samples))
+        return self._tracker.follow(self._model.hear(chunk.samples, chunk.breaks))
 
 
 class Attribution(Generic[Place]):
@@ -66,7 +66,7 @@ class Attribution(Generic[Place]):
     async def hear(self, chunk: Chunk) -> None:
         """Listens to the voices of the chunk whose hypothesis is taken next."""
         self._voices = await anyio.to_thread.run_sync(
-            self._speakers.model.hear, chunk.samples, limiter=self._threads
+            self._speakers.model.hear, chunk.samples, chunk.breaks, limiter=self._threads
         )
 
     async def take(self, hypothesis: Hypothesis, place: Place) -> list[tuple[Hypothesis, Place]]:

@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from gateway.aio import Changed
-from gateway.audio.types import Chunk
+from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Priority, Recognizer
 from gateway.errors import EngineFailedError, GatewayError, SupersededError
 from gateway.flow.options import Recognition
@@ -18,6 +18,12 @@ from gateway.transcript import Hypothesis
 
 SURE = 0.5
 """A language detected with at least this probability is remembered."""
+
+ENOUGH_SECONDS = 3.0
+"""A chunk of less decides no language alone: two must agree."""
+
+PREVIEW_BEAM = 1
+"""Of a preview; another than that of finals, so that it need not wait for one in the same call."""
 
 Outcome: TypeAlias = Hypothesis | GatewayError
 
@@ -65,10 +71,13 @@ class RowStream:
         tasks: Owns the rows; when it is cancelled they leave the queue.
         changed: Notified when a row is done.
         load: Told how long finals take, where they are those of a live session.
-        decides_language: The first sure language holds for all later finals.
+        decides_language: One language is expected of all finals, once a chunk of `ENOUGH_SECONDS` was sure of
+            it, or two after each other agreed. A later chunk leaves it for itself alone, and only where it
+            says so clearly.
 
     Attributes:
         language: The one remembered, as ISO 639-1 code.
+        decided: The one expected.
     """
 
     def __init__(
@@ -88,11 +97,12 @@ class RowStream:
         # Partials of a recording have turns of their own, lest they change those of its finals.
         self._partial_key = self._final_key if load is not None else object()
         self.language: str | None = None
+        self.decided: str | None = None
 
     @property
     def is_undecided(self) -> bool:
         """The next final's language depends on that of the last one."""
-        return self._decides_language and self.language is None
+        return self._decides_language and self.decided is None
 
     def final(
         self,
@@ -109,17 +119,26 @@ class RowStream:
             whole: False leaves what is unfinished at the chunk's end to the next one.
             counts: Its time says how loaded the machine is.
         """
-        options = recognition.decoding
-        if self._decides_language and self.language is not None:
-            options = replace(options, language=self.language)
-        request = DecodeRequest(chunk.samples, options, whole=whole)
+        request = DecodeRequest(
+            chunk.samples, recognition.decoding, whole=whole, breaks=chunk.breaks, expected=self.decided
+        )
 
         async def ask(recognizer: Recognizer) -> Hypothesis:
             # Loading a model takes long, too, but is no load.
             with nullcontext() if self._load is None else self._load.final(counts=counts):
                 hypothesis = await recognizer.transcribe(request, stream=self._final_key, priority=priority)
-            self._remember(hypothesis)
+            self._remember(hypothesis, len(request.samples) / SAMPLE_RATE)
             return hypothesis
+
+        return self._start(chunk, recognition, ask)
+
+    def preview(self, chunk: Chunk, recognition: Recognition) -> Row:
+        """Has the beginning of a recording's first chunk decoded: soon, and in a call of its own."""
+        options = replace(recognition.decoding, words=False, beam_size=PREVIEW_BEAM)
+        request = DecodeRequest(chunk.samples, options, retry=False, breaks=chunk.breaks, hurried=True)
+
+        async def ask(recognizer: Recognizer) -> Hypothesis:
+            return await recognizer.transcribe(request, stream=self._final_key, priority=Priority.FILE)
 
         return self._start(chunk, recognition, ask)
 
@@ -159,10 +178,14 @@ class RowStream:
             beam_size=partials.beam_size if partials is not None else None,
         )
 
-    def _remember(self, hypothesis: Hypothesis) -> None:
+    def _remember(self, hypothesis: Hypothesis, seconds: float) -> None:
         is_sure = hypothesis.language_probability >= SURE
-        if hypothesis.segments and hypothesis.language is not None and is_sure:
-            self.language = hypothesis.language
+        if not (hypothesis.segments and hypothesis.language is not None and is_sure):
+            return
+        agrees = hypothesis.language == self.language
+        self.language = hypothesis.language
+        if self.is_undecided and (agrees or seconds >= ENOUGH_SECONDS):
+            self.decided = self.language
 
 
 async def _decode(row: Row, recognition: Recognition, ask: _Ask) -> None:

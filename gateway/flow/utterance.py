@@ -10,6 +10,7 @@ from gateway.transcript import Assembler, Hypothesis, SegmentDone, TextDelta, To
 from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, ItemSegment, LiveEvent
 from gateway.transcript.speakers import SpeakerNames, Turn, attribute
 from gateway.transcript.stable import StabilityOptions, StableText
+from gateway.transcript.timeline import Timeline
 from gateway.transcript.writing import is_spaced
 
 
@@ -17,8 +18,7 @@ from gateway.transcript.writing import is_spaced
 class _Complete:
     """A complete chunk, and what the engine made of it."""
 
-    start: float
-    end: float
+    timeline: Timeline
     outcome: Hypothesis | GatewayError | None = None
     turns: Sequence[Turn] | None = None
     """Who speaks when; None while nobody knows, and where nobody asks."""
@@ -81,7 +81,7 @@ class Utterance:
 
     def add(self, chunk: Chunk) -> int:
         """Takes a complete chunk; returns its number for `settle`."""
-        self._chunks.append(_Complete(chunk.start / SAMPLE_RATE, chunk.end / SAMPLE_RATE))
+        self._chunks.append(_Complete(chunk.timeline))
         return len(self._chunks) - 1
 
     def settle(self, number: int, outcome: Hypothesis | GatewayError) -> None:
@@ -127,7 +127,8 @@ class Utterance:
             return []
         if chunk.turns is not None:
             outcome = attribute(outcome, chunk.turns, self._names)
-        known = self._assembler.add(outcome, start=chunk.start, end=chunk.end)
+        # Partials have shown the full stop already, so it does not wait for the next chunk.
+        known = [*self._assembler.add(outcome, chunk.timeline), *self._assembler.flush()]
         tokens = [token for event in known if isinstance(event, TextDelta) for token in event.tokens]
         events = self._delta(self._stable.final(tokens, spaced=is_spaced(outcome.language)))
         if chunk.turns is not None:

@@ -13,6 +13,12 @@ from gateway.protocol.request import ServerVad, TranscriptionRequest
 UNCUT_SECONDS = 30.0
 """OpenAI's: models that tell speakers apart want to be told how longer recordings are cut."""
 
+EARLY_SECONDS = 5.0
+"""Of speech, after which a stream has a preview decoded for its first words."""
+
+MAX_PAUSE_SECONDS = 3.0
+"""Of silence, after which a stream has the text so far: somebody may be waiting for it while they speak."""
+
 
 def chunking_options(
     request: TranscriptionRequest, *, max_seconds: float, default: Literal["auto", "block"] = "auto"
@@ -26,11 +32,17 @@ def chunking_options(
             f"'{request.model}'. Use 'auto'.",
             param="chunking_strategy",
         )
-        return replace(options, max_seconds=UNCUT_SECONDS, too_long=too_long)
+        options = replace(options, max_seconds=UNCUT_SECONDS, too_long=too_long)
+    if strategy is None and default == "block":
+        return replace(options, windows="block")
     if isinstance(strategy, ServerVad):
         vad = VadOptions(strategy.threshold, strategy.prefix_padding_ms, strategy.silence_duration_ms)
-        return replace(options, vad=vad)
-    return replace(options, windows="block") if strategy is None and default == "block" else options
+        options = replace(options, vad=vad)
+    if not request.stream:
+        return options
+    # Of words in a preview nobody knows yet whose they are, nor in which segment.
+    early = None if request.wants_speakers else EARLY_SECONDS
+    return replace(options, early=early, max_pause=MAX_PAUSE_SECONDS)
 
 
 def decode_options(

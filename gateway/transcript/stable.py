@@ -114,10 +114,10 @@ def _beyond(tokens: Sequence[Token], emitted: Sequence[Token]) -> list[Token] | 
     begin = _raw(emitted)
     if not _raw(tokens).startswith(begin):
         return None
-    return _after(tokens, len(begin))
+    return tokens_after(tokens, len(begin))
 
 
-def _after(tokens: Sequence[Token], position: int) -> list[Token]:
+def tokens_after(tokens: Sequence[Token], position: int) -> list[Token]:
     """The tokens from a byte position on; the one it lies in is cut there."""
     rest = []
     for token, end in zip(tokens, accumulate(len(token.raw) for token in tokens), strict=True):
@@ -132,9 +132,14 @@ def _correspondingly_beyond(
 ) -> list[Token]:
     """The words after those that are ``emitted`` spelled otherwise: nothing is lost, nothing comes twice."""
     words, known = _units(tokens, spaced=spaced), _units(emitted, spaced=spaced)
-    costs = _costs([_plain(word) for word in known], [_plain(word) for word in words])
-    count = min(range(len(costs)), key=lambda at: (costs[at], abs(at - len(known))))
-    return _after(tokens, sum(len(word) for word in words[:count]))
+    spoken, plain = [_plain(word) for word in known], [_plain(word) for word in words]
+    costs = _costs(spoken, plain)
+    # Of equals, the one that ends with the same word, so that this does not come twice.
+    count = min(
+        range(len(costs)),
+        key=lambda at: (costs[at], plain[max(at - 1, 0) : at] != spoken[-1:], abs(at - len(known))),
+    )
+    return tokens_after(tokens, sum(len(word) for word in words[:count]))
 
 
 def _costs(known: Sequence[str], words: Sequence[str]) -> list[int]:

@@ -1,5 +1,7 @@
 """Voices of a chunk, with toy networks; and the features that the real ones were trained on."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 

@@ -41,7 +41,10 @@ def test_nothing_said() -> None:
 def test_known_speakers(*, online: bool) -> None:
     """A voice near a reference has its name, a stranger none."""
     crowd = People(3)
-    known = tuple(KnownSpeaker(name, crowd.centres[at], KNOWN) for at, name in enumerate(["Ann", "Bo"]))
+    known = tuple(
+        KnownSpeaker(name, crowd.centres[at], KNOWN, crowd.centres[1 - at], 0.65)
+        for at, name in enumerate(["Ann", "Bo"])
+    )
     options = SpeakerOptions(known)
     chunks = [crowd.talk(1, 2), crowd.talk(0, 2, 1)]
 
@@ -111,7 +114,7 @@ def test_narrow_band_is_told_more_tightly() -> None:
     channel = random.standard_normal(192)
 
     def voice(person: np.ndarray[tuple[int], np.dtype[np.float64]], *, narrow: bool) -> Voice:
-        voice = 0.9 * channel / 14 + person / 14 + 0.75 * random.standard_normal(192) / 14
+        voice = 1.3 * channel / 14 + person / 14 + 0.75 * random.standard_normal(192) / 14
         unit = (voice / np.linalg.norm(voice)).astype(np.float32)
         return Voice(0, 1, unit, is_narrow=narrow)
 

@@ -77,6 +77,7 @@ def test_streamed(server: LiveServer, samples: dict[str, Sample]) -> None:
             assert texts[segment.id].strip() == segment.text
             closed.append(segment.id)
 
+    assert done.type == "transcript.text.done"
     assert TranscriptionTextDoneEvent.model_validate(done.model_dump(), strict=True).text == "".join(
         texts.values()
     )

@@ -1,6 +1,6 @@
 """Words given to speakers: at a recording's end, or chunk by chunk; and networks that come when wanted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import anyio
@@ -25,7 +25,7 @@ class Scripted:
         self._people = People(3)
         self._chunks = iter(chunks)
 
-    def hear(self, _: Samples) -> list[Voice]:
+    def hear(self, _: Samples, __: Sequence[int] = ()) -> list[Voice]:
         """As `SpeakerModel`."""
         return self._people.talk(*next(self._chunks))
 
