@@ -23,8 +23,8 @@ KNOWN, KNOWN_SHORT = 0.45, 0.40
 LONG_SECONDS = 5.0
 
 KNOWN_NARROW = 0.65
-"""The same on the telephone, compared with a reference as it carries it: measured 0.74 for the same voice, 0.44
-for others."""
+"""The same on the telephone, compared with a reference as it carries it: measured 0.74 for the same voice,
+0.44 for others."""
 
 _BAND = (300, 3_400)
 _MU = 255
