@@ -134,3 +134,25 @@ def test_known_speaker_by_telephone() -> None:
     (turns,) = tell_apart([crowd.says(1, 0.0, 6.0, narrow=True)], SpeakerOptions(known))
 
     assert _speakers(turns) == ["Ann"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nobody_is_ever_renamed(seed: int) -> None:
+    """What a stream was told of a chunk is what it would have been told had it ended there, and stays so."""
+    crowd = People(4, seed=seed, scatter=1.2)
+    random = np.random.default_rng(seed)
+    chunks = [
+        crowd.talk(*random.integers(0, 4, 3).tolist(), seconds=random.uniform(0.8, 5)) for _ in range(12)
+    ]
+    whole, told = SpeakerTracker(SpeakerOptions()), list[tuple[list[Turn], list[Turn]]]()
+
+    for number, chunk in enumerate(chunks):
+        turns = whole.follow(chunk)
+        told.append((turns, list(turns)))
+        again = SpeakerTracker(SpeakerOptions())
+        assert [again.follow(each) for each in chunks[: number + 1]][-1] == turns
+
+    assert all(now == then for now, then in told)
+    # Numbers come in order of appearance, so that letters do.
+    firsts = list(dict.fromkeys(turn.speaker for turns, _ in told for turn in turns))
+    assert sorted(map(int, firsts)) == list(range(len(firsts)))
