@@ -86,9 +86,9 @@ def encoded(samples: Samples, encoding: Encoding) -> bytes:
         if encoding.bit_rate:
             stream.bit_rate = encoding.bit_rate
         stream.codec_context.open()
-        frame = AudioFrame.from_ndarray(
-            (np.clip(samples, -1, 1) * 32767).astype(np.int16)[None], format="s16", layout="mono"
-        )
+        # Not left to the resampler, which spreads one channel's power over two.
+        pcm = np.repeat((np.clip(samples, -1, 1) * 32767).astype(np.int16), encoding.channels)
+        frame = AudioFrame.from_ndarray(pcm[None], format="s16", layout=layout)
         frame.rate = SAMPLE_RATE
         context = stream.codec_context
         resampler = AudioResampler(
