@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from gateway.aio import Changed
 from gateway.audio.types import Chunk
 from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Priority, Recognizer
-from gateway.errors import EngineFailedError, GatewayError, SupersededError
+from gateway.errors import EngineFailedError, GatewayError, OverloadedError, SupersededError
 from gateway.flow.options import Recognition
 from gateway.flow.pacing import Load
 from gateway.transcript import Hypothesis
@@ -102,15 +102,14 @@ class RowStream:
         *,
         priority: Priority = Priority.LIVE_FINAL,
         whole: bool = True,
-        counts: bool = True,
     ) -> Row:
         """Has a complete chunk decoded, whatever the load.
 
         Args:
+            priority: Only where it is that of a live final does its time say how loaded the machine is.
             whole: False leaves what is unfinished at the chunk's end to the next one.
-            counts: Its time says how loaded the machine is.
         """
-        options = recognition.decoding
+        options, load, key = recognition.decoding, self._load, self._final_key
         if self._decides_language and self.language is not None:
             options = replace(options, language=self.language)
 
@@ -118,8 +117,16 @@ class RowStream:
             expected = self._expected(options, recognizer.capabilities)
             request = DecodeRequest(chunk.samples, options, whole=whole, expected=expected)
             # Loading a model takes long, too, but is no load.
-            with nullcontext() if self._load is None else self._load.final(counts=counts):
-                hypothesis = await recognizer.transcribe(request, stream=self._final_key, priority=priority)
+            with nullcontext() if load is None else load.final(counts=priority is Priority.LIVE_FINAL):
+                try:
+                    hypothesis = await recognizer.transcribe(request, stream=key, priority=priority)
+                except OverloadedError:
+                    if load is None:
+                        raise
+                    # A session's are never refused, though they wait as files do: what was said is gone.
+                    hypothesis = await recognizer.transcribe(
+                        request, stream=key, priority=Priority.LIVE_FINAL
+                    )
             self._remember(hypothesis)
             return hypothesis
 

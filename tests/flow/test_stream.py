@@ -11,12 +11,13 @@ import pytest
 from gateway.aio import Changed, open_task_group
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.engine.api import Capabilities, DecodeOptions, Priority
-from gateway.errors import EngineFailedError, OverloadedError, SupersededError, UnavailableError
+from gateway.errors import EngineFailedError, GatewayError, OverloadedError, SupersededError, UnavailableError
 from gateway.flow.options import PartialOptions, Recognition
 from gateway.flow.pacing import Load
 from gateway.flow.stream import RowStream
 from gateway.metrics import Metrics
-from tests.fake_recognizer import FakeRecognizer, say
+from gateway.transcript import Hypothesis
+from tests.fake_recognizer import Call, FakeRecognizer, say
 
 CAPABILITIES = Capabilities(frozenset({"en", "de", "zh"}), detects_language=True)
 CHUNK = Chunk(0, np.zeros(SAMPLE_RATE, np.float32), ends_utterance=True)
@@ -93,6 +94,23 @@ async def test_the_language_expected(
     for call in engine.calls[1:]:
         assert call.request.expected == expected
         assert call.request.options.language == decoding.language
+
+
+async def test_a_session_is_never_refused() -> None:
+    """Where it waits as files do, and the queue is full, it goes ahead of them; a recording is refused."""
+
+    def full(call: Call) -> Hypothesis | GatewayError:
+        return OverloadedError("full") if call.priority is Priority.FILE else say("a")
+
+    for live in (True, False):
+        engine = FakeRecognizer(full)
+        async with rows(live=live) as stream:
+            row = stream.final(CHUNK, recognition(engine), priority=Priority.FILE)
+            if live:
+                assert await row.hypothesis() == say("a")
+            else:
+                with pytest.raises(OverloadedError):
+                    await row.hypothesis()
 
 
 async def test_unsure_and_empty_answers_are_not_remembered() -> None:
