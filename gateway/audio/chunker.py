@@ -1,89 +1,116 @@
-"""Where a recording is cut for the engine: a pure function of its samples and the options."""
+"""How a recording is packed into windows for the engine: a pure function of its samples and the options."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from gateway.audio.buffer import DipFinder, SampleBuffer
 from gateway.audio.frontend import Detector
 from gateway.audio.loudness import normalise
 from gateway.audio.silero import FRAME
-from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Samples
+from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Piece, Samples
 from gateway.audio.vad import ONSET_PATIENCE, Offset, Onset, Vad, VadOptions, VadState
-
-GOALS_SECONDS = (5.0, 28.0)
-"""Length aimed at for the first and all later chunks: first words early, then full windows. Whisper pads each
-to 30 s, so steps between the two cost a whole window: a minute took four instead of three."""
 
 OFFSET_PADDING = SAMPLE_RATE // 5
 """Kept after speech: final fricatives are quieter than the threshold."""
 
-MAX_PAUSE = SAMPLE_RATE * 3 // 2
-"""A longer pause ends the chunk, however short the chunk is."""
-
-_CLOSE_FROM = 0.75
-"""A chunk ends at the first pause once it has this share of its goal."""
-
-_FORCED_FROM = 0.7
-"""Unbroken speech is cut in the last 30 % of the longest length."""
+FULL_FROM = MAX_CHUNK_SAMPLES * 3 // 4
+"""A window ends in its longest pause after this; without one, unbroken speech is cut after this."""
 
 _HISTORY_FRAMES = 320
-"""10 s: the part of the longest chunk in which a cut may be forced, and the wait before it."""
+"""10 s: the part of the window in which a cut may be forced, and the wait before it."""
+
+
+def _nothing() -> Samples:
+    return np.zeros(0, dtype=np.float32)
 
 
 @dataclass(slots=True)
-class _Open:
-    """The chunk being gathered. ``speech_end`` is where its last speech stopped, once it did."""
+class _Span:
+    """Speech between two silences, as positions in the stream.
+
+    Attributes:
+        start: Of its first sample, some padding before the onset; no sample before is its own.
+        at: Samples of the window before it.
+        offset: Where the speech stopped, once it did.
+        samples: Padded at both ends, once it stopped and the padding is there.
+    """
 
     start: int
-    speech_end: int = 0
+    onset: int
+    at: int
+    offset: int | None = None
+    samples: Samples = field(default_factory=_nothing)
+
+    @property
+    def end(self) -> int:
+        """Position after its last sample, once it has `samples`."""
+        return self.start + len(self.samples)
 
 
 class Chunker:
-    """Gathers speech into chunks of at most 30 s. Holds little more than one chunk of samples.
+    """Packs speech into windows of at most 30 s. Holds little more than one window of samples.
 
-    A chunk is one contiguous span. It ends in a pause: the first after 3/4 of its goal, or any long one.
-    Speech without a pause is cut at its deepest dip, and the next chunk begins with the very next sample.
+    A window holds as many spans of speech as go into it; the pauses between them are shortened to their
+    paddings, and `Chunk.pieces` says where each is from. It ends in the longest pause of its last quarter,
+    so that most sentences stay whole, and not before the speech comes that is too much for it: a pause
+    alone ends nothing. Speech without a pause is cut at its deepest dip, and the next window begins with the
+    very next sample.
     """
 
     waiting = False
-    """Never: its chunks do not depend on the engine."""
+    """Never: its windows do not depend on the engine."""
 
-    def __init__(self, detector: Detector, options: VadOptions) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        options: VadOptions,
+        *,
+        max_pause: float | None = None,
+        early: float | None = None,
+    ) -> None:
+        """Takes what hears speech.
+
+        Args:
+            max_pause: Seconds of silence that end a window all the same.
+            early: Seconds of the first window after which a preview of it is given.
+        """
         self._detector = detector
         self._prefix = options.prefix_samples
+        self._max_pause = None if max_pause is None else max_pause * SAMPLE_RATE
+        self._early = None if early is None else round(early * SAMPLE_RATE)
         self._vad = Vad(options)
         self._buffer = SampleBuffer()
         self._dips = DipFinder(_HISTORY_FRAMES)
-        self._open: _Open | None = None
+        self._spans: list[_Span] = []
+        """Those of the window that is gathered."""
         self._given = 0
-        """What lies before has been given out, and is never given again."""
-        self._is_first = True
-        """No chunk was given yet."""
+        """What lies before belongs to a span that has ended, or to a window that was given."""
 
     def feed(self, samples: Samples) -> list[Chunk]:
-        """Takes the next samples, shape (n,), as recorded; gives the chunks that end in them."""
+        """Takes the next samples, shape (n,), as recorded; gives the windows that end in them."""
         self._buffer.append(samples)
         chunks = self._take(self._detector.feed(samples))
         # An onset is known at most ONSET_PATIENCE frames late.
-        oldest_onset = self._vad.position - (ONSET_PATIENCE + 1) * FRAME
-        self._buffer.drop(self._open.start if self._open else max(oldest_onset - self._prefix, self._given))
+        oldest = max(self._vad.position - (ONSET_PATIENCE + 1) * FRAME - self._prefix, self._given)
+        span = self._spans[-1] if self._spans else None
+        self._buffer.drop(oldest if span is None or len(span.samples) else span.start)
         return chunks
 
     def flush(self) -> list[Chunk]:
-        """Ends the recording: gives the chunks that are left, the open one last."""
+        """Ends the recording: gives the windows that are left, the open one last."""
         chunks = self._take(self._detector.flush())
-        return chunks if self._open is None else [*chunks, self._close(self._open)]
+        return [*chunks, self._close()] if self._spans else chunks
 
     def peek(self) -> Chunk | None:
-        """The chunk that is open, up to the newest sample or its limit; None while none is. Changes nothing.
+        """The window that is open, up to the newest sample or its limit; None while none is. Changes nothing.
 
         Its loudness goes by what there is of it, so the samples may be scaled otherwise once it is cut.
         """
-        if self._open is None:
+        if not self._spans:
             return None
-        start = self._open.start
-        samples = normalise(self._buffer.read(start, min(self._buffer.end, start + self._limit)))
-        return Chunk(start, samples, ends_utterance=False)
+        return _chunk([*self._spans[:-1], self._so_far(self._spans[-1])], ends_utterance=False)
 
     def advance(self, consumed: float | None) -> list[Chunk]:
         """Never called: this cutter is never `waiting`.
@@ -93,63 +120,119 @@ class Chunker:
         """
         raise RuntimeError(f"nobody waits for {consumed} s")
 
-    @property
-    def _goal(self) -> int:
-        return int(GOALS_SECONDS[0 if self._is_first else 1] * SAMPLE_RATE)
-
-    @property
-    def _limit(self) -> int:
-        return min(2 * self._goal, MAX_CHUNK_SAMPLES)
-
     def _take(self, probabilities: Iterable[float]) -> list[Chunk]:
-        return [chunk for p in probabilities if (chunk := self._step(float(p))) is not None]
+        return [chunk for p in probabilities for chunk in self._step(float(p))]
 
-    def _step(self, probability: float) -> Chunk | None:
+    def _step(self, probability: float) -> list[Chunk]:
         self._dips.append(probability)
-        match self._vad.step(probability):
-            case Onset(sample) if self._open is None:
-                self._open = _Open(start=max(sample - self._prefix, self._given))
-            case Offset(sample) if self._open is not None:
-                self._open.speech_end = sample
-        if self._open is None:
-            return None
-        if not self._vad.speaking:
-            return self._pause(self._open)
-        if self._vad.position - self._open.start >= self._limit:
-            return self._full(self._open)
-        return None
+        event = self._vad.step(probability)
+        span = self._spans[-1] if self._spans else None
+        match event:
+            case Onset(sample):
+                self._begin(sample)
+            case Offset(sample) if span is not None:
+                span.offset = sample
+        # While an onset is in doubt, the padding may turn out to be speech.
+        is_quiet = self._vad.state is VadState.QUIET
+        if is_quiet and span is not None and self._silence >= OFFSET_PADDING:
+            self._end(span)
+        if self._vad.speaking:
+            return [*self._preview(), *self._overflow()]
+        is_paused = is_quiet and self._max_pause is not None and self._silence >= self._max_pause
+        return [self._close()] if is_paused else []
 
-    def _pause(self, chunk: _Open) -> Chunk | None:
-        """Ends the chunk, or waits for more speech."""
-        enough = chunk.speech_end - chunk.start >= _CLOSE_FROM * self._goal
-        # While an onset is in doubt, the pause may turn out to have been short enough.
-        over = self._vad.position - chunk.speech_end >= MAX_PAUSE and self._vad.state is VadState.QUIET
-        return self._close(chunk) if enough or over else None
+    @property
+    def _silence(self) -> int:
+        """Samples since the last speech of the window."""
+        offset = self._spans[-1].offset if self._spans else None
+        return 0 if offset is None else self._vad.position - offset
 
-    def _full(self, chunk: _Open) -> Chunk | None:
-        """Forces a cut into speech, but first waits for what may be its end."""
-        if self._vad.state is not VadState.STOPPING:
-            return self._force(chunk)
-        return self._close(chunk) if self._vad.silence >= OFFSET_PADDING else None
+    def _preview(self) -> list[Chunk]:
+        """The beginning of the first window, once there is enough of it: up to its longest pause, if any."""
+        early, span = self._early, self._spans[-1]
+        if early is None or span.at + self._vad.position - span.start < early:
+            return []
+        self._early = None
+        pauses = [at for at in range(1, len(self._spans)) if self._spans[at].at >= early // 2]
+        if pauses:
+            return [_chunk(self._spans[: max(pauses, key=self._pause)], is_preview=True)]
+        return [_chunk([*self._spans[:-1], self._so_far(span, early)], ends_utterance=False, is_preview=True)]
 
-    def _close(self, chunk: _Open) -> Chunk:
-        """The chunk with some padding after its speech, which ends here at the latest."""
-        offset = self._vad.stop()
-        speech_end = chunk.speech_end if offset is None else offset.sample
-        newest = min(self._vad.position, self._buffer.end)
-        end = min(speech_end + OFFSET_PADDING, newest, chunk.start + self._limit)
-        self._open = None
-        return self._give(chunk.start, end, ends_utterance=True)
+    def _begin(self, onset: int) -> None:
+        before = self._spans[-1] if self._spans else None
+        if before is not None:
+            self._end(before, newest=onset)
+        start = max(onset - self._prefix, self._given)
+        self._spans.append(_Span(start, onset, at=before.at + len(before.samples) if before else 0))
 
-    def _force(self, chunk: _Open) -> Chunk:
-        """The chunk up to its dip; the next one begins there."""
-        end = self._dips.find(
-            self._buffer, chunk.start + int(_FORCED_FROM * self._limit), chunk.start + self._limit
-        )
-        self._open = _Open(start=end)
-        return self._give(chunk.start, end, ends_utterance=False)
-
-    def _give(self, start: int, end: int, *, ends_utterance: bool) -> Chunk:
+    def _end(self, span: _Span, newest: int | None = None) -> None:
+        """Gives the span its samples, with what there is of the padding after them up to ``newest``."""
+        if len(span.samples):
+            return
+        newest = min(self._vad.position if newest is None else newest, self._buffer.end)
+        offset = newest if span.offset is None else span.offset
+        end = min(offset + OFFSET_PADDING, newest, span.start + MAX_CHUNK_SAMPLES - span.at)
+        span.offset = min(offset, end)
+        span.samples = self._buffer.read(span.start, end)
         self._given = end
-        self._is_first = False
-        return Chunk(start, normalise(self._buffer.read(start, end)), ends_utterance)
+
+    def _so_far(self, span: _Span, limit: int = MAX_CHUNK_SAMPLES) -> _Span:
+        """The span that may go on, up to the newest sample or so many samples of the window."""
+        if len(span.samples):
+            return span
+        end = min(self._buffer.end, span.start + limit - span.at)
+        offset = end if span.offset is None else min(span.offset, end)
+        return _Span(span.start, span.onset, span.at, offset, self._buffer.read(span.start, end))
+
+    def _overflow(self) -> list[Chunk]:
+        """Ends the window before the speech that is too much for it, if there is."""
+        span = self._spans[-1]
+        if span.at + self._vad.position - span.start < MAX_CHUNK_SAMPLES:
+            return []
+        pauses = [at for at in range(1, len(self._spans)) if self._spans[at].at >= FULL_FROM]
+        if pauses:
+            return [self._split(max(pauses, key=lambda at: (self._pause(at), at)))]
+        if self._vad.state is VadState.STOPPING:
+            # It may be about to pause.
+            return [self._close()] if self._vad.silence >= OFFSET_PADDING else []
+        return [self._force(span)]
+
+    def _pause(self, at: int) -> int:
+        """Samples of silence before a span, in the recording."""
+        return self._spans[at].onset - (self._spans[at - 1].offset or 0)
+
+    def _split(self, at: int) -> Chunk:
+        """The window up to before a span, which begins the next."""
+        chunk = _chunk(self._spans[:at])
+        self._spans = self._spans[at:]
+        first = self._spans[0].at
+        for span in self._spans:
+            span.at -= first
+        return chunk
+
+    def _close(self) -> Chunk:
+        """All of the window; speech that seems to go on ends here, or where its silence began."""
+        span = self._spans[-1]
+        offset = self._vad.stop()
+        if offset is not None:
+            span.offset = offset.sample
+        self._end(span)
+        spans, self._spans = self._spans, []
+        self._early = None
+        return _chunk(spans)
+
+    def _force(self, span: _Span) -> Chunk:
+        """The window up to a dip in its last span; the next one begins there."""
+        first = span.start - span.at
+        end = self._dips.find(self._buffer, first + FULL_FROM, first + MAX_CHUNK_SAMPLES)
+        span.samples, span.offset = self._buffer.read(span.start, end), end
+        self._given = end
+        chunk = _chunk(self._spans, ends_utterance=False)
+        self._spans = [_Span(end, end, at=0)]
+        return chunk
+
+
+def _chunk(spans: list[_Span], *, ends_utterance: bool = True, is_preview: bool = False) -> Chunk:
+    samples = normalise(np.concatenate([span.samples for span in spans]))
+    pieces = tuple(Piece(span.start, span.end, span.onset, span.offset or span.end) for span in spans)
+    return Chunk(pieces[0].start, samples, ends_utterance, pieces, is_preview)

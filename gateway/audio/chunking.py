@@ -23,7 +23,10 @@ class ChunkingOptions:
         max_seconds: Longest recording, as decoded.
         pcm_rate: The source has no container: 16-bit mono samples at this rate.
         track: Which sound track, from 1; None chooses.
-        windows: ``speech`` cuts in the pauses between speech, ``block`` by Whisper's walk (`BlockWalk`).
+        windows: ``speech`` packs speech into windows, ``block`` cuts by Whisper's walk (`BlockWalk`).
+        max_pause: Seconds of silence that end a window of speech whatever is in it, so that live speech has
+            its text; None: a window ends when it is full.
+        early: Seconds of speech after which a preview of the first window is given; None gives none.
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
@@ -31,6 +34,8 @@ class ChunkingOptions:
     pcm_rate: int | None = None
     track: int | None = None
     windows: Literal["speech", "block"] = "speech"
+    max_pause: float | None = None
+    early: float | None = None
 
 
 class Cutter(Protocol):
@@ -64,9 +69,9 @@ class Cutter(Protocol):
 def make_cutter(model: SileroModel, options: ChunkingOptions) -> Cutter:
     """A cutter for one recording, of the kind that the options ask for."""
     front_end = FrontEnd(model)
-    return (
-        BlockWalk(front_end, options.vad) if options.windows == "block" else Chunker(front_end, options.vad)
-    )
+    if options.windows == "block":
+        return BlockWalk(front_end, options.vad)
+    return Chunker(front_end, options.vad, max_pause=options.max_pause, early=options.early)
 
 
 def decode_as(source: ByteReader, options: ChunkingOptions) -> Generator[Samples, None, None]:

@@ -16,13 +16,16 @@ from gateway.audio.types import SAMPLE_RATE, Samples
 TARGET_LUFS = -23.0
 """EBU R128's programme level. Speech peaks some 18 dB above its loudness, so the limiter is nearly idle."""
 
-MAX_GAIN_DB = 30.0
-"""Lifts a recording at -50 LUFS to the target, but not the noise floor of a silent room to speech."""
+MAX_GAIN_DB = 60.0
+"""Lifts speech whose peaks are 60 dB below full scale to the target. Noise is left to Silero."""
 
 HOP = SAMPLE_RATE // 10
 
 _BLOCK_HOPS = 4
-_ABSOLUTE_GATE_LUFS = -70.0
+_ABSOLUTE_GATE_LUFS = -95.0
+"""Below lies the rounding of 16 bits (-98 LUFS, with dither), and nothing that could be speech. The -70 of
+the standard, meant for programmes, would leave quiet recordings unheard."""
+
 _RELATIVE_GATE_LU = -10.0
 _OFFSET_LUFS = -0.691
 

@@ -1,10 +1,13 @@
 """Positions and chunks of one audio stream: 16 kHz mono float32, counted in samples from its start."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gateway.transcript.timeline import Stretch, Timeline
 
 SAMPLE_RATE = 16_000
 """Samples per second everywhere after the decoder: what the engines and Silero VAD were trained on."""
@@ -17,20 +20,51 @@ Samples: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """A contiguous part of a chunk, as positions in the stream: of its samples, and of the speech in it."""
+
+    start: int
+    end: int
+    onset: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
-    """One contiguous span of the stream for one engine call.
+    """Samples of the stream for one engine call: one span of it, or several with shortened pauses between.
 
     Attributes:
         start: Position of ``samples[0]`` in the stream.
         samples: At most `MAX_CHUNK_SAMPLES`, loudness already normalised.
         ends_utterance: The chunk ends in a pause or with the stream; any other may end within a word.
+        pieces: Where the samples are from, in order; empty where they are one span.
+        is_preview: It is the beginning of the chunk that comes next, for its first words.
     """
 
     start: int
     samples: Samples
     ends_utterance: bool
+    pieces: tuple[Piece, ...] = ()
+    is_preview: bool = False
 
     @property
     def end(self) -> int:
         """Position after the last sample."""
-        return self.start + len(self.samples)
+        return self.pieces[-1].end if self.pieces else self.start + len(self.samples)
+
+    @property
+    def breaks(self) -> tuple[int, ...]:
+        """Samples before each piece but the first: there was a pause."""
+        return tuple(accumulate(piece.end - piece.start for piece in self.pieces[:-1]))
+
+    @property
+    def timeline(self) -> Timeline:
+        """From seconds of the chunk to those of the stream."""
+        if not self.pieces:
+            return Timeline([Stretch.plain(self.start / SAMPLE_RATE, self.end / SAMPLE_RATE)])
+        return Timeline(
+            [
+                Stretch(*(at / SAMPLE_RATE for at in (piece.start, piece.end, piece.onset, piece.offset)))
+                for piece in self.pieces
+            ]
+        )

@@ -52,17 +52,21 @@ class DecodeRequest:
         prefix_tokens: Token ids the hypothesis must begin with, where `Capabilities.prefix` allows.
         whole: All of it is to be transcribed. False leaves a tail that is unfinished at the samples' end to
             the next row, which begins at `Hypothesis.consumed`. Rows of both kinds may share a call.
+        retry: What looks bad may be decoded again. False where a newer row soon replaces this one.
+        breaks: Samples before each pause in it, after which somebody else may speak another language.
         expected: The language of what was said before. Where none is given, the row is in this one unless it
             says clearly that it is in another.
-        retry: What looks bad may be decoded again. False where a newer row soon replaces this one.
+        hurried: It is wanted soon rather than at its best: the engine may read less context.
     """
 
     samples: Samples
     options: DecodeOptions
     prefix_tokens: tuple[int, ...] = ()
     whole: bool = True
-    expected: str | None = None
     retry: bool = True
+    breaks: tuple[int, ...] = ()
+    expected: str | None = None
+    hurried: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from gateway.engine.api import Priority
 from gateway.errors import GatewayError
 from gateway.flow.options import PartialOptions, Recognition, Resources
 from gateway.flow.pacing import Load, Pacing
-from gateway.flow.stream import Row, RowStream
+from gateway.flow.stream import SURE, Row, RowStream
 from gateway.transcript import Assembler, Interim, TextDelta, TranscriptEvent
 
 logger = logging.getLogger(__name__)
@@ -156,9 +156,10 @@ class _Job:
             finally:
                 # A thread that waits for the source cannot be cancelled: this ends its wait.
                 self._source.stop()
-            if decides and stream.language is not None:
-                self._assembler.decide_language(stream.language)
-            await self._events.send(self._assembler.finish(self._samples / SAMPLE_RATE))
+            if (language := stream.decided or stream.language) is not None and decides:
+                self._assembler.decide_language(language)
+            for event in [*self._assembler.flush(), self._assembler.finish(self._samples / SAMPLE_RATE)]:
+                await self._events.send(event)
             tasks.cancel_scope.cancel()
 
     async def _cut(self, rows: MemoryObjectSendStream[Row | GatewayError], stream: RowStream) -> None:
@@ -186,7 +187,10 @@ class _Job:
             await self._consider_interim(has_cut=bool(chunks))
             while chunks:
                 for chunk in chunks:
-                    row = await self._start_row(chunk, row, rows, stream)
+                    if chunk.is_preview:
+                        await rows.send(stream.preview(chunk, self._recognition))
+                    else:
+                        row = await self._start_row(chunk, row, rows, stream)
                 chunks = []
                 if row is not None and self._cutter.waiting:
                     consumed = (await row.hypothesis()).consumed
@@ -221,14 +225,24 @@ class _Job:
             async for row in rows:
                 if isinstance(row, GatewayError):
                     raise row
-                start, end = row.chunk.start / SAMPLE_RATE, row.chunk.end / SAMPLE_RATE
-                known = self._assembler.add(await row.hypothesis(), start=start, end=end)
+                if row.chunk.is_preview:
+                    await self._begin(row)
+                    continue
+                known = self._assembler.add(await row.hypothesis(), row.chunk.timeline)
                 for event in known:
                     await self._events.send(event)
                 if self._interims is not None:
                     await self._interims.assembled(
                         has_text=any(isinstance(event, TextDelta) for event in known)
                     )
+
+    async def _begin(self, row: Row) -> None:
+        """The first words, if they come; what keeps a preview from coming is no error."""
+        with suppress(GatewayError):
+            hypothesis = await row.hypothesis()
+            if hypothesis.language_probability >= SURE:
+                for event in self._assembler.begin(hypothesis, paused=row.chunk.ends_utterance):
+                    await self._events.send(event)
 
     @property
     def _is_live(self) -> bool:
@@ -287,15 +301,18 @@ class _Interims:
         self._running: Row | None = None
         self._unassembled = 0
         self._shown = ""
+        self._seen = 0
+        """Where the last one's chunk ended: nothing is added to it in a pause."""
 
     def is_due(self, position: int) -> bool:
         """Whether to decode the open chunk when the recording is there up to ``position``, in samples."""
         return not self._unassembled and self._pacing.is_due(position, self._partials)
 
     def decode(self, chunk: Chunk) -> None:
-        """Starts a partial of the open chunk, unless there is too little of it; only while one is due."""
-        if len(chunk.samples) < self._partials.step * SAMPLE_RATE:
+        """Starts a partial of the open chunk, unless it is too short or as it was; only while one is due."""
+        if len(chunk.samples) < self._partials.step * SAMPLE_RATE or chunk.end == self._seen:
             return
+        self._seen = chunk.end
         self._running = row = self._stream.partial(chunk, self._recognition)
         self._pacing.begin()
         self._tasks.start_soon(self._show, row)

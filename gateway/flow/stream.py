@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from gateway.aio import Changed
-from gateway.audio.types import Chunk
+from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Priority, Recognizer
 from gateway.errors import EngineFailedError, GatewayError, OverloadedError, SupersededError
 from gateway.flow.options import Recognition
@@ -18,6 +18,12 @@ from gateway.transcript import Hypothesis
 
 SURE = 0.5
 """A language detected with at least this probability is remembered."""
+
+ENOUGH_SECONDS = 3.0
+"""A chunk of less decides no language alone: two must agree."""
+
+PREVIEW_BEAM = 1
+"""Of a preview; another than that of finals, so that it need not wait for one in the same call."""
 
 Outcome: TypeAlias = Hypothesis | GatewayError
 
@@ -66,10 +72,13 @@ class RowStream:
         tasks: Owns the rows; when it is cancelled they leave the queue.
         changed: Notified when a row is done.
         load: Told how long finals take, where they are those of a live session.
-        decides_language: The first sure language holds for all later finals.
+        decides_language: One language is expected of all finals, once a chunk of `ENOUGH_SECONDS` was sure of
+            it, or two after each other agreed. A later chunk leaves it for itself alone, and only where it
+            says so clearly.
 
     Attributes:
         language: The one remembered, as ISO 639-1 code.
+        decided: The one expected.
     """
 
     def __init__(
@@ -89,11 +98,12 @@ class RowStream:
         # Partials of a recording have turns of their own, lest they change those of its finals.
         self._partial_key = self._final_key if load is not None else object()
         self.language: str | None = None
+        self.decided: str | None = None
 
     @property
     def is_undecided(self) -> bool:
         """The next final's language depends on that of the last one."""
-        return self._decides_language and self.language is None
+        return self._decides_language and self.decided is None
 
     def final(
         self,
@@ -110,12 +120,15 @@ class RowStream:
             whole: False leaves what is unfinished at the chunk's end to the next one.
         """
         options, load, key = recognition.decoding, self._load, self._final_key
-        if self._decides_language and self.language is not None:
-            options = replace(options, language=self.language)
+        decided = self.decided
 
         async def ask(recognizer: Recognizer) -> Hypothesis:
-            expected = self._expected(options, recognizer.capabilities)
-            request = DecodeRequest(chunk.samples, options, whole=whole, expected=expected)
+            # Where it is decided, nothing may depend on what happened to be ready.
+            remembered = self._expected(options, recognizer.capabilities)
+            expected = decided if self._decides_language else remembered
+            request = DecodeRequest(
+                chunk.samples, options, whole=whole, breaks=chunk.breaks, expected=expected
+            )
             # Loading a model takes long, too, but is no load.
             with nullcontext() if load is None else load.final(counts=priority is Priority.LIVE_FINAL):
                 try:
@@ -127,8 +140,18 @@ class RowStream:
                     hypothesis = await recognizer.transcribe(
                         request, stream=key, priority=Priority.LIVE_FINAL
                     )
-            self._remember(hypothesis)
+            self._remember(hypothesis, len(request.samples) / SAMPLE_RATE)
             return hypothesis
+
+        return self._start(chunk, recognition, ask)
+
+    def preview(self, chunk: Chunk, recognition: Recognition) -> Row:
+        """Has the beginning of a recording's first chunk decoded: soon, and in a call of its own."""
+        options = replace(recognition.decoding, words=False, beam_size=PREVIEW_BEAM)
+        request = DecodeRequest(chunk.samples, options, retry=False, breaks=chunk.breaks, hurried=True)
+
+        async def ask(recognizer: Recognizer) -> Hypothesis:
+            return await recognizer.transcribe(request, stream=self._final_key, priority=Priority.FILE)
 
         return self._start(chunk, recognition, ask)
 
@@ -165,10 +188,14 @@ class RowStream:
         """The language remembered, where it is one of the client's and one of the engine's."""
         return self.language if self.language in (options.languages or capabilities.languages) else None
 
-    def _remember(self, hypothesis: Hypothesis) -> None:
+    def _remember(self, hypothesis: Hypothesis, seconds: float) -> None:
         is_sure = hypothesis.language_probability >= SURE
-        if hypothesis.segments and hypothesis.language is not None and is_sure:
-            self.language = hypothesis.language
+        if not (hypothesis.segments and hypothesis.language is not None and is_sure):
+            return
+        agrees = hypothesis.language == self.language
+        self.language = hypothesis.language
+        if self.is_undecided and (agrees or seconds >= ENOUGH_SECONDS):
+            self.decided = self.language
 
 
 async def _decode(row: Row, recognition: Recognition, ask: _Ask) -> None:

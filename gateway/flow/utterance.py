@@ -8,6 +8,7 @@ from gateway.flow.options import PartialOptions, Recognition
 from gateway.transcript import Assembler, Hypothesis, TextDelta, Token
 from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, LiveEvent
 from gateway.transcript.stable import StabilityOptions, StableText
+from gateway.transcript.timeline import Timeline
 from gateway.transcript.writing import is_spaced
 
 
@@ -15,8 +16,7 @@ from gateway.transcript.writing import is_spaced
 class _Complete:
     """A complete chunk, and what the engine made of it."""
 
-    start: float
-    end: float
+    timeline: Timeline
     outcome: Hypothesis | GatewayError | None = None
 
 
@@ -73,7 +73,7 @@ class Utterance:
 
     def add(self, chunk: Chunk) -> int:
         """Takes a complete chunk; returns its number for `settle`."""
-        self._chunks.append(_Complete(chunk.start / SAMPLE_RATE, chunk.end / SAMPLE_RATE))
+        self._chunks.append(_Complete(chunk.timeline))
         return len(self._chunks) - 1
 
     def settle(self, number: int, outcome: Hypothesis | GatewayError) -> None:
@@ -113,7 +113,8 @@ class Utterance:
         if isinstance(outcome, GatewayError):
             self._error = outcome
             return []
-        known = self._assembler.add(outcome, start=chunk.start, end=chunk.end)
+        # Partials have shown the full stop already, so it does not wait for the next chunk.
+        known = [*self._assembler.add(outcome, chunk.timeline), *self._assembler.flush()]
         tokens = [token for event in known if isinstance(event, TextDelta) for token in event.tokens]
         return self._delta(self._stable.final(tokens, spaced=is_spaced(outcome.language)))
 

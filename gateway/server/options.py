@@ -9,6 +9,12 @@ from gateway.engine.api import Capabilities, DecodeOptions, ModelDefaults, Recog
 from gateway.errors import UnsupportedValueError
 from gateway.protocol.request import ServerVad, TranscriptionRequest
 
+EARLY_SECONDS = 5.0
+"""Of speech, after which a stream has a preview decoded for its first words."""
+
+MAX_PAUSE_SECONDS = 3.0
+"""Of silence, after which a stream has the text so far: somebody may be waiting for it while they speak."""
+
 
 def chunking_options(
     request: TranscriptionRequest, *, max_seconds: float, default: Literal["auto", "block"] = "auto"
@@ -16,10 +22,12 @@ def chunking_options(
     """How the recording is cut; ``default`` says what an unset `chunking_strategy` means."""
     strategy = request.chunking_strategy
     options = ChunkingOptions(max_seconds=max_seconds, track=request.track)
+    if strategy is None and default == "block":
+        return replace(options, windows="block")
     if isinstance(strategy, ServerVad):
         vad = VadOptions(strategy.threshold, strategy.prefix_padding_ms, strategy.silence_duration_ms)
-        return replace(options, vad=vad)
-    return replace(options, windows="block") if strategy is None and default == "block" else options
+        options = replace(options, vad=vad)
+    return replace(options, early=EARLY_SECONDS, max_pause=MAX_PAUSE_SECONDS) if request.stream else options
 
 
 def decode_options(

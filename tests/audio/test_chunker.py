@@ -1,14 +1,14 @@
-"""The chunk plan from scripted probabilities: where chunks begin and end; no speech is lost or doubled."""
+"""The windows from scripted probabilities: what is in them, where they end; no speech is lost or doubled."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.audio.chunker import MAX_PAUSE, OFFSET_PADDING, Chunker
+from gateway.audio.chunker import FULL_FROM, OFFSET_PADDING, Chunker
 from gateway.audio.loudness import normalise
 from gateway.audio.silero import FRAME
-from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Samples
+from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Piece, Samples
 from gateway.audio.vad import MAX_PREFIX, Offset, Onset, Vad, VadOptions
 from tests.audio.sound import ScriptedFrontEnd, cuts, edges
 
@@ -34,10 +34,15 @@ def noise(count: int) -> Samples:
     return np.random.default_rng(5).standard_normal(count).astype(np.float32) * np.float32(0.1)
 
 
-def cut(script: Script, options: VadOptions = DEFAULT, samples: Samples | None = None) -> list[Chunk]:
+def cut(
+    script: Script,
+    options: VadOptions = DEFAULT,
+    samples: Samples | None = None,
+    max_pause: float | None = None,
+) -> list[Chunk]:
     """The chunks of a scripted stream, fed whole."""
     heard = probabilities(script)
-    chunker = Chunker(ScriptedFrontEnd(heard), options)
+    chunker = Chunker(ScriptedFrontEnd(heard), options, max_pause=max_pause)
     stream = noise(len(heard) * FRAME) if samples is None else samples
     return chunker.feed(stream) + chunker.flush()
 
@@ -45,6 +50,11 @@ def cut(script: Script, options: VadOptions = DEFAULT, samples: Samples | None =
 def seconds(chunks: list[Chunk]) -> list[tuple[float, float]]:
     """Start and end of each chunk, rounded."""
     return [(round(chunk.start / SAMPLE_RATE, 1), round(chunk.end / SAMPLE_RATE, 1)) for chunk in chunks]
+
+
+def taken(chunk: Chunk, stream: Samples) -> Samples:
+    """What a chunk's pieces say that it holds."""
+    return np.concatenate([stream[piece.start : piece.end] for piece in chunk.pieces])
 
 
 def test_one_utterance() -> None:
@@ -58,19 +68,18 @@ def test_one_utterance() -> None:
     assert np.array_equal(chunk.samples, normalise(stream[chunk.start : chunk.end]))
 
 
-def test_a_peek_shows_the_chunk_so_far() -> None:
-    """From the chunk's start to the newest sample, at most its limit; nothing before speech and behind it."""
-    heard = probabilities([(0, 1), (1, 9.5), (0, 4)])
+def test_a_peek_shows_the_window_so_far() -> None:
+    """From its start to the newest sample of what is in it; nothing before speech and after the window."""
+    heard = probabilities([(0, 1), (1, 3), (0, 2), (1, 4), (0, 4)])
     stream = noise(len(heard) * FRAME)
-    chunker = Chunker(ScriptedFrontEnd(heard, late=3), DEFAULT)
+    chunker = Chunker(ScriptedFrontEnd(heard, late=3), DEFAULT, max_pause=3.0)
     peeks, chunks = [], []
     for start in range(0, len(stream), FRAME):
-        end = start + FRAME
-        chunks += chunker.feed(stream[start:end])
+        chunks += chunker.feed(stream[start : start + FRAME])
         peek = chunker.peek()
         if peek is not None:
-            assert peek.end == min(end, peek.start + 10 * SAMPLE_RATE)
-            assert np.array_equal(peek.samples, normalise(stream[peek.start : peek.end]))
+            assert peek.end <= start + FRAME
+            assert np.array_equal(peek.samples, normalise(taken(peek, stream)))
             peeks.append((peek.start, peek.ends_utterance))
         else:
             assert bool(chunks) == bool(peeks)
@@ -99,6 +108,36 @@ def test_peeking_changes_nothing(script: Script) -> None:
     assert [_plan(chunk) for chunk in chunks] == [_plan(chunk) for chunk in cut(script, samples=stream)]
 
 
+@pytest.mark.parametrize(
+    ("script", "end", "paused"),
+    [
+        ([(1, 9), (0, 2)], 5.0, False),  # no pause: in the middle of speech
+        ([(1, 3), (0, 1), (1, 9), (0, 2)], 3.2, True),  # the pause before it
+        ([(1, 1), (0, 1), (1, 9), (0, 2)], 5.5, False),  # a pause too early; half a second of it is kept
+    ],
+)
+def test_a_preview_is_the_beginning_of_the_first_window(script: Script, end: float, paused: bool) -> None:  # noqa: FBT001 - a table
+    """It comes with the speech that makes it long enough, and changes nothing; a short recording has none."""
+    heard = probabilities(script)
+    chunker = Chunker(ScriptedFrontEnd(heard), DEFAULT, early=5.0)
+    stream = noise(len(heard) * FRAME)
+    preview, *windows = chunker.feed(stream) + chunker.flush()
+
+    assert preview.is_preview
+    assert preview.ends_utterance == paused
+    assert preview.end / SAMPLE_RATE == pytest.approx(end, abs=0.1)
+    assert np.array_equal(preview.samples, normalise(taken(preview, stream)))
+    assert [_plan(window) for window in windows] == [_plan(window) for window in cut(script, samples=stream)]
+
+
+def test_short_speech_has_no_preview() -> None:
+    """The window itself comes as soon."""
+    chunker = Chunker(ScriptedFrontEnd(probabilities([(1, 4), (0, 9)])), DEFAULT, early=5.0)
+    chunks = chunker.feed(noise(frames(13) * FRAME)) + chunker.flush()
+
+    assert [chunk.is_preview for chunk in chunks] == [False]
+
+
 def test_silence_gives_nothing() -> None:
     """No speech, no chunk; a click is no speech."""
     assert cut([(0, 5), (0.9, 0.064), (0.2, 90)]) == []
@@ -113,31 +152,55 @@ def test_padding_ends_at_the_stream() -> None:
     assert (chunk.start, chunk.end) == (0, len(stream))
 
 
-def test_short_pauses_stay_inside_and_long_ones_end_the_chunk() -> None:
-    """Up to `MAX_PAUSE` is a breath, more is a new utterance."""
-    pause = MAX_PAUSE / SAMPLE_RATE
-    chunks = cut([(1, 0.5), (0, pause - 0.2), (1, 0.5), (0, pause + 0.3), (1, 1), (0, 2)])
+def test_a_window_holds_what_goes_into_it() -> None:
+    """Spans of speech a minute apart are one window; of the pauses between them the paddings are kept."""
+    script: Script = [(0, 1), (1, 4), (0, 60), (1, 4), (0, 1), (1, 4), (0, 9)]
+    heard = probabilities(script)
+    stream = noise(len(heard) * FRAME)
+    [chunk] = cut(script, samples=stream)
 
-    bounds = [bound for chunk in seconds(chunks) for bound in chunk]
-    assert bounds == pytest.approx([0.0, pause + 1, 2 * pause + 0.8, 2 * pause + 2.3], abs=0.11)
-    assert [chunk.ends_utterance for chunk in chunks] == [True, True]
+    spoken = [frames(4) * FRAME] * 3
+    assert [piece.offset - piece.onset for piece in chunk.pieces] == spoken
+    assert all(piece.start == piece.onset - PREFIX for piece in chunk.pieces)
+    assert all(piece.end == piece.offset + OFFSET_PADDING for piece in chunk.pieces)
+    assert np.array_equal(chunk.samples, normalise(taken(chunk, stream)))
+    assert [sum(len(taken(chunk, stream)) // 3 for _ in range(n)) for n in (1, 2)] == list(chunk.breaks)
 
 
-def test_padding_never_overlaps_the_chunk_before() -> None:
-    """Where the pause is shorter than both paddings, each sample goes to one chunk."""
-    first, second = cut([(1, 4), (0, 0.35), (1, 1), (0, 2)])
+def test_short_pauses_are_kept() -> None:
+    """Where a pause is no longer than the paddings nothing is left out of it."""
+    [chunk] = cut([(1, 4), (0, 0.35), (1, 1), (0, 2)])
+    first, second = chunk.pieces
 
     assert first.end == frames(4) * FRAME + OFFSET_PADDING
     assert second.start == first.end
 
 
-def test_chunks_grow() -> None:
-    """Each ends at the first pause after 3/4 of its goal: 5, then 28 s."""
+def test_windows_are_full() -> None:
+    """Each ends in the longest pause of its last quarter, here all alike: the last one; the rest goes on."""
     chunks = cut([(1, 0.7), (0, 0.3)] * 100)
 
-    lengths = [len(chunk.samples) / SAMPLE_RATE for chunk in chunks[:5]]
-    assert lengths == pytest.approx([4, 21.5, 21.5, 21.5, 21.5], abs=1.0)
+    lengths = [len(chunk.samples) / SAMPLE_RATE for chunk in chunks[:3]]
+    assert lengths == pytest.approx([29.5, 29.5, 29.5], abs=0.8)
     assert all(chunk.ends_utterance for chunk in chunks)
+
+
+def test_a_window_ends_in_its_longest_pause() -> None:
+    """After three quarters; a longer one before counts as little as one that is not in the window."""
+    chunks = cut([(1, 10), (0, 3), (1, 13), (0, 1), (1, 3), (0, 0.5), (1, 5), (0, 9), (1, 2), (0, 2)])
+
+    assert len(chunks) == 2
+    assert [len(chunk.pieces) for chunk in chunks] == [2, 3]
+    assert chunks[0].end / SAMPLE_RATE == pytest.approx(26.2, abs=0.1)
+    assert chunks[1].start / SAMPLE_RATE == pytest.approx(26.7, abs=0.1)
+
+
+@pytest.mark.parametrize(("max_pause", "count"), [(None, 1), (2.0, 2), (1.0, 3)])
+def test_a_pause_ends_a_window_where_that_is_asked_for(max_pause: float | None, count: int) -> None:
+    """So that the text of live speech does not wait for a window to be full."""
+    chunks = cut([(1, 2), (0, 1.5), (1, 2), (0, 2.5), (1, 2), (0, 0.9)], max_pause=max_pause)
+
+    assert len(chunks) == count
 
 
 def test_unbroken_speech_is_cut_without_a_gap() -> None:
@@ -146,9 +209,7 @@ def test_unbroken_speech_is_cut_without_a_gap() -> None:
 
     ends = [chunk.end for chunk in chunks]
     assert [chunk.start for chunk in chunks[1:]] == ends[:-1]
-    assert all(
-        len(c.samples) <= limit * SAMPLE_RATE for c, limit in zip(chunks, (10, 30, 30, 30, 30), strict=False)
-    )
+    assert all(len(chunk.samples) <= MAX_CHUNK_SAMPLES for chunk in chunks)
     assert [chunk.ends_utterance for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert (chunks[0].start, ends[-1]) == (
         frames(1) * FRAME - PREFIX,
@@ -157,55 +218,64 @@ def test_unbroken_speech_is_cut_without_a_gap() -> None:
 
 
 def test_a_forced_cut_lies_in_the_dip() -> None:
-    """In the last 30 % of the first chunk's 10 s, the least likely frame is chosen, wherever it is."""
-    chunks = cut([(1, 8), (0.8, 0.2), (1, 0.5), (0.4, 0.2), (1, 0.5), (0.7, 0.2), (1, 5), (0, 2)])
+    """In the last quarter of the window the least likely frame is chosen, wherever it is."""
+    dips = [(0.8, 0.2), (1, 0.5), (0.4, 0.2), (1, 0.5), (0.7, 0.2)]
+    chunks = cut([(1, 25), *dips, (1, 8), (0, 2)])
 
-    assert seconds(chunks)[0] == (0.0, 8.8)
+    assert seconds(chunks)[0] == (0.0, 25.8)
+
+
+def test_a_pause_long_before_the_end_is_no_place_to_cut() -> None:
+    """It would leave the window half empty: speech that goes on from there is cut."""
+    first, second = cut([(1, 10), (0, 1), (1, 30), (0, 2)])
+
+    assert len(first.samples) >= FULL_FROM
+    assert (first.ends_utterance, second.start) == (False, first.end)
 
 
 def test_energy_decides_between_equal_dips() -> None:
     """Where the detector is equally sure, the cut falls where it is quietest."""
-    stream = noise(frames(20) * FRAME)
-    quiet = slice(int(8.4 * SAMPLE_RATE), int(8.6 * SAMPLE_RATE))
+    stream = noise(frames(40) * FRAME)
+    quiet = slice(int(28.4 * SAMPLE_RATE), int(28.6 * SAMPLE_RATE))
     stream[quiet] *= 0.1
-    chunks = cut([(0.99, 15), (0, 5)], samples=stream)
+    chunks = cut([(0.99, 35), (0, 5)], samples=stream)
 
     assert quiet.start < chunks[0].end < quiet.stop
 
 
-@pytest.mark.parametrize("after", [9.8, 9.9, 9.95, 10.0])
+@pytest.mark.parametrize("after", [29.8, 29.9, 29.95, 29.98])
 def test_speech_that_ends_at_the_limit_ends_in_its_pause(after: float) -> None:
-    """A chunk that is full just when speech stops waits for the pause, and leaves no chunk of silence."""
+    """A window that is full just when speech stops waits for the pause, and leaves none of silence."""
     chunks = cut([(1, after), (0, 3)])
 
     assert [chunk.ends_utterance for chunk in chunks] == [True]
-    assert len(chunks[0].samples) <= 10 * SAMPLE_RATE
+    assert len(chunks[0].samples) <= MAX_CHUNK_SAMPLES
 
 
 def test_a_breath_at_the_limit_is_where_the_cut_falls() -> None:
-    """A chunk that is full within a breath too short for an offset is cut in it, and speech goes on."""
-    first, second = cut([(1, 9.9), (0, 0.15), (1, 5), (0, 2)])
+    """A window that is full within a breath too short for an offset is cut in it, and speech goes on."""
+    first, second = cut([(1, 29.9), (0, 0.15), (1, 5), (0, 2)])
 
-    assert first.end / SAMPLE_RATE == pytest.approx(9.95, abs=0.06)
+    assert first.end / SAMPLE_RATE == pytest.approx(29.95, abs=0.06)
     assert (first.ends_utterance, second.start) == (False, first.end)
 
 
 def test_a_long_silence_duration_does_not_overfill() -> None:
-    """Where an offset takes seconds of silence, a full chunk ends in the silence there is."""
+    """Where an offset takes seconds of silence, a full window ends in the silence there is."""
     patient = VadOptions(silence_duration_ms=5_000)
-    chunks = cut([(1, 8), (0, 4), (1, 3), (0, 9)], patient)
+    chunks = cut([(1, 28), (0, 4), (1, 3), (0, 9)], patient)
 
-    assert seconds(chunks) == [(0.0, 8.2), (11.7, 15.2)]
+    assert seconds(chunks) == [(0.0, 28.2), (31.7, 35.2)]
     assert [chunk.ends_utterance for chunk in chunks] == [True, True]
 
 
 def test_no_silence_duration() -> None:
     """Where each silent frame is an offset, the padding ends with what was heard."""
     hasty = VadOptions(silence_duration_ms=0)
-    chunks = cut([(1, 5), (0, 0.032), (1, 5), (0, 2)], hasty)
+    [chunk] = cut([(1, 5), (0, 0.064), (1, 5), (0, 2)], hasty)
+    first, second = chunk.pieces
 
-    assert len(chunks) == 2
-    assert chunks[1].start == chunks[0].end
+    assert second.start == first.end
 
 
 def test_a_very_long_prefix_is_bounded() -> None:
@@ -244,8 +314,17 @@ def test_it_waits_for_no_engine() -> None:
     ),
     size=st.sampled_from([511, 1_600, 16_000, 77_777]),
     late=st.integers(0, 6),
+    early=st.sampled_from([None, 5.0]),
+    max_pause=st.sampled_from([None, None, 0.5, 1.5]),
 )
-def test_any_script(script: Script, options: VadOptions, size: int, late: int) -> None:
+def test_any_script(
+    script: Script,
+    options: VadOptions,
+    size: int,
+    late: int,
+    early: float | None,
+    max_pause: float | None,
+) -> None:
     """Any script and options: bounded chunks in order, no sample twice, no speech lost, equal in any slices.
 
     Speech is what the detector alone says it is, between onset and offset.
@@ -253,14 +332,22 @@ def test_any_script(script: Script, options: VadOptions, size: int, late: int) -
     heard = probabilities(script)
     stream = noise(len(heard) * FRAME)
 
-    chunks = cut(script, options, stream)
+    chunks = cut(script, options, stream, max_pause)
 
     covered = np.zeros(len(stream), dtype=int)
     for chunk in chunks:
         assert 0 < len(chunk.samples) <= MAX_CHUNK_SAMPLES
-        assert np.array_equal(chunk.samples, normalise(stream[chunk.start : chunk.end]))
-        covered[chunk.start : chunk.end] += 1
+        assert np.array_equal(chunk.samples, normalise(taken(chunk, stream)))
+        for piece in chunk.pieces:
+            assert piece.start <= piece.onset <= piece.offset <= piece.end
+            covered[piece.start : piece.end] += 1
+    pieces = [piece for chunk in chunks for piece in chunk.pieces]
+    assert pieces == sorted(pieces, key=lambda piece: piece.start)
     assert covered.max(initial=0) <= 1
+    previews, windows = _sliced(stream, heard, options, size, late, max_pause, early)
+    assert [_plan(chunk) for chunk in previews] == [
+        _plan(chunk) for chunk in _sliced(stream, heard, options, len(stream), 0, max_pause, early)[0]
+    ]
     found = edges(Vad(options), heard)
     for onset, offset in zip(found[::2], found[1::2], strict=True):
         assert isinstance(onset, Onset)
@@ -268,20 +355,31 @@ def test_any_script(script: Script, options: VadOptions, size: int, late: int) -
         # A pause the detector itself had to bridge may have been used to end a full chunk.
         speech = np.repeat(np.array(heard) >= options.threshold, FRAME)
         assert covered[onset.sample : offset.sample][speech[onset.sample : offset.sample]].all()
-    assert _sliced(stream, heard, options, size, late) == [_plan(chunk) for chunk in chunks]
+    assert windows == [_plan(chunk) for chunk in chunks]
 
 
-def _plan(chunk: Chunk) -> tuple[int, int, bool]:
-    return (chunk.start, chunk.end, chunk.ends_utterance)
+def _plan(chunk: Chunk) -> tuple[int, int, bool, tuple[Piece, ...]]:
+    return (chunk.start, chunk.end, chunk.ends_utterance, chunk.pieces)
 
 
 def _sliced(
-    stream: Samples, heard: list[float], options: VadOptions, size: int, late: int
-) -> list[tuple[int, int, bool]]:
-    """The plan of the same stream in slices, with probabilities ``late`` frames behind the samples."""
-    chunker = Chunker(ScriptedFrontEnd(heard, late=late), options)
+    stream: Samples,
+    heard: list[float],
+    options: VadOptions,
+    size: int,
+    late: int,
+    max_pause: float | None,
+    early: float | None,
+) -> tuple[list[Chunk], list[tuple[int, int, bool, tuple[Piece, ...]]]]:
+    """Previews and plan of the same stream in slices, with probabilities ``late`` frames behind."""
+    chunker = Chunker(ScriptedFrontEnd(heard, late=late), options, max_pause=max_pause, early=early)
     chunks: list[Chunk] = []
-    for piece in cuts(stream, size):
+    for piece in cuts(stream, max(size, 1)):
         chunks += chunker.feed(piece)
-        assert chunker._buffer.end - chunker._buffer.start <= MAX_CHUNK_SAMPLES + MAX_PREFIX + size
-    return [_plan(chunk) for chunk in chunks + chunker.flush()]
+        held = chunker._buffer.end - chunker._buffer.start + sum(len(s.samples) for s in chunker._spans)
+        assert held <= MAX_CHUNK_SAMPLES + MAX_PREFIX + size + options.silence_samples + 2 * SAMPLE_RATE
+    chunks += chunker.flush()
+    return (
+        [chunk for chunk in chunks if chunk.is_preview],
+        [_plan(chunk) for chunk in chunks if not chunk.is_preview],
+    )

@@ -8,29 +8,35 @@ import numpy as np
 import pytest
 
 from gateway.audio.blocks import BlockWalk
-from gateway.audio.chunker import MAX_PAUSE, Chunker
+from gateway.audio.chunker import Chunker
 from gateway.audio.chunking import ChunkingOptions, decode_as, make_cutter
 from gateway.audio.loudness import TARGET_LUFS, measure
 from gateway.audio.silero import FRAME, SileroModel
-from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Samples
+from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Piece, Samples
 from gateway.audio.vad import Onset, Vad, VadOptions
 from gateway.errors import InvalidAudioError
 from tests.audio.sound import ENCODINGS, at_level, cuts, decode_all, edges, encode, int16, load, wav
 from tests.support import Sample, load_samples
 
-Plan = list[tuple[int, int, bool]]
+Plan = list[tuple[int, int, bool, tuple[Piece, ...]]]
 
 
-def cut(model: SileroModel, samples: Samples, size: int | None = None) -> list[Chunk]:
+PAUSES = ChunkingOptions(max_pause=1.5)
+"""So that a minute of the samples is more than one window."""
+
+
+def cut(
+    model: SileroModel, samples: Samples, size: int | None = None, options: ChunkingOptions = PAUSES
+) -> list[Chunk]:
     """The chunks of a stream, fed in pieces."""
-    cutter = make_cutter(model, ChunkingOptions())
+    cutter = make_cutter(model, options)
     pieces = [cutter.feed(piece) for piece in cuts(samples, size or len(samples))]
     return [chunk for piece in pieces for chunk in piece] + cutter.flush()
 
 
 def plan(chunks: list[Chunk]) -> Plan:
     """All of the chunks but their samples."""
-    return [(c.start, c.end, c.ends_utterance) for c in chunks]
+    return [(c.start, c.end, c.ends_utterance, c.pieces) for c in chunks]
 
 
 def words(sample: Sample) -> list[tuple[int, int]]:
@@ -44,7 +50,7 @@ def words(sample: Sample) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("name", load_samples())
 @pytest.mark.parametrize("dbfs", [None, -40, -14])
-def test_every_word_lies_in_one_chunk(
+def test_every_word_lies_in_one_piece(
     name: str, dbfs: float | None, model: SileroModel, samples: dict[str, Sample]
 ) -> None:
     """As recorded, very quiet and loud: no word is lost, halved or doubled; noise gives no chunk."""
@@ -53,21 +59,25 @@ def test_every_word_lies_in_one_chunk(
 
     chunks = cut(model, recording if dbfs is None else at_level(recording, dbfs))
 
-    homes = [sum(c.start <= start and end <= c.end for c in chunks) for start, end in words(sample)]
+    pieces = [piece for chunk in chunks for piece in chunk.pieces]
+    homes = [sum(p.start <= start and end <= p.end for p in pieces) for start, end in words(sample)]
     assert homes == [1] * len(homes)
     assert bool(chunks) == bool(homes)
 
 
 @pytest.mark.parametrize("name", [name for name, sample in load_samples().items() if sample.utterances])
 def test_the_level_does_not_move_the_cuts(name: str, model: SileroModel, samples: dict[str, Sample]) -> None:
-    """At -40 and at -14 dBFS the chunks begin and end within two frames of each other, and sound alike."""
+    """At -40 and at -14 dBFS the chunks begin and end within three frames of each other, and sound alike.
+
+    Silero also hears the samples as recorded, at which level it may end speech a frame or three later.
+    """
     recording = load(samples[name].path)
 
-    quiet, loud = (cut(model, at_level(recording, dbfs)) for dbfs in (-40, -14))
+    quiet, loud = (cut(model, at_level(recording, dbfs), options=ChunkingOptions()) for dbfs in (-40, -14))
 
     assert len(quiet) == len(loud)
     for a, b in zip(quiet, loud, strict=True):
-        assert (a.start, a.end) == pytest.approx((b.start, b.end), abs=2 * FRAME)
+        assert (a.start, a.end) == pytest.approx((b.start, b.end), abs=3 * FRAME)
         assert measure(a.samples) == pytest.approx(TARGET_LUFS, abs=0.5)
         assert measure(b.samples) == pytest.approx(TARGET_LUFS, abs=0.5)
 
@@ -162,7 +172,7 @@ def test_silence_is_no_speech(model: SileroModel) -> None:
 def test_a_recording_in_steps(name: str, model: SileroModel, long: Samples) -> None:
     """Each block holds at most 5 s; the chunks are those of the samples and come as soon as their audio."""
     file = encode(long, ENCODINGS[name])
-    cutter, options = make_cutter(model, ChunkingOptions()), ChunkingOptions()
+    cutter, options = make_cutter(model, PAUSES), PAUSES
     chunks, decoded = [], 0
     for block in decode_as(io.BytesIO(file), options):
         decoded += len(block)
@@ -170,7 +180,7 @@ def test_a_recording_in_steps(name: str, model: SileroModel, long: Samples) -> N
         new = cutter.feed(block)
         chunks += new
         # The pause that ends a chunk has to be heard first, and blocks hold up to five seconds.
-        assert all(c.end > decoded - 5.2 * SAMPLE_RATE - MAX_PAUSE for c in new)
+        assert all(c.end > decoded - 6.7 * SAMPLE_RATE for c in new)
     chunks += cutter.flush()
 
     assert decoded == pytest.approx(len(long), abs=SAMPLE_RATE // 5)
@@ -196,15 +206,15 @@ class Live(io.BytesIO):
 
 
 def test_the_open_chunk_can_be_shown(model: SileroModel, long: Samples) -> None:
-    """Up to the newest sample, while there is one; asking changes nothing."""
+    """What there is of it, while there is one; asking changes nothing."""
     pieces = cuts(long[: 20 * SAMPLE_RATE], SAMPLE_RATE // 4)
-    cutter = make_cutter(model, ChunkingOptions())
+    cutter = make_cutter(model, PAUSES)
     chunks, shown = [], []
     for number, piece in enumerate(pieces, 1):
         chunks += cutter.feed(piece)
         if (peek := cutter.peek()) is not None:
             shown.append(peek)
-            assert peek.end == number * SAMPLE_RATE // 4
+            assert peek.end <= number * SAMPLE_RATE // 4
 
     assert len(shown) > 10
     assert plan(chunks + cutter.flush()) == plan(cut(model, long[: 20 * SAMPLE_RATE]))
@@ -254,10 +264,10 @@ class Lazy(io.RawIOBase):
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_recording(model: SileroModel, long: Samples) -> None:
-    """Twenty minutes of speech take as much memory as one, if the chunks are let go."""
+    """Twenty minutes of speech take as much memory as three, which fill a window."""
     period = int16(long[: 60 * SAMPLE_RATE]).tobytes()
     peaks = []
-    for minutes in (1, 20):
+    for minutes in (3, 20):
         tracemalloc.start()
         try:
             cutter, decoded = make_cutter(model, ChunkingOptions()), 0

@@ -1,4 +1,4 @@
-"""What the cutters hear with is the gain and then Silero, and it depends on no slicing."""
+"""What the cutters hear with is Silero, as recorded and with the gain; it depends on no slicing."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,9 @@ import pytest
 from gateway.audio.frontend import FrontEnd
 from gateway.audio.loudness import HOP, RunningGain
 from gateway.audio.silero import FRAME, SileroModel
-from gateway.audio.types import Samples
-from tests.audio.sound import cuts
+from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.audio.vad import Onset, Vad, VadOptions
+from tests.audio.sound import at_level, cuts, edges
 
 
 def hear(model: SileroModel, samples: Samples, size: int) -> Samples:
@@ -16,18 +17,51 @@ def hear(model: SileroModel, samples: Samples, size: int) -> Samples:
     return np.concatenate([*(front_end.feed(piece) for piece in cuts(samples, size)), front_end.flush()])
 
 
-def test_the_gain_comes_before_silero(model: SileroModel, hello: Samples) -> None:
-    """The probabilities are those of the samples with the running gain, one for each frame begun."""
-    gain = RunningGain()
+def probabilities(model: SileroModel, samples: Samples) -> Samples:
+    """Silero's of a whole stream."""
     silero = model.stream()
+    return np.concatenate([silero.feed(samples), silero.flush()])
+
+
+def first_word(heard: Samples) -> float:
+    """Seconds to the first of three frames of speech; of none, infinity."""
+    events = edges(Vad(VadOptions()), list(heard))
+    return next((event.sample / SAMPLE_RATE for event in events if isinstance(event, Onset)), np.inf)
+
+
+def test_the_larger_of_two_probabilities_counts(model: SileroModel, hello: Samples) -> None:
+    """Those of the samples as they are and with the running gain, one for each frame begun."""
+    gain = RunningGain()
     loud = np.concatenate([gain.feed(hello), gain.flush()])
-    expected = np.concatenate([silero.feed(loud), silero.flush()])
+    both = probabilities(model, hello), probabilities(model, loud)
 
     heard = hear(model, hello, len(hello))
 
     assert len(heard) == -(-len(hello) // FRAME)
     assert heard.max() > 0.9
-    assert np.array_equal(heard, expected)
+    assert np.array_equal(heard, np.maximum(*both))
+    assert all((heard > one).any() for one in both)
+
+
+@pytest.mark.parametrize("quiet", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("floor", [-90, -70, -50])
+def test_the_first_word_is_heard(model: SileroModel, hello: Samples, floor: float, quiet: float) -> None:
+    """After any quiet stretch speech begins where the better of the two has it."""
+    speech = at_level(hello[6_000:], -20)
+    noise = np.random.default_rng(0).standard_normal(int(quiet * SAMPLE_RATE) + len(speech))
+    stream = at_level(noise.astype(np.float32), floor)
+    stream[-len(speech) :] += speech
+    gain = RunningGain()
+    loud = np.concatenate([gain.feed(stream), gain.flush()])
+    better = min(first_word(probabilities(model, each)) for each in (stream, loud))
+
+    assert first_word(hear(model, stream, len(stream))) <= better + 0.15
+
+
+@pytest.mark.parametrize("dbfs", [-80, -60, -40])
+def test_quiet_speech_is_heard(model: SileroModel, hello: Samples, dbfs: float) -> None:
+    """Speech is found at any level, down to a few steps of 16 bits."""
+    assert first_word(hear(model, at_level(hello, dbfs), len(hello))) < 0.7
 
 
 @pytest.mark.parametrize("size", [1, 160, 1_777])

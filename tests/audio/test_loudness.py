@@ -105,7 +105,7 @@ def test_the_chunk_is_the_same_at_any_level(hello: Samples) -> None:
 
 def test_the_gain_of_a_chunk_is_capped(hello: Samples) -> None:
     """What is nearly silent stays quiet."""
-    chunk = at_level(hello, -65)
+    chunk = at_level(hello, -90)
 
     assert normalise(chunk) == pytest.approx(chunk * 10 ** (MAX_GAIN_DB / 20), rel=1e-4)
 
@@ -148,14 +148,14 @@ def test_the_running_gain_reaches_the_target(dbfs: float, long: Samples) -> None
 
 def test_the_running_gain_is_0_db_before_the_first_sound() -> None:
     """What is below the gate passes unchanged."""
-    murmur = at_level(np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32), -85)
+    murmur = at_level(np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32), -105)
 
     assert np.array_equal(running(murmur), murmur)
 
 
 def test_the_running_gain_is_capped() -> None:
-    """A silent room stays a silent room."""
-    noise = at_level(np.random.default_rng(0).standard_normal(5 * SAMPLE_RATE).astype(np.float32), -65)
+    """There is a limit to what is lifted."""
+    noise = at_level(np.random.default_rng(0).standard_normal(5 * SAMPLE_RATE).astype(np.float32), -90)
 
     assert np.abs(running(noise)).max() <= np.abs(noise).max() * 10 ** (MAX_GAIN_DB / 20) * 1.001
 

@@ -17,7 +17,7 @@ from gateway.flow.pacing import Load
 from gateway.flow.stream import RowStream
 from gateway.metrics import Metrics
 from gateway.transcript import Hypothesis
-from tests.fake_recognizer import Call, FakeRecognizer, say
+from tests.fake_recognizer import Call, FakeRecognizer, in_turn, say
 
 CAPABILITIES = Capabilities(frozenset({"en", "de", "zh"}), detects_language=True)
 CHUNK = Chunk(0, np.zeros(SAMPLE_RATE, np.float32), ends_utterance=True)
@@ -126,16 +126,39 @@ async def test_unsure_and_empty_answers_are_not_remembered() -> None:
 
 @pytest.mark.parametrize("decides", [True, False])
 async def test_the_first_sure_language(decides: bool) -> None:  # noqa: FBT001 - a table
-    """In a recording it holds for all later finals; in a session each is detected anew."""
+    """In a recording it is expected of all finals once it is decided, in a session of the next one."""
     engine = FakeRecognizer(lambda _: say("a", language="de"))
     async with rows(decides=decides) as stream:
         assert stream.is_undecided == decides
-        for _ in range(2):
+        for _ in range(3):
             await stream.final(CHUNK, recognition(engine)).hypothesis()
 
         assert not stream.is_undecided
-    languages = [call.request.options.language for call in engine.finals]
-    assert languages == [None, "de" if decides else None]
+    assert {call.request.options.language for call in engine.finals} == {None}
+    assert [call.request.expected for call in engine.finals] == [
+        None,
+        None if decides else "de",
+        "de",
+    ]
+
+
+async def test_who_decides_the_language() -> None:
+    """Three seconds of speech do, alone; of less, two that agree; nobody who is not sure."""
+    long = Chunk(0, np.zeros(3 * SAMPLE_RATE, np.float32), ends_utterance=True)
+    cases = [
+        ([(long, "de", 0.6)], "de"),
+        ([(CHUNK, "de", 0.9)], None),
+        ([(CHUNK, "de", 0.9), (CHUNK, "de", 0.6)], "de"),
+        ([(CHUNK, "de", 0.9), (CHUNK, "en", 0.9)], None),
+        ([(long, "de", 0.4)], None),
+        ([(long, "de", 0.9), (long, "en", 0.9)], "de"),
+    ]
+    for chunks, decided in cases:
+        engine = FakeRecognizer(in_turn(*(say("a", language=code, probability=p) for _, code, p in chunks)))
+        async with rows(decides=True) as stream:
+            for chunk, _, _ in chunks:
+                await stream.final(chunk, recognition(engine)).hypothesis()
+            assert stream.decided == decided, chunks
 
 
 @pytest.mark.parametrize("able", [True, False])

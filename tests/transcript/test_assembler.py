@@ -16,6 +16,12 @@ from gateway.transcript import (
     TranscriptEvent,
     Word,
 )
+from gateway.transcript.timeline import Stretch, Timeline
+
+
+def clock(start: float, end: float) -> Timeline:
+    """That of a chunk of one stretch."""
+    return Timeline([Stretch.plain(start, end)])
 
 
 def _segment(*pieces: str, start: float = 0.0, end: float = 1.0) -> Segment:
@@ -32,8 +38,8 @@ def _run(*hypotheses: Hypothesis) -> list[TranscriptEvent]:
     assembler = Assembler()
     events: list[TranscriptEvent] = []
     for number, hypothesis in enumerate(hypotheses):
-        events += assembler.add(hypothesis, start=number * 10.0, end=number * 10.0 + 10.0)
-    return [*events, assembler.finish(len(hypotheses) * 10.0)]
+        events += assembler.add(hypothesis, clock(number * 10.0, number * 10.0 + 10.0))
+    return [*events, *assembler.flush(), assembler.finish(len(hypotheses) * 10.0)]
 
 
 def _text(events: list[TranscriptEvent]) -> str:
@@ -42,12 +48,61 @@ def _text(events: list[TranscriptEvent]) -> str:
 
 def test_leading_space_of_the_first_token_is_dropped() -> None:
     """A transcript begins with a letter, its first token's bytes with it."""
-    events = _run(_hypothesis(_segment(" Hello", " world", ".")))
+    events = _run(_hypothesis(_segment(" Hello", " world")))
 
     assert events[0] == TextDelta(
-        "Hello world.",
-        (Token(0, "Hello", b"Hello", -0.1), Token(1, " world", b" world", -0.1), Token(2, ".", b".", -0.1)),
+        "Hello world",
+        (Token(0, "Hello", b"Hello", -0.1), Token(1, " world", b" world", -0.1)),
     )
+
+
+def test_a_full_stop_waits_for_the_next_chunk() -> None:
+    """Where that begins a sentence, or nothing follows, it comes as it is, and its segment is done."""
+    events = _run(_hypothesis(_segment(" One", ".")), _hypothesis(), _hypothesis(_segment(" Two", ".")))
+
+    shown = [event.text if isinstance(event, TextDelta) else type(event) for event in events]
+    assert shown == ["One", ".", SegmentDone, " Two", ".", SegmentDone, TranscriptDone]
+
+
+def test_no_full_stop_within_a_sentence() -> None:
+    """A chunk that begins with a small letter goes on with the sentence; segments and words say the same."""
+    events = _run(_hypothesis(_segment(" the", " room", ".")), _hypothesis(_segment(" articulated", "?")))
+    done = events[-1]
+
+    assert _text(events) == "the room articulated?"
+    assert isinstance(done, TranscriptDone)
+    assert done.transcript.text == "the room articulated?"
+    assert [segment.text for segment in done.transcript.segments] == [" the room", " articulated?"]
+    assert done.transcript.segments[0].words[-1].text == " the room"
+    assert [event.index for event in events if isinstance(event, SegmentDone)] == [0, 1]
+
+
+def test_no_capital_within_a_sentence() -> None:
+    """After a chunk without a full stop a word is small if the text has it so; names stay as they are."""
+    first = _hypothesis(_segment(" He", " and", " she", " went", " to"))
+    joined = _text(_run(first, _hypothesis(_segment(" And", " back"))))
+    name = _text(_run(first, _hypothesis(_segment(" London"))))
+    ended = _text(
+        _run(_hypothesis(_segment(" so", " and", " so", "!")), _hypothesis(_segment(" And", " back")))
+    )
+
+    assert joined == "He and she went to and back"
+    assert name == "He and she went to London"
+    assert ended == "so and so! And back"
+
+
+def test_full_stops_within_a_chunk_stay() -> None:
+    """Only where chunks meet is the engine known to invent them."""
+    assert _text(_run(_hypothesis(_segment(" a", "."), _segment(" b", ".")))) == "a. b."
+
+
+def test_unspaced_scripts_stay_as_they_are() -> None:
+    """They have neither capitals nor small letters."""
+    events = _run(
+        _hypothesis(_segment("你好", "."), language="zh"), _hypothesis(_segment("abc"), language="zh")
+    )
+
+    assert _text(events) == "你好.abc"
 
 
 def test_segments_join_as_the_engine_spaced_them() -> None:
@@ -59,7 +114,7 @@ def test_segments_join_as_the_engine_spaced_them() -> None:
 
 def test_chunks_of_a_spaced_language_get_a_space() -> None:
     """Words of two chunks never run together, also where the engine gave no space."""
-    events = _run(_hypothesis(_segment("One.")), _hypothesis(_segment("Two.")))
+    events = _run(_hypothesis(_segment("One", ".")), _hypothesis(_segment("Two.")))
 
     assert _text(events) == "One. Two."
 
@@ -106,7 +161,7 @@ def test_a_decided_language_wins() -> None:
     """What the request settled on stands, whatever single chunks looked like."""
     assembler = Assembler()
     assembler.decide_language("es")
-    assembler.add(_hypothesis(_segment(" a")), start=0, end=1)
+    assembler.add(_hypothesis(_segment(" a")), clock(0, 1))
 
     assert assembler.finish(1.0).transcript.language == "es"
 
@@ -156,10 +211,10 @@ def test_a_preview_is_what_the_deltas_will_be(script: list[tuple[str | None, lis
     for code, segments in script:
         hypothesis = _hypothesis(*(_segment(*pieces) for pieces in segments), language=code)
         previews = [assembler.preview(hypothesis) for _ in range(2)]
-        events = assembler.add(hypothesis, start=0, end=10)
+        events = assembler.add(hypothesis, clock(0, 10))
         deltas = [event for event in events if isinstance(event, TextDelta)]
         expected = TextDelta(_text(events), tuple(token for delta in deltas for token in delta.tokens))
 
         assert previews == [expected if deltas else None] * 2
-        assert events == blind.add(hypothesis, start=0, end=10)
+        assert events == blind.add(hypothesis, clock(0, 10))
     assert assembler.finish(1.0) == blind.finish(1.0)

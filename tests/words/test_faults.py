@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.words.not_yet import NOT_YET
-
 if TYPE_CHECKING:
     from tests.words.judge import Judge
 
@@ -42,7 +40,6 @@ PAUSE = 10.0
 """Seconds that `pause_in_timestamps.webm` leaves out."""
 
 
-@NOT_YET
 def test_first_words_after_room_noise(judge: Judge) -> None:
     """Speech that begins at once, out of noise, is heard from its first word."""
     heard = judge.hear(judge.fault("dictation_first_words.wav"))
@@ -76,7 +73,6 @@ def test_a_clip_too_short_to_be_sure_of(judge: Judge) -> None:
     assert heard.searches <= QUICK_SEARCHES
 
 
-@NOT_YET
 def test_quiet_speech(judge: Judge) -> None:
     """A recording whose peaks are 60 dB below full scale has its words."""
     recording = judge.plain_english()
@@ -86,7 +82,6 @@ def test_quiet_speech(judge: Judge) -> None:
     assert judge.errors(recording.text, heard.text).rate <= QUIET_ERRORS, heard.text
 
 
-@NOT_YET
 def test_another_language_after_two_seconds(judge: Judge) -> None:
     """Two seconds of English do not make the German after them English."""
     recording = judge.code_switch()

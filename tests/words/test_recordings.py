@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.words.not_yet import NOT_YET
-
 if TYPE_CHECKING:
     from tests.words.judge import Judge
 
@@ -65,7 +63,7 @@ def test_other_languages(judge: Judge, language: str, errors: float) -> None:
     assert judge.recording(longest.name).language == language
 
 
-@NOT_YET
+@pytest.mark.xfail(reason="two are left in ten minutes of English, where one may be", strict=False)
 def test_no_full_stop_where_a_sentence_goes_on(judge: Judge) -> None:
     """Joins of chunks leave no full stops behind."""
     recordings = judge.of("en")
@@ -76,7 +74,6 @@ def test_no_full_stop_where_a_sentence_goes_on(judge: Judge) -> None:
     assert joins.false_stops <= seconds * FALSE_STOPS, joins
 
 
-@NOT_YET
 @pytest.mark.parametrize("way", ["plain", "streamed"])
 def test_a_short_sentence_is_whole(judge: Judge, way: str) -> None:
     """Eleven seconds without a single wrong word."""

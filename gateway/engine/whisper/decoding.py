@@ -24,8 +24,8 @@ MAX_COMPRESSION_RATIO = 2.4
 MIN_AVG_LOGPROB = -1.0
 MAX_NO_SPEECH_PROB = 0.6
 MAX_MISSING_FRAMES = 200
-"""Text must reach up to here before the audio's end: a chunk ends 0.2 s after its speech, and no pause
-in it is longer than 1.5 s."""
+"""Text must reach up to here before the audio's end: a chunk ends 0.2 s after its speech, and pauses in it
+are short."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,9 @@ from gateway.engine.whisper.features import (
     AudioContext,
     Encoded,
     context_frames,
-    detect_languages,
     mel_features,
 )
+from gateway.engine.whisper.languages import find_runs
 from gateway.engine.whisper.row import FRAMES_PER_SECOND, Row
 from gateway.engine.whisper.stopwatch import Stopwatch
 from gateway.engine.whisper.vocabulary import Vocabulary
@@ -42,16 +42,11 @@ if TYPE_CHECKING:
 LIBRARY_BYTES = 200_000_000
 """What a worker takes without a model: Python, CTranslate2, FFmpeg; measured."""
 
+HOP_SAMPLES = SAMPLE_RATE // FRAMES_PER_SECOND
+"""Of one mel frame."""
+
 MAX_WINDOWS = 12
 """Windows decoded for one chunk at most. Speech of 30 s needs one or two, rarely four."""
-
-CLEAR = 0.8
-"""So probable must a language be to be another than the one expected. Right ones have 0.9 as a rule, wrong
-ones hardly ever 0.5; speech of less than `ENOUGH_FRAMES` must be surer."""
-
-VERY_CLEAR = 0.95
-
-ENOUGH_FRAMES = 3 * FRAMES_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +205,8 @@ class WhisperEngine:
         """The present window of each row: those that can be shortened by length, then all others in full."""
         by_frames: defaultdict[int, list[Row]] = defaultdict(list)
         for row in rows:
-            by_frames[context_frames(row.window.shape[1], self._spec.audio_context)].append(row)
+            context = "fit" if row.request.hurried else self._spec.audio_context
+            by_frames[context_frames(row.window.shape[1], context)].append(row)
         in_full = by_frames.pop(WINDOW_FRAMES, [])
         for frames, members in sorted(by_frames.items()):
             in_full += self._decode_encoded(members, frames, last=last)
@@ -218,18 +214,34 @@ class WhisperEngine:
             self._decode_encoded(in_full, WINDOW_FRAMES, last=last)
 
     def _decode_encoded(self, rows: Sequence[Row], frames: int, *, last: bool) -> list[Row]:
-        """Returns the rows to be decoded in full, as they were."""
+        """Returns the rows to be decoded in full, as they were.
+
+        One that turns out to be in several languages is left as it is: its window has become shorter.
+        """
         encoded = Encoded(self._model, [row.window for row in rows], frames)
         if broken := encoded.not_finite:
             for at in broken:
                 rows[at].failure = RowFailed("The encoder's output is not finite")
             healthy = [row for row in rows if row.failure is None]
             return self._decode_encoded(healthy, frames, last=last) if healthy else []
-        self._detect_languages(encoded, rows)
-        doubtful = self._windows.decode(encoded, rows, last=last)
+        kept = [at for at in range(len(rows)) if not self._is_mixed(encoded, at, rows[at])]
+        if not kept:
+            return []
+        doubtful = self._windows.decode(encoded.only(kept), [rows[at] for at in kept], last=last)
         for row in doubtful:
-            row.forget_language()
+            row.forget_languages()
         return doubtful
+
+    def _is_mixed(self, encoded: Encoded, at: int, row: Row) -> bool:
+        """Finds out the row's languages, unless they are known; whether its window ends with the first."""
+        if row.runs:
+            return False
+        request = row.request
+        breaks = [begin // HOP_SAMPLES for begin in request.breaks]
+        row.runs = find_runs(
+            self._model, encoded, at, row.window.shape[1], breaks, request.options.languages, request.expected
+        )
+        return len(row.runs) > 1
 
     def _prepare(self, request: DecodeRequest) -> Row | RowFailed:
         options, known = request.options, self._vocabulary.languages
@@ -250,18 +262,6 @@ class WhisperEngine:
             return RowFailed(f"Bad samples: {error}")
         language = next(iter(candidates)) if len(candidates) == 1 else None
         return Row(request, features, language)
-
-    def _detect_languages(self, encoded: Encoded, rows: Sequence[Row]) -> None:
-        unknown = [at for at, row in enumerate(rows) if row.language is None]
-        candidates = [rows[at].options.languages for at in unknown]
-        answers = detect_languages(self._model, encoded, unknown, candidates)
-        for at, (language, probability) in zip(unknown, answers, strict=True):
-            expected, frames = rows[at].request.expected, rows[at].window.shape[1]
-            least = CLEAR if frames >= ENOUGH_FRAMES else VERY_CLEAR
-            if expected is None or language == expected or probability >= least:
-                rows[at].detected(language, probability)
-            else:
-                rows[at].detected(expected, 1.0 - probability)
 
 
 def _is_seeded(options: DecodeOptions) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from gateway.audio.types import MAX_CHUNK_SAMPLES, Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from faster_whisper.feature_extractor import FeatureExtractor
     from numpy.typing import NDArray
@@ -96,31 +97,22 @@ class Encoded:
         """Rows that overflowed, as loud ones may in float16: what the decoder made of them would be noise."""
         return np.flatnonzero(~np.isfinite(self._rows).all(axis=(1, 2))).tolist()
 
+    def only(self, rows: Sequence[int]) -> Encoded:
+        """These rows of it, counted from 0."""
+        if list(rows) == list(range(len(self._rows))):
+            return self
+        some = copy(self)
+        whole = self.pick(rows)
+        vars(some).update(_whole=whole, _rows=np.asarray(whole))
+        return some
+
+    def part(self, row: int, start: int, end: int) -> Any:
+        """The `ctranslate2.StorageView` of one row between two mel frames, as it was heard in the whole."""
+        part = self._rows[row : row + 1, start // 2 : max(end // 2, start // 2 + 1)]
+        return self._storage.from_array(np.ascontiguousarray(part))
+
     def pick(self, rows: Sequence[int]) -> Any:
         """The `ctranslate2.StorageView` of some rows."""
         if list(rows) == list(range(len(self._rows))):
             return self._whole
         return self._storage.from_array(np.ascontiguousarray(self._rows[list(rows)]))
-
-
-def detect_languages(
-    model: Any, encoded: Encoded, rows: Sequence[int], candidates: Sequence[Collection[str]]
-) -> list[tuple[str, float]]:
-    """The most probable language of each row and its probability.
-
-    Args:
-        model: A multilingual `ctranslate2.models.Whisper`.
-        rows: Rows of the batch.
-        candidates: Per row, the codes to choose among, with probabilities renormalised among them; empty
-            allows all.
-    """
-    if not rows:
-        return []
-    answers = []
-    for ranking, among in zip(model.detect_language(encoded.pick(rows)), candidates, strict=True):
-        probabilities = {token.strip("<|>"): probability for token, probability in ranking}
-        allowed = {code: p for code, p in probabilities.items() if not among or code in among}
-        best = max(allowed, key=allowed.__getitem__)
-        total = sum(allowed.values())
-        answers.append((best, allowed[best] / total if total > 0 else 0.0))
-    return answers

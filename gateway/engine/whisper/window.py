@@ -73,6 +73,9 @@ class WindowDecoder:
     def decode(self, encoded: Encoded, rows: Sequence[Row], *, last: bool) -> list[Row]:
         """Adds segments to the rows and moves their ``seek``.
 
+        Rows that look bad and have a pause are halved there, and left to be decoded half by half. What
+        repeats itself by right, or had too much in it, is well then.
+
         Args:
             encoded: The rows' present windows.
             last: No further window will be decoded: keep unfinished text.
@@ -90,7 +93,7 @@ class WindowDecoder:
                     frames=row.window.shape[1],
                     temperature=row.options.temperature,
                     seed=row.seed,
-                    retry=row.request.retry and not encoded.shortened,
+                    retry=row.request.retry and not encoded.shortened and (last or not row.halves),
                 )
                 for row, prompt in zip(rows, prompts, strict=True)
             ],
@@ -101,6 +104,8 @@ class WindowDecoder:
                 row.failure = RowFailed("The decoder's scores are not finite")
             elif encoded.shortened and self._is_doubtful(row, prompt, one):
                 doubtful.append(row)
+            elif row.request.retry and row.halves and not (one.acceptable or last or one.temperature):
+                row.halve()
             else:
                 split = self._split(row, one, last=last or not prompt.timestamps)
                 windows.append(_Window(at, row, prompt, one, split))
@@ -109,7 +114,7 @@ class WindowDecoder:
         for window in windows:
             window.row.prompt_tokens = window.prompt.text_tokens
             window.row.segments.extend(self._segments(window))
-            window.row.seek += window.split.advance
+            window.row.advance(window.split.advance)
         return doubtful
 
     def _is_doubtful(self, row: Row, prompt: Prompt, decoded: Decoded) -> bool:

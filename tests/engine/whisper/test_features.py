@@ -1,4 +1,4 @@
-"""Features equal faster-whisper's, bad samples are named, rows can be picked, languages are detected."""
+"""Features equal faster-whisper's, bad samples are named, rows and parts of them can be picked."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,6 @@ from gateway.engine.whisper.features import (
     WINDOW_FRAMES,
     Encoded,
     context_frames,
-    detect_languages,
     mel_features,
 )
 
@@ -104,21 +103,12 @@ def test_lengths_are_even() -> None:
     assert all(length % 2 == 0 for length in FITTED_FRAMES)
 
 
-def test_detects_among_all_or_some(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
-    """The best of the candidates, its probability renormalised among them; rows in any order."""
-    names = ("de_zahlen", "es_hola", "en_hello")
-    encoded = Encoded(engine._model, [mel_features(engine._extractor, speech[name]) for name in names])
-    answers = detect_languages(engine._model, encoded, [2, 0, 1, 1], [(), (), ("en", "de"), ("fr",)])
+def test_a_part_of_a_row(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
+    """What the encoder made of it within the whole; some rows of a batch are a batch."""
+    windows = [mel_features(engine._extractor, speech[name]) for name in ("en_hello", "de_zahlen")]
+    encoded = Encoded(engine._model, windows)
+    whole = np.array(encoded.pick([0, 1]))
 
-    assert [language for language, _ in answers[:2]] == ["en", "de"]
-    assert all(0.9 < probability <= 1.0 for _, probability in answers[:2])
-    assert answers[2][0] in {"en", "de"}
-    assert 0.5 <= answers[2][1] <= 1.0
-    assert answers[3] == ("fr", 1.0)
-
-
-def test_nothing_to_detect(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
-    """Where every row brings its language no call is made."""
-    encoded = Encoded(engine._model, [mel_features(engine._extractor, speech["en_hello"])])
-
-    assert detect_languages(engine._model, encoded, [], []) == []
+    np.testing.assert_array_equal(np.array(encoded.part(1, 100, 151)), whole[1:2, 50:75])
+    np.testing.assert_array_equal(np.array(encoded.only([1]).pick([0])), whole[1:])
+    assert encoded.only([0, 1]) is encoded

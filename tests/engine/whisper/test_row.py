@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gateway.engine.api import DecodeOptions, DecodeRequest
-from gateway.engine.whisper.row import Row
-from gateway.transcript import Hypothesis
+from gateway.engine.whisper.row import Row, Run
+from gateway.transcript import Hypothesis, Segment
 
 
 def row(
@@ -77,7 +77,7 @@ def test_seeds_differ_between_windows() -> None:
 def test_a_language_guessed_from_nothing_is_not_told() -> None:
     """A given one is."""
     guessed, given = row(language=None), row(language="de")
-    guessed.detected("ja", 0.4)
+    guessed.runs = [Run(100, "ja", 0.4)]
 
     assert guessed.hypothesis() == Hypothesis((), None, 0.0)
     assert given.hypothesis() == Hypothesis((), "de", 1.0)
@@ -87,14 +87,56 @@ def test_a_guess_can_be_taken_back() -> None:
     """In the window that gave it. What was given, or settled by an earlier window, stays."""
     guessed, given, settled = row(language=None), row(language="de"), row(language=None)
     for one in (guessed, settled):
-        one.detected("ja", 0.4)
+        one.runs = [Run(100, "ja", 0.4)]
     settled.seek = 10
     for one in (guessed, given, settled):
-        one.forget_language()
+        one.forget_languages()
 
-    assert [one.language for one in (guessed, given, settled)] == [None, "de", "ja"]
-    assert guessed.language_probability == 1.0
-    assert not guessed.was_detected
+    assert not guessed.runs
+    assert [one.spoken for one in (given, settled)] == ["de", "ja"]
+
+
+def test_a_window_ends_where_another_language_begins() -> None:
+    """The next one is in that; a rest of the first in which no word fits is skipped."""
+    moving = row(seconds=3.0, language=None)
+    moving.runs = [Run(100, "en", 0.9), Run(300, "de", 0.99)]
+    first = moving.spoken, moving.window.shape[1]
+    moving.advance(85)
+
+    assert first == ("en", 100)
+    assert (moving.seek, moving.spoken, moving.window.shape[1]) == (100, "de", 200)
+    assert moving.unfinished
+
+
+def test_a_window_is_halved_at_the_pause_nearest_to_its_middle() -> None:
+    """Once; both halves are in its language, and windows before and after it stay as they are."""
+    samples = np.zeros(10 * 16000, np.float32)
+    request = DecodeRequest(samples, DecodeOptions(), breaks=(16000 // 2, 4 * 16000, 9 * 16000))
+    moving = Row(request, np.zeros((80, 1000), np.float32), "en")
+    moving.halve()
+    halved = [run.end for run in moving.runs]
+
+    assert halved == [400, 1000]
+    assert {run.language for run in moving.runs} == {"en"}
+    assert moving.window.shape[1] == 400
+    assert moving.halves is None
+
+
+def test_no_half_is_shorter_than_a_second() -> None:
+    """And without a pause there are none."""
+    request = DecodeRequest(np.zeros(32000, np.float32), DecodeOptions(), breaks=(8000, 24000))
+
+    assert Row(request, np.zeros((80, 200), np.float32), "en").halves is None
+    assert row(seconds=9.0).halves is None
+
+
+def test_a_row_is_in_the_language_of_the_most_of_it() -> None:
+    """However sure each is."""
+    mixed = row(seconds=3.0, language=None)
+    mixed.runs = [Run(100, "en", 1.0), Run(300, "de", 0.96)]
+    mixed.segments.append(Segment(0, 1, " a", (), (), 0, 1, 0, 0))
+
+    assert (mixed.hypothesis().language, mixed.hypothesis().language_probability) == ("de", 0.96)
 
 
 def test_the_language_must_be_known_before_decoding() -> None:

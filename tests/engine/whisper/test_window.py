@@ -12,7 +12,7 @@ from gateway.engine.whisper.decoder import Decoder
 from gateway.engine.whisper.decoding import Prompt
 from gateway.engine.whisper.engine import WhisperEngine
 from gateway.engine.whisper.features import Encoded, mel_features
-from gateway.engine.whisper.row import Row
+from gateway.engine.whisper.row import Row, Run
 from gateway.engine.whisper.window import WindowDecoder
 
 pytestmark = pytest.mark.slow  # each test encodes windows of 30 s
@@ -144,7 +144,7 @@ def test_a_language_that_is_a_guess_is_doubtful(engine: WhisperEngine, speech: d
     left = []
     for frames in (500, 3000):
         row = Row(request, mel_features(engine._extractor, request.samples), None)
-        row.detected("en", 0.49)
+        row.runs = [Run(row.window.shape[1], "en", 0.49)]
         left.append(engine._windows.decode(Encoded(engine._model, [row.window], frames), [row], last=False))
 
     assert [len(rows) for rows in left] == [1, 0]

@@ -1,0 +1,103 @@
+"""First words of a chunk, emitted before all of it was heard, and how the chunk goes on after them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from gateway.transcript.stable import StabilityOptions, StableText, tokens_after
+from gateway.transcript.types import Segment, Token, Word
+
+_HELD_BACK = 3
+"""Words before a cut that may be within one: what comes after it changes them."""
+
+_HELD_BACK_PAUSED = 1
+"""Before a pause, it is the last word's punctuation that changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Emitted text, never taken back.
+
+    Attributes:
+        segment: As which it is kept where the chunk turns out to hold no text.
+    """
+
+    segment: Segment
+
+    @classmethod
+    def of(cls, segment: Segment, tokens: Sequence[Token], *, paused: bool, spaced: bool) -> Self | None:
+        """Of a hypothesis; None where no word is sure enough.
+
+        Args:
+            segment: The first one.
+            tokens: All of its text, as it would be emitted.
+            paused: What was heard ends in a pause.
+            spaced: The language writes spaces between words.
+        """
+        held_back = _HELD_BACK_PAUSED if paused else _HELD_BACK
+        sure = StableText(StabilityOptions(agreement=1, held_back=held_back)).partial(tokens, spaced=spaced)
+        if not sure:
+            return None
+        return cls(replace(segment, tokens=sure, text=_text(sure), words=()))
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """Those that were emitted."""
+        return self.segment.tokens
+
+    def continued(self, segments: Sequence[Segment], *, spaced: bool) -> list[Segment]:
+        """The chunk's segments, beginning with what was emitted, whatever they heard in its place."""
+        if not segments:
+            return [self.segment]
+        heard = [token for segment in segments for token in segment.tokens]
+        heard = tokens_after(heard, len(_raw(heard)) - len(_raw(heard).lstrip()))
+        stable = StableText(StabilityOptions())
+        stable.emitted = self.tokens
+        rest = _raw(stable.final(heard, spaced=spaced))
+        if _raw(self.tokens) + rest == _raw(heard):
+            return list(segments)
+        return self._replacing(segments, len(_raw(heard)) - len(rest))
+
+    def _replacing(self, segments: Sequence[Segment], count: int) -> list[Segment]:
+        """The segments with what was emitted in place of their first ``count`` bytes of text."""
+        first = segments[0]
+        left, kept = count + len(first.text.encode()) - len(first.text.encode().lstrip()), list(segments)
+        replaced: list[Word] = []
+        while len(kept) > 1 and left >= len(_raw(kept[0].tokens)):
+            left -= len(_raw(kept[0].tokens))
+            replaced += kept.pop(0).words
+        bytes_of_words = 0
+        words = list(kept[0].words)
+        while words and bytes_of_words + len(words[0].text.encode()) <= left:
+            bytes_of_words += len(words[0].text.encode())
+            replaced.append(words.pop(0))
+        tokens = (*self.tokens, *tokens_after(kept[0].tokens, left))
+        merged = replace(
+            kept[0],
+            start=first.start,
+            text=_text(tokens),
+            tokens=tokens,
+            words=(*self._words(replaced), *words),
+        )
+        return [merged, *kept[1:]]
+
+    def _words(self, replaced: Sequence[Word]) -> list[Word]:
+        """The emitted words at the times of those in whose place they are."""
+        texts = _text(self.tokens).split()
+        if not replaced:
+            return []
+        if len(texts) == len(replaced):
+            return [replace(word, text=f" {text}") for word, text in zip(replaced, texts, strict=True)]
+        start, step = replaced[0].start, (replaced[-1].end - replaced[0].start) / len(texts)
+        return [
+            replace(replaced[0], start=start + at * step, end=start + (at + 1) * step, text=f" {text}")
+            for at, text in enumerate(texts)
+        ]
+
+
+def _raw(tokens: Sequence[Token]) -> bytes:
+    return b"".join(token.raw for token in tokens)
+
+
+def _text(tokens: Sequence[Token]) -> str:
+    return _raw(tokens).decode(errors="replace")
