@@ -56,7 +56,7 @@ class Call:
     @property
     def is_final(self) -> bool:
         """Of an utterance that is over, or of a pause."""
-        return self.priority is Priority.LIVE_FINAL
+        return not self.is_partial
 
     @property
     def is_partial(self) -> bool:

@@ -132,7 +132,11 @@ class Load:
 
 
 class Pacing:
-    """When one stream's next partial is due. One is in flight at most, and each is followed by a pause."""
+    """When one stream's next partial is due. One is in flight at most, and each is followed by a pause.
+
+    Attributes:
+        is_ahead: Its client sends faster than anybody speaks, so that nobody waits for a partial.
+    """
 
     def __init__(self, load: Load, clock: Callable[[], float], metrics: Metrics) -> None:
         self._load = load
@@ -141,17 +145,18 @@ class Pacing:
         self._began: float | None = None
         self._due = 0.0
         self._failures = 0
+        self.is_ahead = False
 
     @property
     def allows_partials(self) -> bool:
         """The machine has time for what is not strictly needed."""
-        return self._load.allows_partials
+        return self._load.allows_partials and not self.is_ahead
 
     def is_due(self, position: int, options: PartialOptions) -> bool:
         """Whether there is audio enough, up to ``position`` in samples, and time; else it is put off."""
         if self._began is not None or position < self._due:
             return False
-        if not self._load.allows_partials:
+        if not self.allows_partials:
             self._outcomes.labels("dropped").inc()
             self.put_off(position, options)
             return False

@@ -17,6 +17,7 @@ import anyio.to_thread
 from gateway.aio import Changed, open_task_group
 from gateway.audio.turns import SegmenterEvent
 from gateway.audio.types import SAMPLE_RATE
+from gateway.engine.api import Priority
 from gateway.errors import GatewayError, InvalidRequestError, OverloadedError
 from gateway.flow.capture import Capture
 from gateway.flow.inbox import Finish, Inbox, Task, Waiting
@@ -25,7 +26,7 @@ from gateway.flow.pacing import Load, Pacing
 from gateway.flow.speakers import ChunkSpeakers
 from gateway.flow.stream import Row, RowStream
 from gateway.flow.turns import Cancel, Final, Hear, Output, Partial, Turns
-from gateway.transcript.commands import Clear, Command, Commit, Configure
+from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
 from gateway.transcript.events import LiveEvent, Refused, SessionCreated, SessionUpdated
 
 LEAST_SECONDS = 0.1
@@ -37,7 +38,10 @@ LEAST_QUIET_SECONDS = 0.3
 MOST_SECONDS = 1.0
 
 AHEAD_SECONDS = 2.0
-"""Audio so far ahead of the time since its first piece is no microphone's."""
+"""Who has sent so much more than anybody can have said since is no microphone: it is served as a file is."""
+
+STALL_SECONDS = 10.0
+"""A microphone may make up for so long a silence of its network."""
 
 LEAST_COMMIT = SAMPLE_RATE // 10
 
@@ -82,14 +86,15 @@ class LiveSession:
         self._events: deque[LiveEvent] = deque([SessionCreated(settings)])
         self._inbox = Inbox(waiting, self._changed)
         self._options = LiveOptions()
-        self._turns = Turns(new_item_id, Pacing(load, clock, resources.metrics), self._options)
+        self._pacing = Pacing(load, clock, resources.metrics)
+        self._turns = Turns(new_item_id, self._pacing, self._options)
         self._capture = Capture(resources.vad, self._options)
         self._rows: RowStream | None = None
         self._running: dict[Final | Partial, Row] = {}
         self._unheard: deque[Hear] = deque()
         self._counted_seconds = 0.0
-        self._began: float | None = None
-        """When its first audio was cut."""
+        self._said: float | None = None
+        """When what was sent so far will have been said, had it been said since it was sent."""
         self._is_busy = False
         self._is_finishing = False
         self._is_being_read = False
@@ -101,8 +106,13 @@ class LiveSession:
         Raises:
             OverloadedError: Too much waits.
         """
-        if not self._is_finishing:
-            self._inbox.put(command)
+        if self._is_finishing:
+            return
+        self._inbox.put(command)
+        if isinstance(command, Append):
+            now = self._clock()
+            since = now if self._said is None else max(self._said, now - STALL_SECONDS)
+            self._said = since + len(command.audio) / self._bytes_per_second
 
     def refuse(self, refusal: Refused) -> None:
         """Emits the refusal.
@@ -192,11 +202,13 @@ class LiveSession:
                 await self._configure(task)
 
     async def _cut(self, data: bytes) -> None:
-        began = self._clock()
-        if self._began is None:
-            self._began = began
-        events = await anyio.to_thread.run_sync(self._capture.feed, data)
-        self._load.cut(len(data) / self._bytes_per_second, self._clock() - began)
+        began, is_ahead = self._clock(), self._is_ahead
+        # One that is ahead waits for a thread as recordings do, and says nothing about how late people are.
+        limiter = self._resources.cutters if is_ahead else None
+        events = await anyio.to_thread.run_sync(self._capture.feed, data, limiter=limiter)
+        if not is_ahead:
+            self._load.cut(len(data) / self._bytes_per_second, self._clock() - began)
+        self._pacing.is_ahead = is_ahead
         await self._act(events)
         self._count_audio()
         if self._capture.segmenter.speaking and self._turns.wants_partial(self._capture.segmenter.position):
@@ -264,7 +276,8 @@ class LiveSession:
         for output in outputs:
             match output:
                 case Final(recognition=recognition, chunk=chunk):
-                    self._running[output] = self._rows.final(chunk, recognition, counts=not self._is_ahead)
+                    priority = Priority.FILE if self._is_ahead else Priority.LIVE_FINAL
+                    self._running[output] = self._rows.final(chunk, recognition, priority=priority)
                 case Partial(recognition=recognition, chunk=chunk, prefix_tokens=prefix):
                     self._running[output] = self._rows.partial(chunk, recognition, prefix_tokens=prefix)
                 case Hear():
@@ -283,8 +296,7 @@ class LiveSession:
     @property
     def _is_ahead(self) -> bool:
         """The client sends faster than anybody speaks."""
-        elapsed = 0.0 if self._began is None else self._clock() - self._began
-        return self._capture.segmenter.position / SAMPLE_RATE > elapsed + AHEAD_SECONDS
+        return self._said is not None and self._said > self._clock() + AHEAD_SECONDS
 
     def _count_audio(self) -> None:
         seconds = self._capture.segmenter.position / SAMPLE_RATE

@@ -11,8 +11,8 @@ from anyio.abc import TaskGroup
 from gateway.aio import Changed
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Priority, Recognizer
-from gateway.errors import EngineFailedError, GatewayError, SupersededError
-from gateway.flow.options import Recognition
+from gateway.errors import EngineFailedError, GatewayError, OverloadedError, SupersededError
+from gateway.flow.options import PartialOptions, Recognition
 from gateway.flow.pacing import Load
 from gateway.transcript import Hypothesis
 
@@ -112,24 +112,34 @@ class RowStream:
         *,
         priority: Priority = Priority.LIVE_FINAL,
         whole: bool = True,
-        counts: bool = True,
     ) -> Row:
         """Has a complete chunk decoded, whatever the load.
 
         Args:
+            priority: Only where it is that of a live final does its time say how loaded the machine is.
             whole: False leaves what is unfinished at the chunk's end to the next one.
-            counts: Its time says how loaded the machine is.
         """
-        options = recognition.decoding
+        options, load, key = recognition.decoding, self._load, self._final_key
+        decided = self.decided
 
         async def ask(recognizer: Recognizer) -> Hypothesis:
-            expected = self._expected(options, recognizer.capabilities)
+            # Where it is decided, nothing may depend on what happened to be ready.
+            remembered = self._expected(options, recognizer.capabilities)
+            expected = decided if self._decides_language else remembered
             request = DecodeRequest(
                 chunk.samples, options, whole=whole, breaks=chunk.breaks, expected=expected
             )
             # Loading a model takes long, too, but is no load.
-            with nullcontext() if self._load is None else self._load.final(counts=counts):
-                hypothesis = await recognizer.transcribe(request, stream=self._final_key, priority=priority)
+            with nullcontext() if load is None else load.final(counts=priority is Priority.LIVE_FINAL):
+                try:
+                    hypothesis = await recognizer.transcribe(request, stream=key, priority=priority)
+                except OverloadedError:
+                    if load is None:
+                        raise
+                    # A session's are never refused, though they wait as files do: what was said is gone.
+                    hypothesis = await recognizer.transcribe(
+                        request, stream=key, priority=Priority.LIVE_FINAL
+                    )
             self._remember(hypothesis, len(request.samples) / SAMPLE_RATE)
             return hypothesis
 
@@ -138,30 +148,26 @@ class RowStream:
     def preview(self, chunk: Chunk, recognition: Recognition) -> Row:
         """Has the beginning of a recording's first chunk decoded: soon, and in a call of its own."""
         options = replace(recognition.decoding, words=False, beam_size=PREVIEW_BEAM)
-        request = DecodeRequest(chunk.samples, options, retry=False, breaks=chunk.breaks, hurried=True)
+        request = DecodeRequest(chunk.samples, options, breaks=chunk.breaks, hurried=True)
 
         async def ask(recognizer: Recognizer) -> Hypothesis:
             return await recognizer.transcribe(request, stream=self._final_key, priority=Priority.FILE)
 
         return self._start(chunk, recognition, ask)
 
-    def partial(self, chunk: Chunk, recognition: Recognition, *, prefix_tokens: tuple[int, ...] = ()) -> Row:
-        """Has a chunk that goes on decoded as it stands, if there is time.
-
-        Args:
-            prefix_tokens: Token ids that the hypothesis must begin with, where the engine can be made to.
-        """
+    def partial(self, chunk: Chunk, recognition: Recognition) -> Row:
+        """Has a chunk that goes on decoded as it stands, if there is time: one search, little context."""
 
         async def ask(recognizer: Recognizer) -> Hypothesis:
-            able = recognizer.capabilities
-            options = recognition.decoding
-            beam_size = recognition.partials.beam_size if recognition.partials is not None else None
+            able, options = recognizer.capabilities, recognition.decoding
+            partials = recognition.partials or PartialOptions()
+            logprobs = options.logprobs or (able.logprobs and partials.stability.sure > 0)
             request = DecodeRequest(
                 chunk.samples,
-                replace(options, words=False, beam_size=beam_size),
-                prefix_tokens if able.prefix else (),
+                replace(options, words=False, logprobs=logprobs, beam_size=partials.beam_size),
                 expected=self._expected(options, able),
                 retry=False,
+                hurried=True,
             )
             return await recognizer.transcribe(
                 request, stream=self._partial_key, priority=Priority.LIVE_PARTIAL
@@ -175,9 +181,8 @@ class RowStream:
         return row
 
     def _expected(self, options: DecodeOptions, capabilities: Capabilities) -> str | None:
-        """The language that holds so far, where it is one of the client's and one of the engine's."""
-        language = self.decided if self._decides_language else self.language
-        return language if language in (options.languages or capabilities.languages) else None
+        """The language remembered, where it is one of the client's and one of the engine's."""
+        return self.language if self.language in (options.languages or capabilities.languages) else None
 
     def _remember(self, hypothesis: Hypothesis, seconds: float) -> None:
         is_sure = hypothesis.language_probability >= SURE

@@ -1,13 +1,16 @@
 """Which words of a hypothesis that is still growing may be emitted: emitted text is never taken back.
 
 A word counts as stable when successive hypotheses agree on it (the "local agreement" of Liu et al. 2020,
-"Low-latency sequence-to-sequence speech recognition"), apart from the last ones, which more sound may change.
+"Low-latency sequence-to-sequence speech recognition"), more of them where the model is unsure of it, and
+when it is not among the last ones, which more sound may change. Case and punctuation do not count: they
+change with what follows. What was emitted is continued even where later hypotheses have other words for it.
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, takewhile
 
 from gateway.transcript.types import Token
 
@@ -19,19 +22,27 @@ class StabilityOptions:
     Attributes:
         agreement: So many successive hypotheses must have it, 1 or more.
         held_back: So many words at the end of a hypothesis wait for the next one.
+        sure: A word with a token less probable than this must be in ``unsure`` successive hypotheses.
     """
 
     agreement: int = 2
     held_back: int = 1
+    sure: float = 0.0
+    unsure: int = 4
 
 
 class StableText:
-    """The text of one chunk while it is spoken."""
+    """The text of one chunk while it is spoken.
 
-    def __init__(self, options: StabilityOptions) -> None:
+    Args:
+        emitted: What the hypotheses of the chunk before had of this one: speech without a pause is cut
+            behind what was heard.
+    """
+
+    def __init__(self, options: StabilityOptions, emitted: Sequence[Token] = ()) -> None:
         self._options = options
-        self._recent: deque[list[bytes]] = deque(maxlen=options.agreement)
-        self.emitted: tuple[Token, ...] = ()
+        self._recent: deque[tuple[Token, ...]] = deque(maxlen=max(options.agreement, options.unsure))
+        self.emitted: tuple[Token, ...] = tuple(emitted)
         """What was emitted; the bytes of what is emitted next follow on theirs."""
 
     def partial(
@@ -44,18 +55,25 @@ class StableText:
             spaced: The language writes spaces between words; without, each token counts as a word.
 
         Returns:
-            What may be emitted now, beyond what was.
+            What may be emitted now, beyond what was. Marks behind its last word come with the next one.
         """
-        words = _words(tokens, spaced=spaced)
-        written = [_raw(word) for word in words]
-        self._recent.append(written)
-        if len(self._recent) < self._options.agreement:
+        self._recent.append(tuple(tokens))
+        rests = [
+            _after_marks(self._rest(each, spaced=spaced), spaced=spaced) for each in reversed(self._recent)
+        ]
+        groups = [_words(rest, spaced=spaced) for _, rest in rests]
+        plain = [[_plain(_raw(word)) for word in words] for words in groups]
+        shared = [_common(plain[0], words) for words in plain]
+        words = groups[0] if paused else groups[0][: max(0, len(groups[0]) - self._options.held_back)]
+        stable: list[Token] = []
+        for number, word in enumerate(words):
+            agreeing = sum(1 for _ in takewhile(lambda length: length > number, shared))  # noqa: B023
+            if agreeing < self._needed(word):
+                break
+            stable += word
+        if not stable:
             return ()
-        agreed = min(_common(written, other) for other in self._recent)
-        if not paused:
-            agreed = min(agreed, len(words) - self._options.held_back)
-        stable = [token for word in words[: max(0, agreed)] for token in word]
-        return self._emit(_beyond(stable, self.emitted))
+        return self._emit(rests[0][0] + stable[: len(stable) - (len(_marks(stable)) if spaced else 0)])
 
     def final(self, tokens: Sequence[Token], *, spaced: bool = True) -> tuple[Token, ...]:
         """Takes the final hypothesis.
@@ -67,15 +85,39 @@ class StableText:
             What is still to be emitted. Where the final text differs from what was emitted, its words after
             those that stand for them.
         """
-        rest = _beyond(tokens, self.emitted)
-        if rest is None:
-            rest = _correspondingly_beyond(tokens, self.emitted, spaced=spaced)
-        return self._emit(rest)
+        return self._emit(self._rest(tokens, spaced=spaced, is_final=True))
 
-    def _emit(self, tokens: Sequence[Token] | None) -> tuple[Token, ...]:
-        emitted = tuple(tokens or ())
-        self.emitted += emitted
-        return emitted
+    def beyond(self, tokens: Sequence[Token], *, spaced: bool = True) -> tuple[Token, ...]:
+        """What was emitted after the words that stand for those of the final hypothesis."""
+        words, known = _units(tokens, spaced=spaced), _units(self.emitted, spaced=spaced)
+        count = _standing_for([_plain(word) for word in words], [_plain(word) for word in known])
+        return tuple(tokens_after(self.emitted, sum(len(word) for word in known[:count])))
+
+    def _needed(self, word: Sequence[Token]) -> int:
+        least = min((token.logprob for token in word if token.logprob is not None), default=0.0)
+        return self._options.agreement if math.exp(least) >= self._options.sure else self._options.unsure
+
+    def _rest(self, tokens: Sequence[Token], *, spaced: bool, is_final: bool = False) -> list[Token]:
+        """What follows on what was emitted: by its bytes, else by the words that stand for it."""
+        begin = _raw(self.emitted)
+        if _raw(tokens).startswith(begin):
+            rest = tokens_after(tokens, len(begin))
+            if is_final or not (spaced and begin and rest and rest[0].text[:1].isalnum()):
+                return rest
+        words, known = _units(tokens, spaced=spaced), _units(self.emitted, spaced=spaced)
+        count = _standing_for([_plain(word) for word in known], [_plain(word) for word in words])
+        rest = tokens_after(tokens, sum(len(word) for word in words[:count]))
+        if not spaced:
+            return rest
+        if count == 0 and rest and not rest[0].raw[:1].isspace():
+            rest[0] = replace(rest[0], raw=b" " + rest[0].raw, text=f" {rest[0].text}")
+        # The marks behind the last word, which was emitted without any.
+        is_bare = count > 0 and not _marks(self.emitted)
+        return (_marks(_words(tokens, spaced=True)[count - 1]) if is_bare else []) + rest
+
+    def _emit(self, tokens: Sequence[Token]) -> tuple[Token, ...]:
+        self.emitted += tuple(tokens)
+        return tuple(tokens)
 
 
 def _words(tokens: Sequence[Token], *, spaced: bool) -> list[list[Token]]:
@@ -92,6 +134,24 @@ def _words(tokens: Sequence[Token], *, spaced: bool) -> list[list[Token]]:
     return groups
 
 
+def _marks(tokens: Sequence[Token]) -> list[Token]:
+    """The last tokens, where they are marks that a word is followed by."""
+    count = sum(1 for _ in takewhile(_is_mark, reversed(tokens)))
+    return list(tokens[-count:]) if 0 < count < len(tokens) else []
+
+
+def _after_marks(tokens: list[Token], *, spaced: bool) -> tuple[list[Token], list[Token]]:
+    """The marks in front, which belong to the word before, and what follows them."""
+    count = sum(1 for _ in takewhile(_is_mark, tokens)) if spaced else 0
+    return tokens[:count], tokens[count:]
+
+
+def _is_mark(token: Token) -> bool:
+    return bool(token.text) and not any(
+        each.isalnum() or each.isspace() or each == "\ufffd" for each in token.text
+    )
+
+
 def _raw(tokens: Sequence[Token]) -> bytes:
     return b"".join(token.raw for token in tokens)
 
@@ -104,17 +164,9 @@ def _is_whole(raw: bytes) -> bool:
     return True
 
 
-def _common(words: Sequence[bytes], others: Sequence[bytes]) -> int:
+def _common(words: Sequence[str], others: Sequence[str]) -> int:
     pairs = zip(words, others, strict=False)
     return next((at for at, (word, other) in enumerate(pairs) if word != other), min(len(words), len(others)))
-
-
-def _beyond(tokens: Sequence[Token], emitted: Sequence[Token]) -> list[Token] | None:
-    """The tokens whose bytes follow ``emitted``; None where they do not begin with it."""
-    begin = _raw(emitted)
-    if not _raw(tokens).startswith(begin):
-        return None
-    return tokens_after(tokens, len(begin))
 
 
 def tokens_after(tokens: Sequence[Token], position: int) -> list[Token]:
@@ -127,36 +179,27 @@ def tokens_after(tokens: Sequence[Token], position: int) -> list[Token]:
     return rest
 
 
-def _correspondingly_beyond(
-    tokens: Sequence[Token], emitted: Sequence[Token], *, spaced: bool
-) -> list[Token]:
-    """The words after those that are ``emitted`` spelled otherwise: nothing is lost, nothing comes twice."""
-    words, known = _units(tokens, spaced=spaced), _units(emitted, spaced=spaced)
-    spoken, plain = [_plain(word) for word in known], [_plain(word) for word in words]
-    costs = _costs(spoken, plain)
-    # Of equals, the one that ends with the same word, so that this does not come twice.
-    count = min(
-        range(len(costs)),
-        key=lambda at: (costs[at], plain[max(at - 1, 0) : at] != spoken[-1:], abs(at - len(known))),
-    )
-    return tokens_after(tokens, sum(len(word) for word in words[:count]))
-
-
-def _costs(known: Sequence[str], words: Sequence[str]) -> list[int]:
-    """Of each number of ``words`` from the first on, the least changes that make them ``known``."""
+def _standing_for(known: Sequence[str], words: Sequence[str]) -> int:
+    """How many of ``words``, from the first on, stand for those ``known``: nothing is lost or comes twice."""
+    if words[: len(known)] == known:
+        return len(known)
     costs = list(range(len(words) + 1))
     for one in known:
         before, costs = costs, [costs[0] + 1]
         for at, word in enumerate(words):
             costs.append(min(before[at] + (one != word), before[at + 1] + 1, costs[at] + 1))
-    return costs
+    # Of equals, the one that ends with the same word, so that this does not come twice.
+    return min(
+        range(len(costs)),
+        key=lambda at: (costs[at], words[max(at - 1, 0) : at] != known[-1:], abs(at - len(known))),
+    )
 
 
 def _units(tokens: Sequence[Token], *, spaced: bool) -> list[bytes]:
     """What is compared: words, or characters where two hypotheses may split the same text differently."""
     if spaced:
         return [_raw(word) for word in _words(tokens, spaced=True)]
-    return [character.encode() for character in _raw(tokens).decode()]
+    return [character.encode() for character in _raw(tokens).decode(errors="ignore")]
 
 
 def _plain(word: bytes) -> str:

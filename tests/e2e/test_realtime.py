@@ -396,7 +396,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
         "session.audio.input.turn_detection",
         "unsupported_value",
     ),
-    "kind": ({"type": "realtime"}, "session.type", "unsupported_value"),
+    "kind": ({"type": "speech"}, "session.type", "unsupported_value"),
+    "unknown": ({"surprise": 1}, "session.surprise", "unknown_parameter"),
 }
 
 
@@ -606,7 +607,7 @@ def test_ways_to_connect(live: LiveServer, samples: dict[str, Sample], model: st
     ("intent", "model", "param", "code"),
     [
         ("conversation", "", "intent", None),
-        ("transcription", "gpt-realtime", "model", "model_not_found"),
+        ("transcription", "gpt-5-realtime", "model", "model_not_found"),
     ],
 )
 def test_refused_sessions(live: LiveServer, intent: str, model: str, param: str, code: str | None) -> None:

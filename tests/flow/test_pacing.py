@@ -276,3 +276,14 @@ def test_failures_thin_out(clock: Clock) -> None:
     bench.pacing.end(0, STEP, in_time=True)
 
     assert bench.is_due(STEP.step)
+
+
+def test_nobody_waits_for_the_partials_of_one_who_is_ahead(clock: Clock) -> None:
+    """A client faster than speech gets its finals, and takes no time of those who speak."""
+    bench = Bench(clock)
+    assert bench.is_due(1)
+    bench.pacing.is_ahead = True
+
+    assert not bench.is_due(1)
+    assert not bench.pacing.allows_partials
+    assert bench.load.allows_partials

@@ -16,6 +16,7 @@ from gateway.aio import Changed, open_task_group
 from gateway.audio.silero import SileroModel
 from gateway.audio.turns import TurnMode, TurnOptions
 from gateway.audio.types import SAMPLE_RATE
+from gateway.engine.api import Priority
 from gateway.errors import InvalidRequestError, OverloadedError
 from gateway.flow.inbox import Waiting
 from gateway.flow.options import LiveOptions, Resources
@@ -123,11 +124,12 @@ class Connection:
         """Its deltas, joined."""
         return "".join(event.text for event in self.of(ItemDelta) if event.item_id == item_id)
 
-    async def speak(self, seconds: float, step: float = 0.1) -> None:
-        """So much audio, in steps each of which is worked on before the next comes."""
+    async def speak(self, seconds: float, step: float = 0.1, *, pace: float = 1.0) -> None:
+        """So much audio, in steps each of which is worked on before the next; time passes at ``pace``."""
         for _ in range(round(seconds / step)):
             self.session.put(Append(sound(step)))
             await self.worked_on()
+            self.now += step * pace
 
 
 @asynccontextmanager
@@ -235,18 +237,31 @@ async def test_options_that_cannot_be_had() -> None:
 
 @pytest.mark.parametrize("pace", [0.0, 1.0], ids=["at once", "as spoken"])
 async def test_a_client_faster_than_speech_is_no_load(pace: float) -> None:
-    """Its finals wait for each other, which says nothing about those of people."""
+    """Its finals wait as those of files do, and say nothing about those of people."""
     engine = FakeRecognizer(finals_wait)
     async with running(Connection(options(engine=engine), TWO)) as client:
-        for _ in range(32):
-            await client.speak(0.1)
-            client.now += 0.1 * pace
+        await client.speak(3.2, pace=pace)
         client.now += 5.0
         lag = client.load.lag
 
     assert engine.finals
+    assert {call.priority for call in engine.finals} == {Priority.LIVE_FINAL if pace else Priority.FILE}
     assert (lag >= 5.0) == (pace > 0)
     assert (lag == 0.0) == (pace == 0)
+
+
+@pytest.mark.parametrize(("silence", "is_ahead"), [(5.0, False), (20.0, True)])
+async def test_making_up_for_a_silence(silence: float, *, is_ahead: bool) -> None:
+    """A microphone whose network stalled sends the rest at once; who sends a file after a while is none."""
+    engine = FakeRecognizer()
+    async with running(Connection(options(MANUAL, engine=engine), [(1.0, 60.0)])) as client:
+        await client.speak(1.0)
+        client.now += silence
+        client.session.put(Append(sound(silence)))
+        client.session.put(Commit(None))
+        await client.until(client.completed)
+
+    assert engine.finals[-1].priority is (Priority.FILE if is_ahead else Priority.LIVE_FINAL)
 
 
 async def test_finish() -> None:

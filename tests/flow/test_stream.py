@@ -11,12 +11,13 @@ import pytest
 from gateway.aio import Changed, open_task_group
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.engine.api import Capabilities, DecodeOptions, Priority
-from gateway.errors import EngineFailedError, OverloadedError, SupersededError, UnavailableError
+from gateway.errors import EngineFailedError, GatewayError, OverloadedError, SupersededError, UnavailableError
 from gateway.flow.options import PartialOptions, Recognition
 from gateway.flow.pacing import Load
 from gateway.flow.stream import RowStream
 from gateway.metrics import Metrics
-from tests.fake_recognizer import FakeRecognizer, in_turn, say
+from gateway.transcript import Hypothesis
+from tests.fake_recognizer import Call, FakeRecognizer, in_turn, say
 
 CAPABILITIES = Capabilities(frozenset({"en", "de", "zh"}), detects_language=True)
 CHUNK = Chunk(0, np.zeros(SAMPLE_RATE, np.float32), ends_utterance=True)
@@ -95,6 +96,23 @@ async def test_the_language_expected(
         assert call.request.options.language == decoding.language
 
 
+async def test_a_session_is_never_refused() -> None:
+    """Where it waits as files do, and the queue is full, it goes ahead of them; a recording is refused."""
+
+    def full(call: Call) -> Hypothesis | GatewayError:
+        return OverloadedError("full") if call.priority is Priority.FILE else say("a")
+
+    for live in (True, False):
+        engine = FakeRecognizer(full)
+        async with rows(live=live) as stream:
+            row = stream.final(CHUNK, recognition(engine), priority=Priority.FILE)
+            if live:
+                assert await row.hypothesis() == say("a")
+            else:
+                with pytest.raises(OverloadedError):
+                    await row.hypothesis()
+
+
 async def test_unsure_and_empty_answers_are_not_remembered() -> None:
     """A language of little probability, or of a chunk without words."""
     answers = iter([replace(say("a", language="de"), language_probability=0.3), say("", language="de")])
@@ -108,7 +126,7 @@ async def test_unsure_and_empty_answers_are_not_remembered() -> None:
 
 @pytest.mark.parametrize("decides", [True, False])
 async def test_the_first_sure_language(decides: bool) -> None:  # noqa: FBT001 - a table
-    """In a recording it is expected of all later finals once two agree; in a session from the first on."""
+    """In a recording it is expected of all finals once it is decided, in a session of the next one."""
     engine = FakeRecognizer(lambda _: say("a", language="de"))
     async with rows(decides=decides) as stream:
         assert stream.is_undecided == decides
@@ -117,9 +135,11 @@ async def test_the_first_sure_language(decides: bool) -> None:  # noqa: FBT001 -
 
         assert not stream.is_undecided
     assert {call.request.options.language for call in engine.finals} == {None}
-    assert [call.request.expected for call in engine.finals] == (
-        [None, None, "de"] if decides else [None, "de", "de"]
-    )
+    assert [call.request.expected for call in engine.finals] == [
+        None,
+        None if decides else "de",
+        "de",
+    ]
 
 
 async def test_who_decides_the_language() -> None:

@@ -217,33 +217,6 @@ def test_nothing_is_aligned_unasked(engine: WhisperEngine, speech: dict[str, Sam
     assert {token.logprob for token in segment.tokens} == {None}
 
 
-@pytest.mark.parametrize(
-    ("detected", "seconds", "language"),
-    [
-        (("ja", 0.2), 1, "en"),
-        (("ja", 0.9), 1, "en"),
-        (("ja", 0.96), 1, "ja"),
-        (("ja", 0.7), 4, "en"),
-        (("ja", 0.9), 4, "ja"),
-        (("en", 0.2), 1, "en"),
-    ],
-)
-def test_the_expected_language(
-    engine: WhisperEngine,
-    speech: dict[str, Samples],
-    monkeypatch: pytest.MonkeyPatch,
-    detected: tuple[str, float],
-    seconds: int,
-    language: str,
-) -> None:
-    """A row is in it unless it clearly is in another; less speech must be surer."""
-    monkeypatch.setattr("gateway.engine.whisper.engine.detect_languages", lambda *_: [detected])
-    samples = speech["en_numbers"][: seconds * SAMPLE_RATE]
-    [result] = engine.transcribe([DecodeRequest(samples, DecodeOptions(), expected="en")])
-
-    assert hypothesis(result).language == language
-
-
 def test_silence_is_empty_and_of_no_language(heard: dict[str, Hypothesis]) -> None:
     """What Whisper detects on silence is arbitrary; it must not decide the language of a request."""
     assert heard["silence_noise"] == Hypothesis((), None, 0.0)
