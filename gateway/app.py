@@ -22,6 +22,7 @@ from gateway.engine.budget import MemoryBudget
 from gateway.engine.catalog import Catalog
 from gateway.engine.lifecycle import ManagedModel, ModelPlan
 from gateway.errors import ModelUnavailableError, StartError
+from gateway.flow.options import PartialOptions
 from gateway.flow.pacing import Load
 from gateway.metrics import Metrics
 from gateway.protocol.contracts import ALIASES
@@ -85,7 +86,11 @@ class Gateway:
             Admission(settings.max_streams),
             self._stopping,
             default_chunking=settings.default_chunking,
-            partial_beam_size=settings.partial_beam_size if settings.live_partials else None,
+            partials=PartialOptions(
+                beam_size=settings.partial_beam_size, consistent=settings.live_finals == "consistent"
+            )
+            if settings.live_partials
+            else None,
             always_logprobs=settings.logprobs == "always",
             strict_openai=settings.strict_openai,
         )

@@ -12,7 +12,7 @@ from gateway.aio import Changed
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Priority, Recognizer
 from gateway.errors import EngineFailedError, GatewayError, OverloadedError, SupersededError
-from gateway.flow.options import Recognition
+from gateway.flow.options import PartialOptions, Recognition
 from gateway.flow.pacing import Load
 from gateway.transcript import Hypothesis
 
@@ -148,30 +148,26 @@ class RowStream:
     def preview(self, chunk: Chunk, recognition: Recognition) -> Row:
         """Has the beginning of a recording's first chunk decoded: soon, and in a call of its own."""
         options = replace(recognition.decoding, words=False, beam_size=PREVIEW_BEAM)
-        request = DecodeRequest(chunk.samples, options, retry=False, breaks=chunk.breaks, hurried=True)
+        request = DecodeRequest(chunk.samples, options, breaks=chunk.breaks, hurried=True)
 
         async def ask(recognizer: Recognizer) -> Hypothesis:
             return await recognizer.transcribe(request, stream=self._final_key, priority=Priority.FILE)
 
         return self._start(chunk, recognition, ask)
 
-    def partial(self, chunk: Chunk, recognition: Recognition, *, prefix_tokens: tuple[int, ...] = ()) -> Row:
-        """Has a chunk that goes on decoded as it stands, if there is time.
-
-        Args:
-            prefix_tokens: Token ids that the hypothesis must begin with, where the engine can be made to.
-        """
+    def partial(self, chunk: Chunk, recognition: Recognition) -> Row:
+        """Has a chunk that goes on decoded as it stands, if there is time: one search, little context."""
 
         async def ask(recognizer: Recognizer) -> Hypothesis:
-            able = recognizer.capabilities
-            options = recognition.decoding
-            beam_size = recognition.partials.beam_size if recognition.partials is not None else None
+            able, options = recognizer.capabilities, recognition.decoding
+            partials = recognition.partials or PartialOptions()
+            logprobs = options.logprobs or (able.logprobs and partials.stability.sure > 0)
             request = DecodeRequest(
                 chunk.samples,
-                replace(options, words=False, beam_size=beam_size),
-                prefix_tokens if able.prefix else (),
+                replace(options, words=False, logprobs=logprobs, beam_size=partials.beam_size),
                 expected=self._expected(options, able),
                 retry=False,
+                hurried=True,
             )
             return await recognizer.transcribe(
                 request, stream=self._partial_key, priority=Priority.LIVE_PARTIAL

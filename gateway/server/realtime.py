@@ -201,9 +201,7 @@ class _Connection:
     async def _resolve(self, session: Mapping[str, Any] | None) -> tuple[LiveOptions, SessionConfig]:
         """The options for a `session.update`, or those to begin with, and the settings they come from."""
         config = self._config if session is None else self._config.updated(session)
-        options = await live_options(
-            config, self._service.catalog, partial_beam_size=self._service.partial_beam_size
-        )
+        options = await live_options(config, self._service.catalog, partials=self._service.partials)
         self._config = config
         return options, config
 

@@ -1,7 +1,7 @@
 """What the transcribing endpoints share: models, limits, and what the operator chose."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import anyio
@@ -42,7 +42,7 @@ class Service:
         admission: How many recordings are transcribed at the same time.
         stopping: Set when the server will wait no longer for running requests.
         default_chunking: What an unset `chunking_strategy` means.
-        partial_beam_size: Beam of the hypotheses of utterances that go on; None: there are none.
+        partials: How utterances that go on are decoded; None: they are not.
         always_logprobs: Log-probabilities stand in every delta, asked for or not.
         strict_openai: Refuse what OpenAI refuses, too.
     """
@@ -54,7 +54,7 @@ class Service:
     admission: Admission
     stopping: anyio.Event
     default_chunking: Literal["auto", "block"] = "auto"
-    partial_beam_size: int | None = 1
+    partials: PartialOptions | None = field(default_factory=PartialOptions)
     always_logprobs: bool = False
     strict_openai: bool = False
 

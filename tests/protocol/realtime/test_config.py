@@ -15,7 +15,7 @@ from openai.types.realtime.realtime_transcription_session_audio_input_turn_detec
 from openai.types.realtime.realtime_transcription_session_audio_input_turn_detection import (
     ServerVad as Vad,
 )
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.protocol.realtime.config import (
@@ -114,12 +114,13 @@ def test_unknown_fields_are_said(session: dict[str, Any], param: str) -> None:
 
 def test_every_field_of_openais_types_is_known() -> None:
     """Of a session that transcribes or converses, of today and of the beta; most mean nothing here."""
-    kinds = [Request, Conversation, BetaSession, BetaTranscriptionSession]
+    kinds: list[type[BaseModel]] = [Request, Conversation, BetaSession, BetaTranscriptionSession]
     names = {name for kind in kinds for name in kind.model_fields} - {"turn_detection"}
 
     for name in names - {"type", "audio", "include"} - set(LEGACY_NAMES):
         assert DEFAULT.updated({name: {"anything": 1}}) == DEFAULT
-    for kind in (Vad, Semantic):
+    turn_kinds: list[type[BaseModel]] = [Vad, Semantic]
+    for kind in turn_kinds:
         turns = dict.fromkeys(kind.model_fields)
         assert DEFAULT.updated(given_input(turn_detection=turns)) == DEFAULT
 
