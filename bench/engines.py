@@ -178,24 +178,25 @@ class Decoder:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known: dict[tuple[int, int, DecodeOptions, tuple[int, ...]], Hypothesis] = {}
+        self._known: dict[tuple[int, int, DecodeOptions, bool], Hypothesis] = {}
 
-    def decode(self, chunk: Chunk, options: DecodeOptions, prefix: tuple[int, ...] = ()) -> Hypothesis:
-        """The text of a chunk, beginning with these tokens."""
-        key = (chunk.start, chunk.end, options, prefix)
+    def decode(self, chunk: Chunk, options: DecodeOptions, *, hurried: bool = False) -> Hypothesis:
+        """The text of a chunk, as a final or, ``hurried``, as a partial is decoded."""
+        key = (chunk.start, chunk.end, options, hurried)
         if key not in self._known:
-            request = DecodeRequest(chunk.samples, options, prefix_tokens=prefix)
+            request = DecodeRequest(chunk.samples, options, retry=not hurried, hurried=hurried)
             self._known[key] = _sound(self._engine.transcribe([request])[0])
         return self._known[key]
 
 
-def measure(engine: Engine, speech: Samples, options: DecodeOptions) -> Cost:
-    """The median of some decodes of different speech, to the hundredth."""
+def measure(engine: Engine, speech: Samples, options: DecodeOptions, *, hurried: bool = False) -> Cost:
+    """The median of some decodes of different speech, to the hundredth; see `Decoder.decode`."""
 
     def took(number: int, length: int) -> float:
         start = number * (len(speech) - length * SAMPLE_RATE) // TIMES
         row = speech[start : start + length * SAMPLE_RATE]
-        return seconds(partial(hypotheses, engine, [row], options), clock=time.process_time)
+        decode = partial(Decoder(engine).decode, Chunk(0, row, ends_utterance=True), options, hurried=hurried)
+        return seconds(decode, clock=time.process_time)
 
     short, long = (median(took(number, length) for number in range(TIMES)) for length in LENGTHS)
     slope = max(0.0, (long - short) / (LENGTHS[1] - LENGTHS[0]))

@@ -20,6 +20,7 @@ from gateway.audio.segmenter import Segmenter
 from gateway.audio.silero import SileroModel
 from gateway.audio.turns import TurnOptions, UtteranceEnded, UtteranceStarted
 from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.engine.api import DecodeOptions
 from gateway.engine.whisper.engine import WhisperSpec
 from gateway.flow.options import LiveOptions, PartialOptions, Recognition
 from gateway.flow.pacing import Load, Pacing
@@ -110,11 +111,10 @@ class Replay:
         for output in outputs:
             match output:
                 case Final(chunk=chunk, recognition=recognition):
-                    hypothesis = self._decoder.decode(chunk, recognition.decoding, ())
+                    hypothesis = self._decoder.decode(chunk, recognition.decoding)
                     self._ask(output, hypothesis, self._costs.final.of(len(chunk.samples)))
-                case Partial(chunk=chunk, recognition=recognition, options=options, prefix_tokens=prefix):
-                    decoding = replace(recognition.decoding, beam_size=options.beam_size)
-                    hypothesis = self._decoder.decode(chunk, decoding, prefix)
+                case Partial(chunk=chunk, recognition=recognition, options=options):
+                    hypothesis = self._decoder.decode(chunk, _decoding(recognition, options), hurried=True)
                     self._ask(output, hypothesis, self._costs.partial.of(len(chunk.samples)))
                 case Cancel(order):
                     # The engine does not stop for it.
@@ -131,15 +131,21 @@ class Replay:
         self._answers.append(_Answer(order, hypothesis, self._free))
 
 
+def _decoding(recognition: Recognition, options: PartialOptions) -> DecodeOptions:
+    """As `RowStream.partial` asks for it."""
+    is_asked = options.stability.sure > 0
+    return replace(recognition.decoding, beam_size=options.beam_size, logprobs=is_asked)
+
+
 def replay(
     spec: WhisperSpec, turns: Sequence[Talk], options: Mapping[str, PartialOptions]
 ) -> tuple[Costs, dict[str, list[Session]]]:
     """What the engine costs, and by the names of ``options`` a session for each turn."""
     engine, vad, samples = spec.load(), SileroModel.load(), speech(SPEECH_SECONDS)
-    partials = replace(ENGLISH, beam_size=PartialOptions().beam_size)
-    costs = Costs(measure(engine, samples, partials), measure(engine, samples, ENGLISH))
     # Nobody asks a recognition for its model but who decodes.
     recognition = Recognition(cast("Any", nullcontext), spec.name, ENGLISH)
+    partials = _decoding(recognition, DELAYS[DEFAULT_DELAY])
+    costs = Costs(measure(engine, samples, partials, hurried=True), measure(engine, samples, ENGLISH))
     sessions: dict[str, list[Session]] = {name: [] for name in options}
     for turn in turns:
         decoder = Decoder(engine)

@@ -22,6 +22,7 @@ from gateway.engine.budget import MemoryBudget
 from gateway.engine.catalog import Catalog
 from gateway.engine.lifecycle import ManagedModel, ModelPlan
 from gateway.errors import ModelUnavailableError, StartError
+from gateway.flow.options import PartialOptions
 from gateway.flow.pacing import Load
 from gateway.flow.speaker_source import SpeakerSource
 from gateway.metrics import Metrics
@@ -88,7 +89,11 @@ class Gateway:
             self._stopping,
             self._speakers,
             default_chunking=settings.default_chunking,
-            partial_beam_size=settings.partial_beam_size if settings.live_partials else None,
+            partials=PartialOptions(
+                beam_size=settings.partial_beam_size, consistent=settings.live_finals == "consistent"
+            )
+            if settings.live_partials
+            else None,
             always_logprobs=settings.logprobs == "always",
             strict_openai=settings.strict_openai,
         )

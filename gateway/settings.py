@@ -147,6 +147,11 @@ class Settings(BaseSettings):
     live_partials: bool = Field(
         default=True, description="Realtime deltas while people speak; off: when they have paused."
     )
+    live_finals: Literal["best", "consistent"] = Field(
+        "best",
+        description="Completed Realtime texts: best is the model's, also where deltas said otherwise; "
+        "consistent begins with the deltas, at the price of some wrong words.",
+    )
     partial_beam_size: int = Field(1, ge=1, le=16, description="Beam of hypotheses of utterances that go on.")
     session_secret: str = Field(
         "",

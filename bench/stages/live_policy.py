@@ -38,11 +38,11 @@ def run(bench: Bench) -> Iterator[Finding]:
 def variants() -> dict[str, PartialOptions]:
     """Every delay, and the default one changed."""
     default = DELAYS[DEFAULT_DELAY]
-    hasty = replace(default.stability, agreement=1)
+    hasty, trusting = replace(default.stability, agreement=1), replace(default.stability, sure=0.0)
     return {
         **DELAYS,
         f"{DEFAULT_DELAY}, agreement 1": replace(default, stability=hasty),
-        f"{DEFAULT_DELAY}, told text forced": replace(default, prefix=True),
+        f"{DEFAULT_DELAY}, however unsure": replace(default, stability=trusting),
     }
 
 

@@ -52,7 +52,8 @@ class DecodeRequest:
         prefix_tokens: Token ids the hypothesis must begin with, where `Capabilities.prefix` allows.
         whole: All of it is to be transcribed. False leaves a tail that is unfinished at the samples' end to
             the next row, which begins at `Hypothesis.consumed`. Rows of both kinds may share a call.
-        retry: What looks bad may be decoded again. False where a newer row soon replaces this one.
+        retry: What looks bad may be decoded again. False where a newer row soon replaces this one: it costs
+            one search, whatever comes of it, and its text is one segment.
         breaks: Samples before each pause in it, after which somebody else may speak another language.
         expected: The language of what was said before. Where none is given, the row is in this one unless it
             says clearly that it is in another.

@@ -46,15 +46,14 @@ class PartialOptions:
     Attributes:
         step: Seconds of new audio at least, before it is decoded again; infinite: only complete chunks are.
         beam_size: Smaller than that of final results, as most of its work is thrown away.
-        prefix: A hypothesis must begin with the text that was emitted. It holds on to what was wrong, too:
-            with a small model, fewer final results began with what was emitted than without.
         stability: Which words of a partial result are emitted as text that is never taken back.
+        consistent: The final text begins with what was emitted, though the final hypothesis has it otherwise.
     """
 
     step: float = 0.5
     beam_size: int = 1
-    prefix: bool = False
     stability: StabilityOptions = field(default_factory=StabilityOptions)
+    consistent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

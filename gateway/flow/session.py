@@ -278,8 +278,8 @@ class LiveSession:
                 case Final(recognition=recognition, chunk=chunk):
                     priority = Priority.FILE if self._is_ahead else Priority.LIVE_FINAL
                     self._running[output] = self._rows.final(chunk, recognition, priority=priority)
-                case Partial(recognition=recognition, chunk=chunk, prefix_tokens=prefix):
-                    self._running[output] = self._rows.partial(chunk, recognition, prefix_tokens=prefix)
+                case Partial(recognition=recognition, chunk=chunk):
+                    self._running[output] = self._rows.partial(chunk, recognition)
                 case Hear():
                     self._unheard.append(output)
                     self._changed.notify()

@@ -69,7 +69,6 @@ class Partial:
 
     Attributes:
         number: Of the chunk within its utterance.
-        prefix_tokens: Token ids that the hypothesis must begin with.
     """
 
     utterance: Utterance
@@ -77,7 +76,6 @@ class Partial:
     options: PartialOptions
     chunk: Chunk
     number: int
-    prefix_tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +221,7 @@ class Turns:
         if utterance is None or utterance.recognition is None or utterance.partials is None:
             return []
         options = utterance.partials
-        prefix = tuple(token.id for token in utterance.emitted) if options.prefix else ()
-        order = Partial(utterance, utterance.recognition, options, chunk, utterance.chunks, prefix)
+        order = Partial(utterance, utterance.recognition, options, chunk, utterance.chunks)
         self._partial = order
         self._pacing.begin()
         return [order]

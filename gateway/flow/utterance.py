@@ -1,7 +1,7 @@
 """One utterance: its chunks' hypotheses on the way to text that only grows."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.errors import GatewayError
@@ -19,6 +19,7 @@ class _Complete:
     """A complete chunk, and what the engine made of it."""
 
     timeline: Timeline
+    ends: bool
     outcome: Hypothesis | GatewayError | None = None
     turns: Sequence[Turn] | None = None
     """Who speaks when; None while nobody knows, and where nobody asks."""
@@ -51,6 +52,8 @@ class Utterance:
         """So many chunks' final text is out."""
         self._names = names or SpeakerNames()
         self._assembler = Assembler()
+        self._told: list[Token] = []
+        """All that was emitted."""
         self._stable = self._new_stable()
         self._error: GatewayError | None = None
 
@@ -81,7 +84,7 @@ class Utterance:
 
     def add(self, chunk: Chunk) -> int:
         """Takes a complete chunk; returns its number for `settle`."""
-        self._chunks.append(_Complete(chunk.timeline))
+        self._chunks.append(_Complete(chunk.timeline, chunk.ends_utterance))
         return len(self._chunks) - 1
 
     def settle(self, number: int, outcome: Hypothesis | GatewayError) -> None:
@@ -116,12 +119,12 @@ class Utterance:
                 return events
             events += self._final(chunk, chunk.outcome)
             self._emitted += 1
-            self._stable = self._new_stable()
         if self.closed:
             events.append(self._end_event(self.recognition))
         return events
 
     def _final(self, chunk: _Complete, outcome: Hypothesis | GatewayError) -> list[LiveEvent]:
+        stable, self._stable = self._stable, self._new_stable()
         if isinstance(outcome, GatewayError):
             self._error = outcome
             return []
@@ -130,7 +133,10 @@ class Utterance:
         # Partials have shown the full stop already, so it does not wait for the next chunk.
         known = [*self._assembler.add(outcome, chunk.timeline), *self._assembler.flush()]
         tokens = [token for event in known if isinstance(event, TextDelta) for token in event.tokens]
-        events = self._delta(self._stable.final(tokens, spaced=is_spaced(outcome.language)))
+        spaced = is_spaced(outcome.language)
+        if not chunk.ends:
+            self._stable = self._new_stable(stable.beyond(tokens, spaced=spaced))
+        events = self._delta(stable.final(tokens, spaced=spaced))
         if chunk.turns is not None:
             done = [event for event in known if isinstance(event, SegmentDone)]
             events += [ItemSegment(self.item_id, event.index, event.segment) for event in done]
@@ -141,19 +147,27 @@ class Utterance:
         return chunk.outcome is not None and (chunk.turns is not None or not asks)
 
     def _delta(self, tokens: tuple[Token, ...]) -> list[LiveEvent]:
-        text = b"".join(token.raw for token in tokens).decode(errors="replace")
+        self._told += tokens
+        text = _text(tokens)
         return [ItemDelta(self.item_id, text, tokens, self._logprobs)] if text else []
 
     def _end_event(self, recognition: Recognition) -> LiveEvent:
         if self._error is not None:
             return ItemFailed(self.item_id, self._error)
-        done = self._assembler.finish((self._end - self._start) / SAMPLE_RATE)
+        transcript = self._assembler.finish((self._end - self._start) / SAMPLE_RATE).transcript
+        if recognition.partials is not None and recognition.partials.consistent:
+            transcript = replace(transcript, text=_text(self._told), tokens=tuple(self._told))
         words = recognition.decoding.words
-        return ItemCompleted(self.item_id, done.transcript, recognition.model, self._logprobs, words)
+        return ItemCompleted(self.item_id, transcript, recognition.model, self._logprobs, words)
 
     @property
     def _logprobs(self) -> bool:
         return self.recognition is not None and self.recognition.decoding.logprobs
 
-    def _new_stable(self) -> StableText:
-        return StableText(self.partials.stability if self.partials is not None else StabilityOptions())
+    def _new_stable(self, emitted: tuple[Token, ...] = ()) -> StableText:
+        options = self.partials.stability if self.partials is not None else StabilityOptions()
+        return StableText(options, emitted)
+
+
+def _text(tokens: Iterable[Token]) -> str:
+    return b"".join(token.raw for token in tokens).decode(errors="replace")

@@ -22,14 +22,14 @@ from gateway.transcript.writing import MAX_SILENCE_SECONDS, Eagerness
 _ENCODINGS: dict[str, Encoding] = {"audio/pcm": "pcm16", "audio/pcmu": "ulaw", "audio/pcma": "alaw"}
 
 _DELAYS = {
-    "minimal": PartialOptions(step=0.3, stability=StabilityOptions(agreement=2, held_back=0)),
-    "low": PartialOptions(step=0.3, stability=StabilityOptions(agreement=3, held_back=1)),
-    "medium": PartialOptions(step=0.4, stability=StabilityOptions(agreement=3, held_back=1)),
-    "high": PartialOptions(step=0.4, stability=StabilityOptions(agreement=4, held_back=1)),
-    "xhigh": PartialOptions(step=0.8, stability=StabilityOptions(agreement=4, held_back=2)),
+    "minimal": PartialOptions(step=0.4, stability=StabilityOptions(held_back=0)),
+    "low": PartialOptions(step=0.4, stability=StabilityOptions(sure=0.5)),
+    "medium": PartialOptions(step=0.4, stability=StabilityOptions(sure=0.7, unsure=4)),
+    "high": PartialOptions(step=0.4, stability=StabilityOptions(agreement=3, sure=0.7, unsure=5)),
+    "xhigh": PartialOptions(step=0.8, stability=StabilityOptions(agreement=3, sure=0.7, unsure=5)),
 }
-"""How soon a word is told, by ``delay``, against how often the final text takes it back: figures by
-`python -m bench live_policy`."""
+"""How soon a word is told, by ``delay``, against how often the final text takes it back: figures in
+`bench/README.md`."""
 
 _DEFAULT_DELAY = "low"
 
@@ -43,13 +43,14 @@ async def live_options(
     config: SessionConfig,
     catalog: Catalog,
     *,
-    partial_beam_size: int | None,
+    partials: PartialOptions | None,
     speakers: Callable[[], Awaitable[SpeakerModel]] | None = None,
 ) -> LiveOptions:
     """What the session's settings mean.
 
     Args:
-        partial_beam_size: Beam of the hypotheses of utterances that go on; None: there are none.
+        partials: What the operator wants of the hypotheses of utterances that go on; when there is one, and
+            what is emitted of it, is the session's `delay`. None: there are none.
         speakers: Gives what tells them apart, or raises why not; None: nothing does.
 
     Raises:
@@ -62,7 +63,7 @@ async def live_options(
         rate=config.format.rate,
         noise_reduction=None if reduction is None else NoiseReduction(reduction.type, reduction.strength),
         turns=_turns(config),
-        recognition=await _recognition(config, catalog, partial_beam_size, speakers),
+        recognition=await _recognition(config, catalog, partials, speakers),
         eagerness=_eagerness(config),
     )
 
@@ -93,7 +94,7 @@ def _eagerness(config: SessionConfig) -> Eagerness:
 async def _recognition(
     config: SessionConfig,
     catalog: Catalog,
-    partial_beam_size: int | None,
+    partials: PartialOptions | None,
     speakers: Callable[[], Awaitable[SpeakerModel]] | None,
 ) -> Recognition | None:
     wanted = config.transcription
@@ -104,7 +105,6 @@ async def _recognition(
         request = with_defaults(_request(wanted, config), model.defaults)
         async with model.lease() as recognizer:
             decoding = decode_options(request, recognizer, task="transcribe", logprobs=config.wants_logprobs)
-            partials = _partials(config, wanted, partial_beam_size)
         told_apart = None
         if speakers is not None and request.wants_speakers:
             told_apart = Speakers(await speakers())
@@ -112,7 +112,9 @@ async def _recognition(
         included = error.param in ("include", "timestamp_granularities")
         param = "session.include" if included else f"{_PARAM}.{error.param}"
         raise error.under(param) from None
-    return Recognition(model.lease, wanted.model, decoding, partials, speakers=told_apart)
+    return Recognition(
+        model.lease, wanted.model, decoding, _partials(config, wanted, partials), speakers=told_apart
+    )
 
 
 def _request(wanted: Transcription, config: SessionConfig) -> TranscriptionRequest:
@@ -129,7 +131,10 @@ def _request(wanted: Transcription, config: SessionConfig) -> TranscriptionReque
     )
 
 
-def _partials(config: SessionConfig, wanted: Transcription, beam: int | None) -> PartialOptions | None:
-    if beam is None or (config.turn_detection is None and not config.is_continuous):
+def _partials(
+    config: SessionConfig, wanted: Transcription, operators: PartialOptions | None
+) -> PartialOptions | None:
+    if operators is None or (config.turn_detection is None and not config.is_continuous):
         return None
-    return replace(_DELAYS[wanted.delay or _DEFAULT_DELAY], beam_size=beam)
+    timing = _DELAYS[wanted.delay or _DEFAULT_DELAY]
+    return replace(operators, step=timing.step, stability=timing.stability)

@@ -205,7 +205,7 @@ class _Connection:
         options = await live_options(
             config,
             self._service.catalog,
-            partial_beam_size=self._service.partial_beam_size,
+            partials=self._service.partials,
             speakers=partial(self._service.speakers.get, param="model"),
         )
         self._config = config

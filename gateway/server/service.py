@@ -1,7 +1,7 @@
 """What the transcribing endpoints share: models, limits, and what the operator chose."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import anyio
@@ -47,7 +47,7 @@ class Service:
         stopping: Set when the server will wait no longer for running requests.
         speakers: What tells speakers apart, once somebody asks for it.
         default_chunking: What an unset `chunking_strategy` means.
-        partial_beam_size: Beam of the hypotheses of utterances that go on; None: there are none.
+        partials: How utterances that go on are decoded; None: they are not.
         always_logprobs: Log-probabilities stand in every delta, asked for or not.
         strict_openai: Refuse what OpenAI refuses, too.
     """
@@ -60,7 +60,7 @@ class Service:
     stopping: anyio.Event
     speakers: SpeakerSource
     default_chunking: Literal["auto", "block"] = "auto"
-    partial_beam_size: int | None = 1
+    partials: PartialOptions | None = field(default_factory=PartialOptions)
     always_logprobs: bool = False
     strict_openai: bool = False
 

@@ -28,7 +28,7 @@ class StabilityOptions:
     agreement: int = 2
     held_back: int = 1
     sure: float = 0.0
-    unsure: int = 4
+    unsure: int = 3
 
 
 class StableText:

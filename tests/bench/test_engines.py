@@ -31,15 +31,16 @@ class Counting:
 
 
 def test_the_same_is_decoded_once() -> None:
-    """What differs in its options or in the tokens it begins with is not the same."""
+    """What differs in its options or in its haste is not the same."""
     engine = Counting()
     decoder = Decoder(engine)
     for _ in range(2):
         decoder.decode(CHUNK, OPTIONS)
-        decoder.decode(CHUNK, OPTIONS, (7,))
+        decoder.decode(CHUNK, OPTIONS, hurried=True)
         decoder.decode(CHUNK, DecodeOptions(language="en", beam_size=1))
 
-    assert [request.prefix_tokens for request in engine.requests] == [(), (7,), ()]
+    assert [request.hurried for request in engine.requests] == [False, True, False]
+    assert [request.retry for request in engine.requests] == [True, False, True]
 
 
 def test_a_failed_row_is_told() -> None:

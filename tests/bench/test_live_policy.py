@@ -16,12 +16,12 @@ def test_the_servers_delays_are_compared() -> None:
     """As they are, and the default one with one thing changed."""
     found = variants()
     default = DELAYS[DEFAULT_DELAY]
-    forced = found[f"{DEFAULT_DELAY}, told text forced"]
+    trusting = found[f"{DEFAULT_DELAY}, however unsure"]
     hasty = found[f"{DEFAULT_DELAY}, agreement 1"]
 
     assert {name: found[name] for name in DELAYS} == DELAYS
-    assert forced.prefix
-    assert (forced.step, forced.stability) == (default.step, default.stability)
+    assert trusting.stability.sure == 0 < default.stability.sure
+    assert trusting.stability.agreement == default.stability.agreement
     assert hasty.stability.agreement == 1
     assert (hasty.step, hasty.stability.held_back) == (default.step, default.stability.held_back)
 

@@ -29,7 +29,7 @@ class Listening:
     """An engine that keeps what it was asked."""
 
     name = "listening"
-    capabilities = Capabilities(frozenset({"en"}), prefix=True)
+    capabilities = Capabilities(frozenset({"en"}))
 
     def __init__(self) -> None:
         self.requests: list[DecodeRequest] = []
@@ -56,9 +56,8 @@ def _replay(
     *,
     costs: Costs = Costs(AT_ONCE, AT_ONCE),  # noqa: B008 - frozen
     step: float = 0.5,
-    prefix: bool = False,
 ) -> list[Item]:
-    options = PartialOptions(step=step, prefix=prefix, stability=StabilityOptions(1, 0))
+    options = PartialOptions(step=step, stability=StabilityOptions(1, 0))
     recognition = Recognition(FakeRecognizer().lease, "fake", DecodeOptions(), None)
     seconds = sum(length for _, length in script)
     samples = np.random.default_rng(1).normal(0, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32)
@@ -123,15 +122,3 @@ def test_utterances_do_not_interleave() -> None:
     assert first.completed is not None
     assert second.deltas[0][0] >= first.completed
     assert second.completed is not None
-
-
-def test_what_was_emitted_can_be_forced() -> None:
-    """On partials, never on finals."""
-    engine = Listening()
-    _replay(ONE, engine, prefix=True)
-    forced = [request.prefix_tokens for request in engine.requests if request.options.beam_size == 1]
-    finals = [request.prefix_tokens for request in engine.requests if request.options.beam_size is None]
-
-    assert forced[-1] == tuple(range(len(forced[-1])))
-    assert len(forced[-1]) > 2
-    assert finals == [()]

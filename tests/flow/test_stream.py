@@ -17,6 +17,7 @@ from gateway.flow.pacing import Load
 from gateway.flow.stream import RowStream
 from gateway.metrics import Metrics
 from gateway.transcript import Hypothesis
+from gateway.transcript.stable import StabilityOptions
 from tests.fake_recognizer import Call, FakeRecognizer, in_turn, say
 
 CAPABILITIES = Capabilities(frozenset({"en", "de", "zh"}), detects_language=True)
@@ -67,6 +68,7 @@ async def test_a_partial() -> None:
     [call] = engine.calls
     assert call.request.options == DecodeOptions(beam_size=2)
     assert not call.request.retry
+    assert call.request.hurried
     assert call.priority is Priority.LIVE_PARTIAL
 
 
@@ -161,14 +163,15 @@ async def test_who_decides_the_language() -> None:
             assert stream.decided == decided, chunks
 
 
-@pytest.mark.parametrize("able", [True, False])
-async def test_a_forced_beginning(able: bool) -> None:  # noqa: FBT001 - a table
-    """Where the engine can be made to begin with it."""
-    engine = FakeRecognizer(capabilities=replace(CAPABILITIES, prefix=able))
+@pytest.mark.parametrize(("able", "sure"), [(True, 0.5), (True, 0.0), (False, 0.5)])
+async def test_how_sure_the_model_is(able: bool, sure: float) -> None:  # noqa: FBT001 - a table
+    """Is asked of partials where it counts and can be told."""
+    engine = FakeRecognizer(capabilities=replace(CAPABILITIES, logprobs=able))
+    partials = PartialOptions(stability=StabilityOptions(sure=sure))
     async with rows() as stream:
-        await stream.partial(CHUNK, recognition(engine), prefix_tokens=(1, 2)).hypothesis()
+        await stream.partial(CHUNK, replace(recognition(engine), partials=partials)).hypothesis()
 
-    assert engine.partials[0].request.prefix_tokens == ((1, 2) if able else ())
+    assert engine.partials[0].request.options.logprobs == (able and sure > 0)
 
 
 async def test_a_row_cancelled() -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from typing import cast
 
 import pytest
@@ -295,8 +294,7 @@ def test_clear_closes_what_was_opened() -> None:
     """A client that was told of speech is told of its end; nothing of the item follows."""
     desk = Desk(options(), [(0.0, 1.0), (1.0, 5.0), (0.0, 3.0)])
     desk.hear(3)
-    (started,) = desk.of(SpeechStarted)
-    assert isinstance(started, SpeechStarted)
+    started = next(event for event in desk.events if isinstance(event, SpeechStarted))
     desk.clear()
 
     assert desk.of(SpeechStopped) == [SpeechStopped(started.item_id, 3.0)]
@@ -377,18 +375,6 @@ def test_semantic_turns_with_an_engine_that_fails() -> None:
     [stopped] = [event for event in desk.events if isinstance(event, SpeechStopped)]
     assert stopped.seconds == pytest.approx(1.0 + MAX_SILENCE_SECONDS["high"], abs=0.05)
     assert list(desk.failed()) == ["item0"]
-
-
-@pytest.mark.parametrize("wanted", [True, False])
-def test_partials_begin_with_what_was_emitted(wanted: bool) -> None:  # noqa: FBT001 - a table
-    """Where it is wanted: each with the tokens of the deltas so far."""
-    desk = Desk(options(partials=replace(PARTIALS, prefix=wanted)), [(1.0, 4.0), (0.0, 2.0)])
-    desk.hear(6)
-    prefixes = [partial.prefix_tokens for partial in desk.partials]
-
-    assert (prefixes[-1] != ()) == wanted
-    assert all(later[: len(sooner)] == sooner for sooner, later in pairwise(prefixes))
-    assert list(desk.completed()) == ["item0"]
 
 
 def test_speakers_are_awaited() -> None:

@@ -1,5 +1,7 @@
 """An item's way to its text: pieces in order, partials only where they fit, one end."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,34 @@ def test_several_chunks() -> None:
     item.close(8 * SAMPLE_RATE)
 
     assert texts(item.advance()) == [" g", "[a b c d e g]"]
+
+
+def test_speech_that_is_cut_without_a_pause() -> None:
+    """What partials heard beyond the cut is not told again when the next chunk has it."""
+    item = utterance()
+    assert heard(item, "a b c d", "a b c d") == ["a b c"]
+    cut = replace(chunk(), ends_utterance=False)
+    item.settle(item.add(cut), say("a b"))
+    assert texts(item.advance()) == []
+    assert heard(item, "c d e", "c d e f") == [" d e"]
+    item.settle(item.add(chunk(3.0)), say("c d e"))
+    item.close(5 * SAMPLE_RATE)
+
+    assert texts(item.advance()) == ["[a b c d e]"]
+
+
+@pytest.mark.parametrize(
+    ("consistent", "final"), [(True, "[I scream loud now]"), (False, "[Ice cream loud now]")]
+)
+def test_consistent_finals(*, consistent: bool, final: str) -> None:
+    """They begin with what was told, and end as the final hypothesis does; else that is the text."""
+    item = utterance(PartialOptions(consistent=consistent))
+    told = heard(item, "I scream so", "I scream so")
+    assert told == ["I scream"]
+    item.settle(item.add(chunk()), say("Ice cream loud now"))
+    item.close(4 * SAMPLE_RATE)
+
+    assert texts(item.advance()) == [" loud now", final]
 
 
 def test_without_partials_text_comes_at_the_end() -> None:

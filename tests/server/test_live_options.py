@@ -33,7 +33,11 @@ async def resolve(
     model = model or fake()
     update = {"audio": {"input": given}, "include": include}
     config = SessionConfig.default(model.name).updated(update)
-    return await live_options(config, Catalog([model], ["gpt-live-transcribe"]), partial_beam_size=beam)
+    return await live_options(
+        config,
+        Catalog([model], ["gpt-live-transcribe"]),
+        partials=None if beam is None else PartialOptions(beam_size=beam, consistent=True),
+    )
 
 
 async def partials(model: Model | None = None, **given: Any) -> PartialOptions | None:
@@ -126,7 +130,9 @@ async def test_delays() -> None:
         for delay in ("minimal", "low", "medium", "high", "xhigh")
     ]
     figures = [
-        (each.step, each.stability.agreement, each.stability.held_back) for each in delays if each is not None
+        (each.step, *(getattr(each.stability, name) for name in ("agreement", "held_back", "sure", "unsure")))
+        for each in delays
+        if each is not None
     ]
 
     assert len(set(figures)) == 5

@@ -54,15 +54,21 @@ class Prompt:
 
 
 def build_prompt(
-    vocabulary: Vocabulary, options: DecodeOptions, *, language: str, prefix: Sequence[int] = ()
+    vocabulary: Vocabulary,
+    options: DecodeOptions,
+    *,
+    language: str,
+    prefix: Sequence[int] = (),
+    timestamps: bool = True,
 ) -> Prompt:
     """Builds the start of one row's decode. Rows whose texts differ in length cannot share a call."""
+    timestamps = timestamps and not prefix
     text = prompt_text(vocabulary, options)
     before = [vocabulary.sot_prev, *text] if text else []
     head = [*before, *vocabulary.tokenizer(language, options.task).sot_sequence]
-    if prefix:
+    if not timestamps:
         head.append(vocabulary.no_timestamps)
-    return Prompt(tuple(head), tuple(prefix), len(text), len(before), timestamps=not prefix)
+    return Prompt(tuple(head), tuple(prefix), len(text), len(before), timestamps=timestamps)
 
 
 def prompt_text(vocabulary: Vocabulary, options: DecodeOptions) -> list[int]:

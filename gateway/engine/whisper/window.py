@@ -102,7 +102,7 @@ class WindowDecoder:
         for at, (row, prompt, one) in enumerate(zip(rows, prompts, decoded, strict=True)):
             if not math.isfinite(one.avg_logprob):
                 row.failure = RowFailed("The decoder's scores are not finite")
-            elif encoded.shortened and self._is_doubtful(row, prompt, one):
+            elif encoded.shortened and row.request.retry and self._is_doubtful(row, prompt, one):
                 doubtful.append(row)
             elif row.request.retry and row.halves and not (one.acceptable or last or one.temperature):
                 row.halve()
@@ -138,7 +138,13 @@ class WindowDecoder:
         return prompts
 
     def _prompt(self, row: Row, prefix: Sequence[int]) -> Prompt:
-        return build_prompt(self._vocabulary, row.options, language=row.spoken, prefix=prefix)
+        return build_prompt(
+            self._vocabulary,
+            row.options,
+            language=row.spoken,
+            prefix=prefix,
+            timestamps=row.request.retry,
+        )
 
     def _split(self, row: Row, decoded: Decoded, *, last: bool) -> Split:
         frames = row.window.shape[1]

@@ -170,3 +170,19 @@ def test_a_prompt_is_read_only_where_somebody_speaks(
 
     assert asked == [([1, 2], [0, 0])]
     assert [row.prompt_tokens > 0 for row in rows] == [False, speaks, speaks]
+
+
+def test_what_is_soon_replaced_costs_one_search(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
+    """However bad it looks, in however little context; it writes no timestamps, and is one segment."""
+    model = Recorder(engine._model, score={0: -3.0})
+    windows = WindowDecoder(
+        model, engine._vocabulary, Decoder(model, engine._vocabulary), aligns=True, beam_size=1
+    )
+    request = DecodeRequest(speech["en_numbers"], DecodeOptions(language="en"), retry=False)
+    row = Row(request, mel_features(engine._extractor, request.samples), "en")
+    doubtful = windows.decode(Encoded(model, [row.window], 500), [row], last=False)
+
+    assert doubtful == []
+    assert not row.unfinished
+    assert [segment.start for segment in row.segments] == [0]
+    assert row.segments[0].text.startswith(" Seven two")

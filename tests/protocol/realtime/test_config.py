@@ -119,7 +119,8 @@ def test_every_field_of_openais_types_is_known() -> None:
 
     for name in names - {"type", "audio", "include"} - set(LEGACY_NAMES):
         assert DEFAULT.updated({name: {"anything": 1}}) == DEFAULT
-    for kind in (Vad, Semantic):
+    turn_kinds: list[type[BaseModel]] = [Vad, Semantic]
+    for kind in turn_kinds:
         turns = dict.fromkeys(kind.model_fields)
         assert DEFAULT.updated(given_input(turn_detection=turns)) == DEFAULT
 
