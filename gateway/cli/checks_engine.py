@@ -85,7 +85,9 @@ def check_speakers(settings: Settings) -> Iterator[Finding]:
     """Whether what tells speakers apart is at hand."""
     hub = Hub()
     folder = weights.cached(hub) if settings.speakers == "auto" else Path(settings.speakers).expanduser()
-    if not folder.is_dir():
+    if absent := weights.not_installed():
+        yield Finding("ok", f"not told apart: {absent}")
+    elif not folder.is_dir():
         where = "at first use" if settings.speakers == "auto" else f"from {settings.speakers}, at first use"
         yield Finding("ok", f"not at hand: fetched {where}", f"gateway models pull {weights.NAME}")
     elif trouble := weights.fault(folder):

@@ -49,8 +49,8 @@ class SpeakerSource:
         if self._is_wanted:
             raise UnavailableError("What tells speakers apart is not loaded yet.", retry_after=5)
         raise UnsupportedValueError(
-            "Speakers cannot be told apart here, as the networks for it could not be had. Whoever runs the "
-            "server gets them with `gateway models pull speakers`.",
+            "Speakers cannot be told apart here, as what does it could not be had. Whoever runs the server "
+            "gets it: `pip install 'transcription-gateway[speakers]'` and `gateway models pull speakers`.",
             param=param,
         )
 

