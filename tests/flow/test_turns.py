@@ -370,3 +370,14 @@ def test_semantic_turns_with_an_engine_that_fails() -> None:
     [stopped] = [event for event in desk.events if isinstance(event, SpeechStopped)]
     assert stopped.seconds == pytest.approx(1.0 + MAX_SILENCE_SECONDS["high"], abs=0.05)
     assert list(desk.failed()) == ["item0"]
+
+
+def test_the_first_partial_comes_sooner() -> None:
+    """After half a step: who begins to speak was heard for a while before that was sure."""
+    desk = Desk(options(), [(0.0, 1.0), (1.0, 4.0)])
+    desk.hear(4, step=0.05)
+    first, second, *_ = (partial.chunk.end / SAMPLE_RATE for partial in desk.partials)
+
+    started = next(event for event in desk.events if isinstance(event, SpeechStarted))
+    assert first - started.seconds < 0.9
+    assert second - first >= PARTIALS.step
