@@ -20,7 +20,7 @@ from gateway.audio.segmenter import Segmenter
 from gateway.audio.silero import SileroModel
 from gateway.audio.turns import TurnOptions, UtteranceEnded, UtteranceStarted
 from gateway.audio.types import SAMPLE_RATE, Samples
-from gateway.engine.api import DecodeOptions
+from gateway.engine.api import DecodeOptions, Engine
 from gateway.engine.whisper.engine import WhisperSpec
 from gateway.flow.options import LiveOptions, PartialOptions, Recognition
 from gateway.flow.pacing import Load, Pacing
@@ -28,10 +28,13 @@ from gateway.flow.session import LEAST_QUIET_SECONDS, LEAST_SECONDS
 from gateway.flow.turns import Cancel, Final, Output, Partial, Turns
 from gateway.metrics import Metrics
 from gateway.server.live_options import _DEFAULT_DELAY, _DELAYS
-from gateway.transcript import Hypothesis
+from gateway.transcript import Hypothesis, Transcript
 from gateway.transcript.events import ItemCompleted, ItemDelta
 
 DEFAULT_DELAY, DELAYS = _DEFAULT_DELAY, _DELAYS
+
+# Nobody asks a recognition for its model but who decodes.
+_ENGLISH_BY_NOBODY = Recognition(cast("Any", nullcontext), "replayed", ENGLISH)
 
 SPEECH_SECONDS = 20
 """By which engines are timed."""
@@ -52,6 +55,10 @@ class Replay:
     Args:
         segmenter: A new one.
         options: Of partials, within ``recognition``, whose model is not asked.
+
+    Attributes:
+        transcripts: Finals by the numbers of their items.
+        partial_seconds: What partials took.
     """
 
     def __init__(
@@ -67,6 +74,8 @@ class Replay:
         self._costs = costs
         self._items: list[Item] = []
         self._answers: list[_Answer] = []
+        self.transcripts: dict[int, Transcript] = {}
+        self.partial_seconds = 0.0
         self._now = 0.0
         self._free = 0.0
         """The second at which the engine can begin with something else."""
@@ -115,7 +124,9 @@ class Replay:
                     self._ask(output, hypothesis, self._costs.final.of(len(chunk.samples)))
                 case Partial(chunk=chunk, recognition=recognition, options=options):
                     hypothesis = self._decoder.decode(chunk, _decoding(recognition, options), hurried=True)
-                    self._ask(output, hypothesis, self._costs.partial.of(len(chunk.samples)))
+                    cost = self._costs.partial.of(len(chunk.samples))
+                    self.partial_seconds += cost
+                    self._ask(output, hypothesis, cost)
                 case Cancel(order):
                     # The engine does not stop for it.
                     self._answers = [answer for answer in self._answers if answer.order is not order]
@@ -125,6 +136,7 @@ class Replay:
                 case ItemCompleted(item_id, transcript):
                     self._items[int(item_id)].completed = self._now
                     self._items[int(item_id)].transcript = transcript.text
+                    self.transcripts[int(item_id)] = transcript
 
     def _ask(self, order: Final | Partial, hypothesis: Hypothesis, cost: float) -> None:
         self._free = max(self._now, self._free) + cost
@@ -134,18 +146,22 @@ class Replay:
 def _decoding(recognition: Recognition, options: PartialOptions) -> DecodeOptions:
     """As `RowStream.partial` asks for it."""
     is_asked = options.stability.sure > 0
-    return replace(recognition.decoding, beam_size=options.beam_size, logprobs=is_asked)
+    return replace(recognition.decoding, beam_size=options.beam_size, words=False, logprobs=is_asked)
+
+
+def costs_of(engine: Engine, seconds: int) -> Costs:
+    """What the default delay's partials and finals take, of so much of the miniature's speech."""
+    samples, recognition = speech(seconds), _ENGLISH_BY_NOBODY
+    partials = _decoding(recognition, DELAYS[DEFAULT_DELAY])
+    return Costs(measure(engine, samples, partials, hurried=True), measure(engine, samples, ENGLISH))
 
 
 def replay(
     spec: WhisperSpec, turns: Sequence[Talk], options: Mapping[str, PartialOptions]
 ) -> tuple[Costs, dict[str, list[Session]]]:
     """What the engine costs, and by the names of ``options`` a session for each turn."""
-    engine, vad, samples = spec.load(), SileroModel.load(), speech(SPEECH_SECONDS)
-    # Nobody asks a recognition for its model but who decodes.
-    recognition = Recognition(cast("Any", nullcontext), spec.name, ENGLISH)
-    partials = _decoding(recognition, DELAYS[DEFAULT_DELAY])
-    costs = Costs(measure(engine, samples, partials, hurried=True), measure(engine, samples, ENGLISH))
+    engine, vad, recognition = spec.load(), SileroModel.load(), _ENGLISH_BY_NOBODY
+    costs = costs_of(engine, SPEECH_SECONDS)
     sessions: dict[str, list[Session]] = {name: [] for name in options}
     for turn in turns:
         decoder = Decoder(engine)

@@ -116,12 +116,12 @@ def _speech_ends(session: Session) -> list[float]:
 def _word_lateness(session: Session) -> list[float]:
     """Of the words that were heard right."""
     true = [(normalise(word)[0], end) for said in session.said for word, end in said.words]
-    told = [pair for item in session.items for pair in _told_words(item)]
+    told = [pair for item in session.items for pair in told_words(item)]
     _, pairs = align([word for word, _ in true], [word for word, _ in told])
     return [told[hyp][1] - true[ref][1] for ref, hyp in pairs]
 
 
-def _told_words(item: Item) -> list[tuple[str, float]]:
+def told_words(item: Item) -> list[tuple[str, float]]:
     """The words of an item's deltas, each with the time at which its end was there."""
     words: list[tuple[str, float]] = []
     text = ""

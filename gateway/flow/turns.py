@@ -258,7 +258,8 @@ class Turns:
         self._current = utterance
         self._utterances.append(utterance)
         if utterance.partials is not None:
-            self._pacing.put_off(position, utterance.partials)
+            # An utterance that begins has been heard for a while, and people wait for its first words.
+            self._pacing.put_off(position, utterance.partials, steps=0.5)
         if not detected or self.options.turns.mode is TurnMode.MANUAL:
             return []
         utterance.announced = True

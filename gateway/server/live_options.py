@@ -28,8 +28,8 @@ _DELAYS = {
     "high": PartialOptions(step=0.4, stability=StabilityOptions(agreement=3, sure=0.7, unsure=5)),
     "xhigh": PartialOptions(step=0.8, stability=StabilityOptions(agreement=3, sure=0.7, unsure=5)),
 }
-"""How soon a word is told, by ``delay``, against how often the final text takes it back: figures in
-`bench/README.md`."""
+"""How soon a word is told, by ``delay``, against how often the final text takes it back: figures by
+`python -m bench captions`."""
 
 _DEFAULT_DELAY = "low"
 

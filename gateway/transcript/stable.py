@@ -181,17 +181,18 @@ def tokens_after(tokens: Sequence[Token], position: int) -> list[Token]:
 
 def _standing_for(known: Sequence[str], words: Sequence[str]) -> int:
     """How many of ``words``, from the first on, stand for those ``known``: nothing is lost or comes twice."""
-    if words[: len(known)] == known:
-        return len(known)
-    costs = list(range(len(words) + 1))
-    for one in known:
+    same = _common(known, words)
+    # More words than twice as many cannot be cheapest: to stand for none would be.
+    tail = words[same : 2 * len(known) - same]
+    costs = list(range(len(tail) + 1))
+    for one in known[same:]:
         before, costs = costs, [costs[0] + 1]
-        for at, word in enumerate(words):
+        for at, word in enumerate(tail):
             costs.append(min(before[at] + (one != word), before[at + 1] + 1, costs[at] + 1))
     # Of equals, the one that ends with the same word, so that this does not come twice.
     return min(
-        range(len(costs)),
-        key=lambda at: (costs[at], words[max(at - 1, 0) : at] != known[-1:], abs(at - len(known))),
+        range(same, same + len(costs)),
+        key=lambda at: (costs[at - same], words[max(at - 1, 0) : at] != known[-1:], abs(at - len(known))),
     )
 
 

@@ -395,3 +395,14 @@ def test_speakers_are_awaited() -> None:
     assert desk.completed() == {"item0": desk.text("item0"), "item1": desk.text("item1")}
     kinds = [type(event) for event in desk.events if getattr(event, "item_id", None) == "item0"]
     assert kinds[-3:] == [ItemDelta, ItemSegment, ItemCompleted]
+
+
+def test_the_first_partial_comes_sooner() -> None:
+    """After half a step: who begins to speak was heard for a while before that was sure."""
+    desk = Desk(options(), [(0.0, 1.0), (1.0, 4.0)])
+    desk.hear(4, step=0.05)
+    first, second, *_ = (partial.chunk.end / SAMPLE_RATE for partial in desk.partials)
+
+    started = next(event for event in desk.events if isinstance(event, SpeechStarted))
+    assert first - started.seconds < 0.9
+    assert second - first >= PARTIALS.step
