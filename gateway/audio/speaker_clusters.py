@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-DISTANCE = 0.70
+DISTANCE = 0.72
 """Groups whose voices are on average less than so much apart, as 1 - cosine, are one person's. Measured with
 windows of 1.5 s: the same voice 0.45, others 0.93, each +- 0.1."""
 
@@ -25,15 +25,24 @@ TIGHT = 0.45
 LEAST = 2
 """Windows that make a person: of one alone, two people may have spoken in it."""
 
+MANY, LEAST_OF_MANY = 40, 3
+"""Among so many, half a minute of speech, two may be a coincidence, too."""
+
 
 def cluster(
-    embeddings: NDArray[np.float32], distance: float, *, count: int | None = None, most: int | None = None
+    embeddings: NDArray[np.float32],
+    distance: float,
+    *,
+    count: int | None = None,
+    most: int | None = None,
+    least: int = LEAST,
 ) -> NDArray[np.int64]:
     """The group of each embedding, shape (n,) of (n, 192), n at least 1; groups are numbered from 0.
 
     Args:
         count: So many groups, if there are enough embeddings.
         most: At most so many.
+        least: Smaller groups join the nearest, if there is a larger one.
     """
     within = distance if count is None else min(distance, TIGHT)
     blocks = [embeddings[at : at + BLOCK] for at in range(0, len(embeddings), BLOCK)]
@@ -43,7 +52,7 @@ def cluster(
         labels = _average_link(block, within)
         sizes += np.bincount(labels).tolist()
         sums += [block[labels == label].sum(axis=0) for label in range(labels.max() + 1)]
-    kept = [at for at, size in enumerate(sizes) if size >= LEAST] or [int(np.argmax(sizes))]
+    kept = [at for at, size in enumerate(sizes) if size >= least] or [int(np.argmax(sizes))]
     limit = 2.0 if count is not None else distance
     merged = _merge([sums[at] for at in kept], [sizes[at] for at in kept], limit, count or 1)
     if most is not None:

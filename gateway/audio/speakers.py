@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.audio.speaker_clusters import BLOCK, DISTANCE, LEAST, NARROW_DISTANCE, cluster, unit
+from gateway.audio.speaker_clusters import (
+    BLOCK,
+    DISTANCE,
+    LEAST,
+    LEAST_OF_MANY,
+    MANY,
+    NARROW_DISTANCE,
+    cluster,
+    unit,
+)
 from gateway.audio.speaker_model import Embedding, Voice
 from gateway.transcript.speakers import Speaker, Turn
 
@@ -64,7 +73,8 @@ def tell_apart(chunks: Sequence[Sequence[Voice]], options: SpeakerOptions) -> li
     voices = [voice for chunk in chunks for voice in chunk]
     if not voices:
         return [[] for _ in chunks]
-    labels = _labels(voices, options)
+    enough = sum(voice.is_enough for voice in voices)
+    labels = _labels(voices, options, least=LEAST_OF_MANY if enough >= MANY else LEAST)
     speakers: dict[int, Speaker] = {}
     for label in set(labels):
         own = [voice for voice, of in zip(voices, labels, strict=True) if of == label]
@@ -151,12 +161,12 @@ class SpeakerTracker:
         return isinstance(speaker, str)
 
 
-def _labels(voices: Sequence[Voice], options: SpeakerOptions) -> list[int]:
+def _labels(voices: Sequence[Voice], options: SpeakerOptions, *, least: int = LEAST) -> list[int]:
     """The group of each voice; the short ones join the nearest."""
     embeddings = np.stack([voice.embedding for voice in voices])
     enough = np.array([voice.is_enough for voice in voices])
     voting = embeddings[enough] if enough.any() else embeddings
-    groups = cluster(voting, _distance(voices), count=options.count, most=options.most)
+    groups = cluster(voting, _distance(voices), count=options.count, most=options.most, least=least)
     centres = np.stack([unit(voting[groups == group].sum(axis=0)) for group in np.unique(groups)])
     return [int(label) for label in (embeddings @ centres.T).argmax(axis=1)]
 
