@@ -20,13 +20,13 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     """The command."""
-    if sys.argv[1:2] == ["words"]:
-        # With real weights and a folder of speech, it has options of its own.
+    if sys.argv[1:2] in (["words"], ["speakers"]):
+        # With real weights and a folder of speech, they have options of their own.
         try:
-            words = import_module("bench.words")
+            command = import_module(f"bench.{sys.argv[1]}")
         except ModuleNotFoundError as error:
             sys.exit(f"{error.name} is not installed: pip install -e '.[bench]'")
-        words.main(sys.argv[2:])
+        command.main(sys.argv[2:])
         return
     arguments = parse()
     # As Ctrl-C does: so that a server in progress ends, too.

@@ -20,6 +20,7 @@ class Encoding:
     Attributes:
         bit_rate: In bits per second; 0 leaves it to the encoder.
         options: For the encoder.
+        sample_format: Where the encoder's first one, of 8 bits, is none that people record with.
     """
 
     container: str
@@ -28,6 +29,7 @@ class Encoding:
     channels: int = 1
     bit_rate: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
+    sample_format: str = ""
 
     def __str__(self) -> str:
         rate = f", {self.bit_rate // 1000} kb/s" if self.bit_rate else ""
@@ -51,8 +53,8 @@ ENCODINGS = (
     Encoding("flac", "flac", 48_000, 2),
     Encoding("flac", "flac", 16_000),
     Encoding("ipod", "alac", 44_100, 2),
-    Encoding("wv", "wavpack", 44_100, 2),
-    Encoding("tta", "tta", 44_100, 2),
+    Encoding("wv", "wavpack", 44_100, 2, sample_format="s16p"),
+    Encoding("tta", "tta", 44_100, 2, sample_format="s16"),
     Encoding("mp3", "libmp3lame", 44_100, 2, 128_000),
     Encoding("mp3", "libmp3lame", 22_050, 1, 32_000),
     Encoding("mp3", "libmp3lame", 8_000, 1, 16_000),
@@ -83,12 +85,14 @@ def encoded(samples: Samples, encoding: Encoding) -> bytes:
         if not isinstance(stream, AudioStream):
             raise TypeError(f"{encoding.codec} is no audio codec")
         stream.codec_context.layout = layout
+        if encoding.sample_format:
+            stream.codec_context.format = encoding.sample_format
         if encoding.bit_rate:
             stream.bit_rate = encoding.bit_rate
         stream.codec_context.open()
-        frame = AudioFrame.from_ndarray(
-            (np.clip(samples, -1, 1) * 32767).astype(np.int16)[None], format="s16", layout="mono"
-        )
+        # Not left to the resampler, which takes 3 dB off where it makes two channels of one.
+        channels = np.tile((np.clip(samples, -1, 1) * 32767).astype(np.int16), (encoding.channels, 1))
+        frame = AudioFrame.from_ndarray(channels, format="s16p", layout=layout)
         frame.rate = SAMPLE_RATE
         context = stream.codec_context
         resampler = AudioResampler(

@@ -24,11 +24,12 @@ from gateway.engine.lifecycle import ManagedModel, ModelPlan
 from gateway.errors import ModelUnavailableError, StartError
 from gateway.flow.options import PartialOptions
 from gateway.flow.pacing import Load
+from gateway.flow.speaker_source import SpeakerSource
 from gateway.metrics import Metrics
 from gateway.protocol.contracts import ALIASES
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
-from gateway.runtime import load_resources, make_batcher, plan_models
+from gateway.runtime import load_resources, load_speakers, make_batcher, plan_models
 from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
@@ -78,6 +79,7 @@ class Gateway:
         given = {alias: plan.name for plan in plans for alias in plan.aliases}
         catalog = Catalog(self.models, ALIASES, given)
         resources = load_resources(self._metrics)
+        self._speakers = SpeakerSource(partial(load_speakers, settings), wait=settings.load_wait)
         service = Service(
             catalog,
             resources,
@@ -85,6 +87,7 @@ class Gateway:
             Load(time.monotonic, self._metrics),
             Admission(settings.max_streams),
             self._stopping,
+            self._speakers,
             default_chunking=settings.default_chunking,
             partials=PartialOptions(
                 beam_size=settings.partial_beam_size, consistent=settings.live_finals == "consistent"
@@ -138,6 +141,7 @@ class Gateway:
         async with anyio.create_task_group() as tasks:
             for model in self.models:
                 tasks.start_soon(model.run)
+            tasks.start_soon(self._speakers.run)
             tasks.start_soon(self._stop_after_grace)
             yield
             tasks.cancel_scope.cancel()

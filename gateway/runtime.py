@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 import anyio
 
 from gateway.audio.silero import SileroModel
+from gateway.audio.speaker_model import SpeakerModel
 from gateway.engine.api import EngineSpec, ModelDefaults, ReplicaOptions
 from gateway.engine.batcher import Batcher, BatcherOptions
 from gateway.engine.devices.cuda import choose, compute_types
@@ -20,6 +21,7 @@ from gateway.metrics import Metrics
 from gateway.models.hub import Hub
 from gateway.models.locate import locate, locate_default
 from gateway.models.sources import Located
+from gateway.models.speakers import weights
 from gateway.settings import ModelSettings, Settings
 
 logger = logging.getLogger(__name__)
@@ -124,6 +126,15 @@ def make_batcher(spec: EngineSpec, settings: Settings, metrics: Metrics, *, mode
         devices * settings.workers, Machine.here(), threads=_threads(settings, models=models)
     )
     return Batcher(spec, metrics, options, environments)
+
+
+def load_speakers(settings: Settings) -> SpeakerModel:
+    """The networks that tell speakers apart, fetched where need be.
+
+    Raises:
+        ModelUnavailableError: They cannot be had.
+    """
+    return SpeakerModel.load(weights.get(settings.speakers, Hub()))
 
 
 def load_resources(metrics: Metrics) -> Resources:

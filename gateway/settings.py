@@ -99,6 +99,13 @@ class Settings(BaseSettings):
         description="What Whisper reads of a chunk: full is the 30 s it was trained on, padded; fit is the "
         "chunk alone, cheaper if it is short, and what then looks bad is decoded again in full.",
     )
+    speakers: str = Field(
+        "auto",
+        min_length=1,
+        description="The networks that tell speakers apart: auto makes them of a wheel of the "
+        "package index once somebody asks for them; else a folder or hub id with campplus.onnx and "
+        "segmentation.onnx.",
+    )
     row_timeout: float = Field(
         30.0, gt=0, description="Seconds a worker may take for each chunk of a batch before it is replaced."
     )

@@ -1,14 +1,16 @@
 """A real server for tests: uvicorn on a free port, real worker processes; and the recordings."""
 
+import atexit
 import json
 import os
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,12 @@ import pytest
 from openai import OpenAI
 
 from gateway.app import Gateway, Server
+from gateway.audio.speaker_model import SpeakerModel
 from gateway.engine.api import EngineSpec
 from gateway.engine.lifecycle import ModelPlan, ModelPolicy
+from gateway.errors import ModelUnavailableError
 from gateway.settings import Settings
+from tests.toy_speakers import write_toy_speakers
 
 TESTS = Path(__file__).parent
 MODEL = TESTS / "mini-whisper" / "model"
@@ -104,7 +109,7 @@ def live_server(
     specs: Sequence[EngineSpec], *, unpinned: Collection[str] = (), **settings: Any
 ) -> Iterator[LiveServer]:
     """Serves ``specs`` until the context is left; inside it all models but the ``unpinned`` are loaded."""
-    chosen = Settings(port=0, log_level="warning", **settings)
+    chosen = Settings(port=0, log_level="warning", **{"speakers": str(toy_speakers()), **settings})
     plans = [
         ModelPlan(
             spec.name,
@@ -145,6 +150,19 @@ def until(holds: Callable[[], object]) -> None:
 
 def _itself(spec: EngineSpec) -> EngineSpec:
     return spec
+
+
+@cache
+def toy_speakers() -> Path:
+    """Networks for tests of everything but who speaks; the process's own, deleted with it."""
+    folder = tempfile.mkdtemp(prefix="toy-speakers-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return write_toy_speakers(Path(folder))
+
+
+def no_speakers() -> SpeakerModel:
+    """For a `SpeakerSource` that has nothing to give."""
+    raise ModelUnavailableError("nobody is told apart")
 
 
 def english_only(folder: Path) -> Path:

@@ -50,14 +50,15 @@ TABLE = {
     "aio": room(third_party="anyio"),
     "metrics": room(third_party="prometheus_client"),
     "transcript": room("errors"),
-    "audio": room("errors transcript", "numpy av onnxruntime"),
+    "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),
     "engine": room(
         "errors aio metrics transcript audio.types",
         "numpy anyio",  # rows are samples; the batcher and the supervisor are tasks
         # Backends, loaded in the worker process.
         deferred="ctranslate2 faster_whisper tokenizers",
     ),
-    "models": room("errors", deferred="huggingface_hub"),
+    # What writes the speakers' networks is itself loaded when it is needed.
+    "models": room("errors", "numpy onnx", deferred="huggingface_hub"),
     "flow": room("errors aio metrics transcript audio engine", "anyio"),
     "protocol": room(
         # pydantic_core holds pydantic's own error types; itsdangerous signs ephemeral keys.
@@ -67,7 +68,8 @@ TABLE = {
     "server": room(
         # Of the rooms behind the flow only what a request's options and a model's state are made of.
         "protocol flow transcript errors metrics aio "
-        "audio.chunking audio.length audio.pcm audio.turns audio.types audio.vad "
+        "audio.chunking audio.length audio.pcm audio.speaker_model audio.speakers audio.turns audio.types "
+        "audio.vad "
         "engine.api engine.catalog engine.lifecycle",
         # python-multipart is driven directly: Starlette's form parser caps text parts.
         "starlette sse_starlette python_multipart prometheus_client anyio",
@@ -79,7 +81,7 @@ TABLE = {
     "__main__": room("cli"),
 }
 
-HEAVY = {"av", "onnxruntime", "ctranslate2", "faster_whisper", "torch"}
+HEAVY = {"av", "onnxruntime", "ctranslate2", "faster_whisper", "torch", "scipy", "onnx"}
 
 
 @dataclass(frozen=True)

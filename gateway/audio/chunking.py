@@ -12,6 +12,7 @@ from gateway.audio.silero import SileroModel
 from gateway.audio.source import ByteReader
 from gateway.audio.types import Chunk, Samples
 from gateway.audio.vad import VadOptions
+from gateway.errors import AudioTooLongError, InvalidRequestError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class ChunkingOptions:
         vad: When speech begins and ends.
         max_seconds: Longest recording, as decoded.
         pcm_rate: The source has no container: 16-bit mono samples at this rate.
+        too_long: Raised in place of AudioTooLongError, where ``max_seconds`` has another reason.
         track: Which sound track, from 1; None chooses.
         windows: ``speech`` packs speech into windows, ``block`` cuts by Whisper's walk (`BlockWalk`).
         max_pause: Seconds of silence that end a window of speech whatever is in it, so that live speech has
@@ -32,6 +34,7 @@ class ChunkingOptions:
     vad: VadOptions = field(default_factory=VadOptions)
     max_seconds: float = 4 * 3600.0
     pcm_rate: int | None = None
+    too_long: InvalidRequestError | None = None
     track: int | None = None
     windows: Literal["speech", "block"] = "speech"
     max_pause: float | None = None
@@ -84,8 +87,12 @@ def decode_as(source: ByteReader, options: ChunkingOptions) -> Generator[Samples
         InvalidAudioError: The recording cannot be decoded, is cut off, too short or too long.
         InvalidRequestError: It has no such track.
     """
-    if options.pcm_rate is not None:
-        return decode_pcm16(
-            source, rate=options.pcm_rate, max_seconds=options.max_seconds, track=options.track
-        )
-    return decode(source, max_seconds=options.max_seconds, track=options.track)
+    try:
+        if options.pcm_rate is not None:
+            yield from decode_pcm16(
+                source, rate=options.pcm_rate, max_seconds=options.max_seconds, track=options.track
+            )
+        else:
+            yield from decode(source, max_seconds=options.max_seconds, track=options.track)
+    except AudioTooLongError as error:
+        raise options.too_long or error from None

@@ -89,11 +89,16 @@ def measure(samples: Samples) -> float | None:
 
 
 def normalise(samples: Samples) -> Samples:
-    """The samples at the target loudness, cut tops put back: one gain for all of them, then the limiter."""
+    """A chunk for the engine, cut tops put back: at the target loudness if it is quieter, else as recorded.
+
+    One gain for all of it, which lifts no peak over full scale: a limiter would bend the words that are loud
+    already. What is beyond full scale is taken down. Whisper hears louder speech as well as it was recorded.
+    """
     samples = declip(np.pad(samples, (0, -len(samples) % HOP)).reshape(-1, HOP)).reshape(-1)[: len(samples)]
-    loudness = measure(samples)
-    gain_db = 0.0 if loudness is None else _gain_db(loudness)
-    return limit(samples * np.float32(_amplitude(gain_db)))
+    loudness, peak = measure(samples), float(np.abs(samples).max(initial=0.0))
+    if loudness is None:
+        return samples
+    return samples * np.float32(min(_amplitude(max(_gain_db(loudness), 0.0)), 1.0 / peak))
 
 
 def limit(samples: Samples) -> Samples:

@@ -35,7 +35,7 @@ class Chunk:
 
     Attributes:
         start: Position of ``samples[0]`` in the stream.
-        samples: At most `MAX_CHUNK_SAMPLES`, loudness already normalised.
+        samples: At most `MAX_CHUNK_SAMPLES`, lifted where they were quiet (`loudness.normalise`).
         ends_utterance: The chunk ends in a pause or with the stream; any other may end within a word.
         pieces: Where the samples are from, in order; empty where they are one span.
         is_preview: It is the beginning of the chunk that comes next, for its first words.

@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 
 from gateway.aio import open_task_group
+from gateway.audio.speakers import SpeakerOptions
 from gateway.cli.common import ending_at_once, fail, printable
 from gateway.cli.inputs import STDIN, open_recording
 from gateway.cli.outputs import SUFFIXES, Folder, Rendering, Stdout, plan_files
@@ -19,17 +20,18 @@ from gateway.engine.api import EngineSpec, Task
 from gateway.errors import (
     EngineFailedError,
     GatewayError,
+    InvalidRequestError,
     OperatorError,
     OutputError,
     StdoutError,
     UnavailableError,
-    UnsupportedValueError,
 )
 from gateway.flow.options import Recognition, Resources
 from gateway.flow.recording import Transcription, open_transcription
+from gateway.flow.speakers import Speakers, enrol_all
 from gateway.metrics import Metrics
 from gateway.protocol.request import TranscriptionRequest
-from gateway.runtime import find_spec, load_resources, make_batcher
+from gateway.runtime import find_spec, load_resources, load_speakers, make_batcher
 from gateway.server.options import chunking_options
 from gateway.server.service import recognition
 from gateway.settings import Settings
@@ -47,6 +49,8 @@ class Wishes:
 
     Attributes:
         folder: Where to write a file for each input; None prints.
+        speakers: They are told apart.
+        known: Names of speakers, and the recordings of their voices.
     """
 
     names: tuple[str, ...]
@@ -54,6 +58,8 @@ class Wishes:
     task: Task
     folder: Path | None
     overwrite: bool
+    speakers: bool = False
+    known: tuple[tuple[str, Path], ...] = ()
 
 
 @dataclass
@@ -61,6 +67,7 @@ class Batch:
     """The files of one command.
 
     Attributes:
+        known: Names of speakers, and the recordings of their voices.
         live: Where to print what becomes known; None prints whole transcripts to ``output``.
         failures: How many files could not be transcribed.
     """
@@ -71,6 +78,7 @@ class Batch:
     live: Stdout | None
     settings: Settings
     screen: Screen
+    known: tuple[tuple[str, Path], ...] = ()
     failures: int = 0
 
     async def run(self, spec: EngineSpec) -> None:
@@ -90,7 +98,13 @@ class Batch:
                 resources = await anyio.to_thread.run_sync(load_resources, metrics)
                 await batcher.wait_ready()
             rendering = self.rendering
-            wanted = recognition(rendering.request, batcher, task=rendering.task, logprobs=False)
+            wanted = recognition(
+                rendering.request,
+                batcher,
+                task=rendering.task,
+                logprobs=False,
+                speakers=await self._speakers() if rendering.with_speakers else None,
+            )
             waiting = iter(enumerate(self.names))
             # As many as fill a batch where each waits for its own chunks: more would only take memory.
             places = min(len(self.names), self.settings.max_streams, spec.max_batch)
@@ -98,6 +112,13 @@ class Batch:
                 for _ in range(places):
                     files.start_soon(self._take_files, waiting, resources, wanted)
             tasks.cancel_scope.cancel()
+
+    async def _speakers(self) -> Speakers:
+        """How they are told apart: files of which nothing is printed before their end as a whole."""
+        with self.screen.loading("what tells speakers apart"):
+            model = await anyio.to_thread.run_sync(load_speakers, self.settings)
+            known = await enrol_all(model, [(name, path.read_bytes()) for name, path in self.known])
+        return Speakers(model, SpeakerOptions(known), at_end=self.live is None)
 
     async def _take_files(
         self, waiting: Iterator[tuple[int, str]], resources: Resources, wanted: Recognition
@@ -168,11 +189,13 @@ def run(wishes: Wishes, settings: Settings) -> int:
     has_live_terminal = wishes.request.stream and sys.stdout.isatty()
     screen = Screen(len(wishes.names), bars=sys.stderr.isatty() and not has_live_terminal)
     _log_to(screen, settings)
-    rendering = Rendering(wishes.request, wishes.task, with_names=len(wishes.names) > 1)
+    rendering = Rendering(
+        wishes.request, wishes.task, with_names=len(wishes.names) > 1, with_speakers=wishes.speakers
+    )
     stdout = Stdout(screen.paused) if sys.stdout.isatty() else Stdout()
     output = stdout if wishes.folder is None else Folder(_paths(wishes, wishes.folder))
     live = stdout if wishes.request.stream else None
-    batch = Batch(wishes.names, rendering, output, live, settings, screen)
+    batch = Batch(wishes.names, rendering, output, live, settings, screen, wishes.known)
     try:
         with ending_at_once():
             # Several are a server's: the first one is what it would answer with.
@@ -180,8 +203,10 @@ def run(wishes: Wishes, settings: Settings) -> int:
         return anyio.run(_run_to_end, batch, spec)
     except OperatorError as error:
         fail(str(error))
-    except UnsupportedValueError as error:
+    except InvalidRequestError as error:
         fail(error.message, status=2)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}")
     except UnavailableError as error:
         fail(error.message)
     except StdoutError as error:

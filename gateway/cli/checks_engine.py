@@ -17,6 +17,7 @@ from gateway.models.hub import WHISPER_REPOS, Hub
 from gateway.models.index import Index
 from gateway.models.layout import fault
 from gateway.models.locate import cached_default
+from gateway.models.speakers import weights
 from gateway.models.store import CachedModel, cached_models, repo_of
 from gateway.settings import Settings
 
@@ -78,6 +79,21 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         yield _named(name, cached, is_away=not answering & ({"hub", wheels.NAME} if carried else {"hub"}))
     if not settings.model:
         yield _unnamed(settings, hub, is_away=not answering)
+
+
+def check_speakers(settings: Settings) -> Iterator[Finding]:
+    """Whether what tells speakers apart is at hand."""
+    hub = Hub()
+    folder = weights.cached(hub) if settings.speakers == "auto" else Path(settings.speakers).expanduser()
+    if absent := weights.not_installed():
+        yield Finding("ok", f"not told apart: {absent}")
+    elif not folder.is_dir():
+        where = "at first use" if settings.speakers == "auto" else f"from {settings.speakers}, at first use"
+        yield Finding("ok", f"not at hand: fetched {where}", f"gateway models pull {weights.NAME}")
+    elif trouble := weights.fault(folder):
+        yield Finding("warning", f"broken: {trouble} ({folder})", f"gateway models pull {weights.NAME}")
+    else:
+        yield Finding("ok", f"whole ({folder})")
 
 
 def check_vad(_: Settings) -> Iterator[Finding]:

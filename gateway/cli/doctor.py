@@ -29,6 +29,7 @@ MODULES = {
     "device": "engine",
     "models": "engine",
     "vad": "engine",
+    "speakers": "engine",
     "decoders": "machine",
     "port": "machine",
     "processor": "machine",

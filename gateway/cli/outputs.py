@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import anyio
@@ -17,9 +18,16 @@ from gateway.errors import OutputError, StdoutError
 from gateway.protocol.answers import render
 from gateway.protocol.events import EventRenderer, encode
 from gateway.protocol.request import TranscriptionRequest
-from gateway.transcript import TextDelta, Transcript, TranscriptDone, TranscriptEvent
+from gateway.transcript import Segment, SegmentDone, TextDelta, Transcript, TranscriptDone, TranscriptEvent
 
-SUFFIXES = {"text": ".txt", "json": ".json", "verbose_json": ".json", "srt": ".srt", "vtt": ".vtt"}
+SUFFIXES = {
+    "text": ".txt",
+    "json": ".json",
+    "verbose_json": ".json",
+    "diarized_json": ".json",
+    "srt": ".srt",
+    "vtt": ".vtt",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +36,20 @@ class Rendering:
 
     Attributes:
         with_names: Each line begins with its file's name (text), each object holds it as ``file`` (JSON).
+        with_speakers: In text, each turn is a line that begins with who speaks.
     """
 
     request: TranscriptionRequest
     task: Task
     with_names: bool
+    with_speakers: bool = False
 
     def result(self, name: str, transcript: Transcript) -> str:
         """The whole transcript in the format that was asked for."""
         body = render(transcript, self.request, task=self.task).body
         match self.request.response_format:
             case "text":
-                return self._lines(name, body)
+                return self._lines(name, _turns(transcript.segments) if self.with_speakers else body)
             case "srt" | "vtt":
                 return body
             case _:
@@ -51,6 +61,10 @@ class Rendering:
             renderer = EventRenderer(self.request, with_logprobs=False)
             return "".join(self._object(name, fields) for fields in renderer.render(event))
         match event:
+            case SegmentDone(segment=segment) if self.with_speakers:
+                return self._lines(name, _turns([segment]))
+            case _ if self.with_speakers:
+                return ""
             case TextDelta(text):
                 return self._lines(name, text.strip()) if self.with_names else text
             case TranscriptDone() if not self.with_names:
@@ -65,6 +79,14 @@ class Rendering:
 
     def _object(self, name: str, fields: Mapping[str, object]) -> str:
         return encode({"file": printable(name), **fields} if self.with_names else fields) + "\n"
+
+
+def _turns(segments: Sequence[Segment]) -> str:
+    """A line for each turn: its speaker, and what is said in it."""
+    turns = groupby(segments, lambda segment: segment.speaker)
+    return "\n".join(
+        f"{speaker}: {''.join(segment.text for segment in turn).strip()}" for speaker, turn in turns
+    )
 
 
 class Stdout:

@@ -23,7 +23,7 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
         ),
     ] = None,
     response_format: Annotated[
-        Literal["text", "json", "verbose_json", "srt", "vtt"],
+        Literal["text", "json", "verbose_json", "diarized_json", "srt", "vtt"],
         typer.Option("--format", help="What is printed or written."),
     ] = "text",
     language: Annotated[
@@ -42,6 +42,16 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
     track: Annotated[
         int | None,
         typer.Option(help="Which sound track of a film, from 1; none takes one with sound.", min=1),
+    ] = None,
+    speakers: Annotated[
+        bool, typer.Option("--speakers", help="Tell who speaks; in text, each turn is a line.")
+    ] = False,
+    known: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Speakers, of whom this one has a name: a file with 2 to 10 s of the voice. Repeatable.",
+            metavar="NAME=FILE",
+        ),
     ] = None,
     word_times: Annotated[bool, typer.Option("--word-times", help="Words' times in verbose_json.")] = False,
     stream: Annotated[
@@ -89,5 +99,18 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
         request = parse_transcription(fields)
     except InvalidRequestError as error:
         fail(error.message, status=2)
-    wishes = Wishes(tuple(files), request, task, output_dir, overwrite=overwrite)
+    voices = [tuple(one.partition("=")[::2]) for one in known or ()]
+    if any(not (name and file) for name, file in voices):
+        fail("--known takes NAME=FILE", status=2)
+    if (speakers or known) and task == "translate":
+        fail("--speakers and --task translate do not go together", status=2)
+    wishes = Wishes(
+        tuple(files),
+        request,
+        task,
+        output_dir,
+        overwrite=overwrite,
+        speakers=speakers or bool(known) or request.wants_speakers,
+        known=tuple((name, Path(file)) for name, file in voices),
+    )
     raise typer.Exit(run(wishes, settings))

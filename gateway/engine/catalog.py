@@ -44,6 +44,7 @@ class Catalog:
             ModelNotFoundError: None does; the error lists `names`.
         """
         try:
-            return self._by_name[name]
+            # A model that is asked to tell speakers apart is the model itself.
+            return self._by_name[name if name in self._by_name else name.removesuffix("-diarize")]
         except KeyError:
             raise ModelNotFoundError(name, self.names) from None

@@ -11,6 +11,7 @@ from gateway.audio.pcm import Encoding
 from gateway.audio.silero import SileroModel
 from gateway.audio.turns import TurnOptions
 from gateway.engine.api import DecodeOptions, Recognizer
+from gateway.flow.speakers import Speakers
 from gateway.metrics import Metrics
 from gateway.transcript.stable import StabilityOptions
 from gateway.transcript.writing import Eagerness
@@ -64,6 +65,7 @@ class Recognition:
         model: The model's name as the client wrote it.
         partials: None emits a chunk's text when the chunk is complete.
         detects_language: The model can tell which language is spoken.
+        speakers: They are told apart.
     """
 
     lease: Callable[[], AbstractAsyncContextManager[Recognizer]]
@@ -71,6 +73,7 @@ class Recognition:
     decoding: DecodeOptions
     partials: PartialOptions | None = None
     detects_language: bool = False
+    speakers: Speakers | None = None
 
 
 @dataclass(frozen=True, slots=True)

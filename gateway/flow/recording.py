@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
-from typing import Self
+from typing import Self, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -27,8 +27,10 @@ from gateway.engine.api import Priority
 from gateway.errors import GatewayError
 from gateway.flow.options import PartialOptions, Recognition, Resources
 from gateway.flow.pacing import Load, Pacing
+from gateway.flow.speakers import Attribution
 from gateway.flow.stream import SURE, Row, RowStream
-from gateway.transcript import Assembler, Interim, TextDelta, TranscriptEvent
+from gateway.transcript import Assembler, Hypothesis, Interim, TextDelta, TranscriptEvent
+from gateway.transcript.timeline import Timeline
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,10 @@ EVENTS_AHEAD = 64
 
 LIVE_SECONDS = 0.5
 """A source of which less than this is unread is live: a step of raw samples, and the time to work on it."""
+
+
+Placed: TypeAlias = list[tuple[Hypothesis, Timeline]]
+"""Hypotheses, and the clock of each one's chunk."""
 
 
 class Transcription:
@@ -133,6 +139,9 @@ class _Job:
         self._cutter = make_cutter(resources.vad, chunking)
         self._steps = _steps(source, chunking, self._cutter)
         self._assembler = Assembler()
+        self._attribution: Attribution[Timeline] | None = None
+        if recognition.speakers is not None:
+            self._attribution = Attribution(recognition.speakers, resources.cutters)
         self._interims: _Interims | None = None
         self._samples = 0
         """So many are decoded."""
@@ -228,13 +237,27 @@ class _Job:
                 if row.chunk.is_preview:
                     await self._begin(row)
                     continue
-                known = self._assembler.add(await row.hypothesis(), row.chunk.timeline)
-                for event in known:
-                    await self._events.send(event)
+                has_text = await self._add(await self._attributed(row))
                 if self._interims is not None:
-                    await self._interims.assembled(
-                        has_text=any(isinstance(event, TextDelta) for event in known)
-                    )
+                    await self._interims.assembled(has_text=has_text)
+            if self._attribution is not None:
+                await self._add(await self._attribution.finish())
+
+    async def _attributed(self, row: Row) -> Placed:
+        """The row's hypothesis, unless its speakers are known at the end only."""
+        if self._attribution is None:
+            return [(await row.hypothesis(), row.chunk.timeline)]
+        await self._attribution.hear(row.chunk)
+        return await self._attribution.take(await row.hypothesis(), row.chunk.timeline)
+
+    async def _add(self, hypotheses: Placed) -> bool:
+        """Emits what they cause; returns whether that is any text."""
+        has_text = False
+        for hypothesis, timeline in hypotheses:
+            for event in self._assembler.add(hypothesis, timeline):
+                has_text |= isinstance(event, TextDelta)
+                await self._events.send(event)
+        return has_text
 
     async def _begin(self, row: Row) -> None:
         """The first words, if they come; what keeps a preview from coming is no error."""

@@ -23,8 +23,9 @@ from gateway.flow.capture import Capture
 from gateway.flow.inbox import Finish, Inbox, Task, Waiting
 from gateway.flow.options import LiveOptions, Resources
 from gateway.flow.pacing import Load, Pacing
+from gateway.flow.speakers import ChunkSpeakers
 from gateway.flow.stream import Row, RowStream
-from gateway.flow.turns import Cancel, Final, Output, Partial, Turns
+from gateway.flow.turns import Cancel, Final, Hear, Output, Partial, Turns
 from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
 from gateway.transcript.events import LiveEvent, Refused, SessionCreated, SessionUpdated
 
@@ -90,6 +91,7 @@ class LiveSession:
         self._capture = Capture(resources.vad, self._options)
         self._rows: RowStream | None = None
         self._running: dict[Final | Partial, Row] = {}
+        self._unheard: deque[Hear] = deque()
         self._counted_seconds = 0.0
         self._said: float | None = None
         """When what was sent so far will have been said, had it been said since it was sent."""
@@ -145,6 +147,7 @@ class LiveSession:
                 self._options = self._turns.options = options
                 self._capture = Capture(self._resources.vad, options)
                 tasks.start_soon(self._take_outcomes)
+                tasks.start_soon(self._hear)
                 while True:
                     await self._changed.until(self._has_room)
                     seconds = LEAST_SECONDS if self._turns.is_open else LEAST_QUIET_SECONDS
@@ -259,6 +262,15 @@ class LiveSession:
             for order in [order for order, row in self._running.items() if row.is_done]:
                 self._obey(self._turns.settled(order, self._running.pop(order).outcome))
 
+    async def _hear(self) -> None:
+        """Has the turns take who speaks in their chunks: one after the other, for who is who builds on it."""
+        speakers: ChunkSpeakers | None = None
+        while True:
+            await self._changed.until(lambda: self._unheard)
+            order = self._unheard.popleft()
+            speakers = speakers or ChunkSpeakers(order.speakers)
+            self._obey(self._turns.heard(order, await anyio.to_thread.run_sync(speakers.turns, order.chunk)))
+
     def _obey(self, outputs: Iterable[Output]) -> None:
         assert self._rows is not None  # noqa: S101 - nothing is put out before `run` has made it
         for output in outputs:
@@ -268,6 +280,9 @@ class LiveSession:
                     self._running[output] = self._rows.final(chunk, recognition, priority=priority)
                 case Partial(recognition=recognition, chunk=chunk):
                     self._running[output] = self._rows.partial(chunk, recognition)
+                case Hear():
+                    self._unheard.append(output)
+                    self._changed.notify()
                 case Cancel(order):
                     if order in self._running:
                         self._running[order].cancel()

@@ -4,7 +4,7 @@ Nothing here waits, reads a clock or touches audio: `gateway.flow.session` feeds
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,6 +21,7 @@ from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.errors import EngineFailedError, GatewayError
 from gateway.flow.options import LiveOptions, PartialOptions, Recognition
 from gateway.flow.pacing import Pacing
+from gateway.flow.speakers import Speakers
 from gateway.flow.utterance import Utterance
 from gateway.transcript import Hypothesis
 from gateway.transcript.events import (
@@ -31,6 +32,7 @@ from gateway.transcript.events import (
     SpeechStopped,
     TimeoutTriggered,
 )
+from gateway.transcript.speakers import SpeakerNames, Turn
 from gateway.transcript.writing import MAX_SILENCE_SECONDS, silence_seconds
 
 
@@ -77,13 +79,27 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
+class Hear:
+    """An order: tell who speaks in this complete chunk; they are given in the order of the session.
+
+    Attributes:
+        number: Of the chunk within its utterance.
+    """
+
+    utterance: Utterance
+    speakers: Speakers
+    chunk: Chunk
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """An order: nobody wants that one's outcome any more."""
 
     order: Final | Partial
 
 
-Output: TypeAlias = LiveEvent | Final | Partial | Cancel
+Output: TypeAlias = LiveEvent | Final | Partial | Hear | Cancel
 """An event, or an order."""
 
 
@@ -102,6 +118,7 @@ class Turns:
         self.options = options
         self._new_item_id = new_item_id
         self._pacing = pacing
+        self._names = SpeakerNames()
         self._utterances: deque[Utterance] = deque()
         self._current: Utterance | None = None
         self._pause: Final | None = None
@@ -184,6 +201,11 @@ class Turns:
             return [*utterance.partial(utterance.chunks, outcome, paused=True)]
         return []
 
+    def heard(self, order: Hear, turns: Sequence[Turn]) -> list[Output]:
+        """Takes who speaks in a chunk."""
+        order.utterance.heard(order.number, turns)
+        return self.advance()
+
     def wants_partial(self, position: int) -> bool:
         """Whether to call `decode_open`: somebody speaks, it is their turn, and a partial is due."""
         utterance = self._current
@@ -232,7 +254,7 @@ class Turns:
         return events
 
     def _begin(self, start: int, position: int, *, detected: bool) -> list[Output]:
-        utterance = Utterance(self._new_item_id(), start, self.options.recognition)
+        utterance = Utterance(self._new_item_id(), start, self.options.recognition, self._names)
         self._current = utterance
         self._utterances.append(utterance)
         if utterance.partials is not None:
@@ -251,6 +273,8 @@ class Turns:
         if utterance is None or utterance.recognition is None:
             return orders
         number = utterance.add(chunk)
+        if utterance.recognition.speakers is not None:
+            orders.append(Hear(utterance, utterance.recognition.speakers, chunk, number))
         if ahead is None or not ahead.serves(chunk):
             if ahead is not None and not ahead.is_done:
                 orders.append(self._cancelled(ahead))

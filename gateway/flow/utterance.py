@@ -1,13 +1,14 @@
 """One utterance: its chunks' hypotheses on the way to text that only grows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.errors import GatewayError
 from gateway.flow.options import PartialOptions, Recognition
-from gateway.transcript import Assembler, Hypothesis, TextDelta, Token
-from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, LiveEvent
+from gateway.transcript import Assembler, Hypothesis, SegmentDone, TextDelta, Token
+from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, ItemSegment, LiveEvent
+from gateway.transcript.speakers import SpeakerNames, Turn, attribute
 from gateway.transcript.stable import StabilityOptions, StableText
 from gateway.transcript.timeline import Timeline
 from gateway.transcript.writing import is_spaced
@@ -20,6 +21,8 @@ class _Complete:
     timeline: Timeline
     ends: bool
     outcome: Hypothesis | GatewayError | None = None
+    turns: Sequence[Turn] | None = None
+    """Who speaks when; None while nobody knows, and where nobody asks."""
 
 
 class Utterance:
@@ -28,13 +31,16 @@ class Utterance:
     Args:
         start: Position of its first sample.
         recognition: None: there will be no text.
+        names: Those of the session's speakers.
 
     Attributes:
         closed: No more chunks come.
         announced: Its beginning was emitted, so its end will be, whatever the options are from then on.
     """
 
-    def __init__(self, item_id: str, start: int, recognition: Recognition | None) -> None:
+    def __init__(
+        self, item_id: str, start: int, recognition: Recognition | None, names: SpeakerNames | None = None
+    ) -> None:
         self.item_id = item_id
         self.recognition = recognition
         self.closed = False
@@ -44,6 +50,7 @@ class Utterance:
         self._chunks: list[_Complete] = []
         self._emitted = 0
         """So many chunks' final text is out."""
+        self._names = names or SpeakerNames()
         self._assembler = Assembler()
         self._told: list[Token] = []
         """All that was emitted."""
@@ -62,8 +69,8 @@ class Utterance:
 
     @property
     def undecided(self) -> int:
-        """Complete chunks that the engine has not answered yet."""
-        return sum(chunk.outcome is None for chunk in self._chunks)
+        """Complete chunks that the engine has not answered yet, or whose speakers are not known."""
+        return sum(not self._is_decided(chunk) for chunk in self._chunks)
 
     @property
     def is_caught_up(self) -> bool:
@@ -83,6 +90,10 @@ class Utterance:
     def settle(self, number: int, outcome: Hypothesis | GatewayError) -> None:
         """Takes the engine's answer to a complete chunk."""
         self._chunks[number].outcome = outcome
+
+    def heard(self, number: int, turns: Sequence[Turn]) -> None:
+        """Takes who speaks in a complete chunk."""
+        self._chunks[number].turns = turns
 
     def close(self, end: int) -> None:
         """Takes note that it is over at ``end``, in samples."""
@@ -104,7 +115,7 @@ class Utterance:
         events: list[LiveEvent] = []
         while not self.is_caught_up:
             chunk = self._chunks[self._emitted]
-            if chunk.outcome is None:
+            if chunk.outcome is None or not self._is_decided(chunk):
                 return events
             events += self._final(chunk, chunk.outcome)
             self._emitted += 1
@@ -117,13 +128,23 @@ class Utterance:
         if isinstance(outcome, GatewayError):
             self._error = outcome
             return []
+        if chunk.turns is not None:
+            outcome = attribute(outcome, chunk.turns, self._names)
         # Partials have shown the full stop already, so it does not wait for the next chunk.
         known = [*self._assembler.add(outcome, chunk.timeline), *self._assembler.flush()]
         tokens = [token for event in known if isinstance(event, TextDelta) for token in event.tokens]
         spaced = is_spaced(outcome.language)
         if not chunk.ends:
             self._stable = self._new_stable(stable.beyond(tokens, spaced=spaced))
-        return self._delta(stable.final(tokens, spaced=spaced))
+        events = self._delta(stable.final(tokens, spaced=spaced))
+        if chunk.turns is not None:
+            done = [event for event in known if isinstance(event, SegmentDone)]
+            events += [ItemSegment(self.item_id, event.index, event.segment) for event in done]
+        return events
+
+    def _is_decided(self, chunk: _Complete) -> bool:
+        asks = self.recognition is not None and self.recognition.speakers is not None
+        return chunk.outcome is not None and (chunk.turns is not None or not asks)
 
     def _delta(self, tokens: tuple[Token, ...]) -> list[LiveEvent]:
         self._told += tokens

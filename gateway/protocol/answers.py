@@ -15,10 +15,12 @@ from gateway.protocol.events import (
     LanguageCode,
     Seconds,
     Start,
+    TextSegmentEvent,
     TokenLogprob,
     TokenUsage,
     Word,
     about,
+    diarized_segment,
     duration_usage,
     encode,
     language_codes,
@@ -63,6 +65,7 @@ class TranscriptionSegment(TypedDict):
     avg_logprob: Annotated[float, about("Mean log-probability of its tokens; below -1 is doubtful.")]
     compression_ratio: Annotated[float, about("Above 2.4 the text repeats itself.", ge=0)]
     no_speech_prob: Annotated[float, about("How probably there was no speech at all.", ge=0, le=1)]
+    speaker: NotRequired[Annotated[str, about("Who speaks, where speakers are told apart.")]]
 
 
 class VerboseTranscription(TypedDict):
@@ -79,6 +82,19 @@ class VerboseTranscription(TypedDict):
         Annotated[list[Word], about("Present when timestamp_granularities[]=word asked for them.")]
     ]
     usage: DurationUsage
+
+
+class DiarizedTranscription(TypedDict):
+    """The answer for response_format=diarized_json."""
+
+    task: Literal["transcribe"]
+    duration: Annotated[Seconds, about("Seconds of audio, as decoded.")]
+    text: Annotated[str, about("The whole transcript.")]
+    segments: Annotated[list[TextSegmentEvent], about("Who said what, one after the other.")]
+    usage: Annotated[
+        TokenUsage | DurationUsage,
+        about("In tokens for the gpt-* names, else in seconds.", discriminator="type"),
+    ]
 
 
 class Model(TypedDict):
@@ -155,6 +171,8 @@ def render(transcript: Transcript, request: TranscriptionRequest, task: Task = "
             return Rendered(to_vtt(make_cues(transcript.segments, request)), VTT)
         case "verbose_json":
             return Rendered(encode(verbose_transcription(transcript, request, task=task)), JSON)
+        case "diarized_json":
+            return Rendered(encode(_diarized(transcript, request)), JSON)
         case _:
             return Rendered(encode(_transcription(transcript, request)), JSON)
 
@@ -169,6 +187,16 @@ def _transcription(transcript: Transcript, request: TranscriptionRequest) -> Tra
     if not request.wants_logprobs:
         del answer["logprobs"]
     return answer
+
+
+def _diarized(transcript: Transcript, request: TranscriptionRequest) -> DiarizedTranscription:
+    return {
+        "task": "transcribe",
+        "duration": round(transcript.duration, 3),
+        "text": transcript.text,
+        "segments": [diarized_segment(number, segment) for number, segment in enumerate(transcript.segments)],
+        "usage": usage_for(request.model, transcript),
+    }
 
 
 def verbose_transcription(
@@ -194,7 +222,7 @@ def verbose_transcription(
 
 def _segment(number: int, segment: Segment) -> TranscriptionSegment:
     """One segment; its text keeps its leading space, its times count from the recording's start."""
-    return {
+    answer: TranscriptionSegment = {
         "id": number,
         "seek": segment.seek,
         "start": round(segment.start, 3),
@@ -206,6 +234,9 @@ def _segment(number: int, segment: Segment) -> TranscriptionSegment:
         "compression_ratio": segment.compression_ratio,
         "no_speech_prob": segment.no_speech_prob,
     }
+    if segment.speaker is not None:
+        answer["speaker"] = segment.speaker
+    return answer
 
 
 def model_object(name: str, *, own: bool, created: int) -> Model:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 _PROVIDER = "openai/"
 """What clients of some gateways put before a name."""
 
+DIARIZES = "-diarize"
+"""How the names of models end that tell speakers apart: the model before it does, and is asked to."""
+
 LIMITED_PARAMETERS = ("include", "timestamp_granularities", "keywords", "languages")
 """What some of OpenAI's models refuse, in the order in which it is checked."""
 
@@ -64,5 +67,5 @@ def contract(model: str) -> Contract:
     known = _CONTRACTS.get(name)
     if known is None:
         family = _GPT_4O if name.startswith("gpt-4o-") else _GPT if name.startswith("gpt-") else Contract()
-        known = replace(family, is_openai=False)
+        known = replace(family, is_openai=False, diarizes=name.endswith(DIARIZES))
     return known if name == model else replace(known, prefixed=True)

@@ -16,6 +16,7 @@ from gateway.protocol.contracts import contract
 from gateway.protocol.request import TranscriptionRequest
 from gateway.transcript import (
     Interim,
+    Segment,
     SegmentDone,
     TextDelta,
     Token,
@@ -114,10 +115,11 @@ class TextDeltaEvent(TypedDict):
             "are none of OpenAI's; else null."
         ),
     ]
+    segment_id: NotRequired[Annotated[str, about("The segment it belongs to, in diarized_json.")]]
 
 
 class TextSegmentEvent(TypedDict):
-    """A closed segment with its times, when response_format=verbose_json is streamed."""
+    """A closed segment with its times, when verbose_json or diarized_json is streamed."""
 
     type: Literal["transcript.text.segment"]
     id: Annotated[str, about("Counts from seg_000.", examples=["seg_000"])]
@@ -233,6 +235,23 @@ def usage_for(model: str, transcript: Transcript, *, both_ways: bool = True) -> 
     return usage(transcript, both_ways=expected.prefixed and both_ways)
 
 
+def segment_id(index: int) -> str:
+    """What clients know a segment by."""
+    return f"seg_{index:03}"
+
+
+def diarized_segment(index: int, segment: Segment) -> TextSegmentEvent:
+    """A segment and its speaker, as an event and in a plain answer."""
+    return {
+        "type": "transcript.text.segment",
+        "id": segment_id(index),
+        "start": round(segment.start, 3),
+        "end": round(segment.end, 3),
+        "speaker": segment.speaker or "",
+        "text": segment.text.strip(),
+    }
+
+
 def error_body(error: GatewayError) -> ErrorEnvelope:
     """The envelope of every error, in a body or in a stream: all four keys, always."""
     return {
@@ -253,34 +272,42 @@ class EventRenderer:
 
     def __init__(self, request: TranscriptionRequest, *, with_logprobs: bool) -> None:
         self._with_logprobs = with_logprobs
-        self._with_segments = request.response_format == "verbose_json"
+        self._diarizes = request.response_format == "diarized_json"
+        self._with_segments = self._diarizes or request.response_format == "verbose_json"
+        self._open_segment = 0
+        """What comes belongs to the segment of this index."""
         self._with_words = "word" in request.timestamp_granularities
 
     def render(self, event: TranscriptEvent) -> list[StreamEvent]:
         """The objects one event becomes; none, where this request did not ask for it."""
         match event:
             case TextDelta(text, tokens):
-                # Always a key, null where nobody asked.
-                known = logprobs(tokens) if self._with_logprobs else None
-                return [{"type": "transcript.text.delta", "delta": text, "logprobs": known}]
+                return [self._delta(text, tokens)]
             case Interim(text):
                 return [{"type": "transcript.text.interim", "text": text}]
-            case SegmentDone() if self._with_segments:
-                return [self._segment(event)]
+            case SegmentDone(index):
+                self._open_segment = index + 1
+                return [self._segment(event)] if self._with_segments else []
             case TranscriptDone(transcript):
                 return [self._done(transcript)]
             case _:
                 return []
 
-    def _segment(self, done: SegmentDone) -> TextSegmentEvent:
-        event: TextSegmentEvent = {
-            "type": "transcript.text.segment",
-            "id": f"seg_{done.index:03}",
-            "start": round(done.segment.start, 3),
-            "end": round(done.segment.end, 3),
-            "speaker": done.segment.speaker or "",
-            "text": done.segment.text,
+    def _delta(self, text: str, tokens: Iterable[Token]) -> TextDeltaEvent:
+        event: TextDeltaEvent = {
+            "type": "transcript.text.delta",
+            "delta": text,
+            # Always a key, null where nobody asked.
+            "logprobs": logprobs(tokens) if self._with_logprobs else None,
         }
+        if self._diarizes:
+            event["segment_id"] = segment_id(self._open_segment)
+        return event
+
+    def _segment(self, done: SegmentDone) -> TextSegmentEvent:
+        event = diarized_segment(done.index, done.segment)
+        if not self._diarizes:
+            event["text"] = done.segment.text
         if self._with_words:
             event["words"] = word_times(done.segment.words)
         return event

@@ -1,6 +1,13 @@
 """The OpenAPI document: every HTTP endpoint, made of the shapes of what is read and built."""
 
-from gateway.protocol.answers import HealthReport, Model, ModelList, Transcription, VerboseTranscription
+from gateway.protocol.answers import (
+    DiarizedTranscription,
+    HealthReport,
+    Model,
+    ModelList,
+    Transcription,
+    VerboseTranscription,
+)
 from gateway.protocol.events import (
     END_OF_STREAM,
     ErrorEnvelope,
@@ -45,7 +52,10 @@ Every answer carries `x-request-id` and `openai-processing-ms`. Every refusal is
 Every path below `/v1` also works behind one more segment, `/{project_id}/v1/…`, as some providers have it."""
 
 _EVENTS = (TextDeltaEvent, TextSegmentEvent, TextDoneEvent)
-_ANSWERS = (Transcription, VerboseTranscription, ErrorEnvelope, Model, ModelList, HealthReport)
+_ANSWERS = (
+    *(Transcription, VerboseTranscription, DiarizedTranscription),
+    *(ErrorEnvelope, Model, ModelList, HealthReport),
+)
 
 _SECRETS = (ClientSecretRequest, ClientSecret, TranscriptionSessionRequest, TranscriptionSession)
 
@@ -168,8 +178,10 @@ def _upload(form: str) -> Schema:
         "contentSchema": {"type": "array", "items": event},
     }
     body = {
-        "description": "For response_format json or verbose_json.",
-        "anyOf": [reference("Transcription"), reference("VerboseTranscription")],
+        "description": "For response_format json, verbose_json or diarized_json.",
+        "anyOf": [
+            reference(name) for name in ("Transcription", "VerboseTranscription", "DiarizedTranscription")
+        ],
     }
     content = {
         "application/json": {"schema": body},

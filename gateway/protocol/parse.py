@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from gateway.errors import InvalidRequestError
+from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.protocol.request import (
     TRANSCRIPTION_FIELDS,
     TRANSLATION_FIELDS,
@@ -56,7 +56,14 @@ def parse_translation(fields: Iterable[tuple[str, str]], *, strict: bool = False
     form = decode_form(fields)
     if strict:
         refuse_unknown(form, TRANSLATION_FIELDS)
-    return _request({name: value for name, value in form.items() if name in TranslationRequest.model_fields})
+    request = _request(
+        {name: value for name, value in form.items() if name in TranslationRequest.model_fields}
+    )
+    if request.response_format == "diarized_json":
+        raise UnsupportedValueError(
+            "response_format 'diarized_json' is not available for translations.", param="response_format"
+        )
+    return request
 
 
 def _request(form: Mapping[str, Any]) -> TranscriptionRequest:

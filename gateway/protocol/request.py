@@ -8,13 +8,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.protocol.contracts import LIMITED_PARAMETERS, contract
 from gateway.protocol.languages import language_code
+from gateway.protocol.references import check_speakers
 from gateway.protocol.subtitles import SubtitleStyle
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 Language = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(language_code)]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
-
-MAX_KNOWN_SPEAKERS = 4
 
 
 class ServerVad(BaseModel):
@@ -103,10 +102,16 @@ class TranscriptionRequest(TranslationRequest):
         (), description="What verbose_json gives times for; `word` needs it."
     )
     known_speaker_names: tuple[Text, ...] = Field(
-        (), description="At most four speakers' names. Not available yet: refused with 400."
+        (), description="At most four speakers whose names are to stand in the answer."
     )
     known_speaker_references: tuple[str, ...] = Field(
-        (), description="For each name a data URL with 2 to 10 s of the voice. Not available yet."
+        (), description="For each name a data URL with 2 to 10 s of the voice, in any format."
+    )
+    num_speakers: Annotated[int, Field(ge=1, le=32)] | None = Field(
+        None, description="So many people speak, if that is known. An extension."
+    )
+    max_speakers: Annotated[int, Field(ge=1, le=32)] | None = Field(
+        None, description="No more people than so many speak. An extension."
     )
 
     @property
@@ -114,9 +119,21 @@ class TranscriptionRequest(TranslationRequest):
         """`include[]` asks for token log-probabilities."""
         return "logprobs" in self.include
 
+    @property
+    def wants_speakers(self) -> bool:
+        """The answer tells who spoke: diarized_json does, and what else has room for it where asked."""
+        asks = self.num_speakers or self.max_speakers or self.known_speaker_names
+        return self.response_format == "diarized_json" or (
+            self.response_format in {"srt", "vtt", "verbose_json"}
+            and bool(asks or contract(self.model).diarizes)
+        )
 
+
+_EXTENSIONS = {"seed", "num_speakers", "max_speakers"}
 TRANSLATION_FIELDS = frozenset({"model", "prompt", "response_format", "temperature"})
-TRANSCRIPTION_FIELDS = TranscriptionRequest.model_fields.keys() - SubtitleStyle.model_fields.keys() - {"seed"}
+TRANSCRIPTION_FIELDS = (
+    TranscriptionRequest.model_fields.keys() - SubtitleStyle.model_fields.keys() - _EXTENSIONS
+)
 """The fields of OpenAI's published document."""
 
 
@@ -125,7 +142,7 @@ def check_combinations(request: TranscriptionRequest) -> None:
 
     Raises:
         InvalidRequestError: The combination has no meaning.
-        UnsupportedValueError: It has one, but not here or not yet.
+        UnsupportedValueError: It has one, but not here.
     """
     if "word" in request.timestamp_granularities and request.response_format != "verbose_json":
         raise InvalidRequestError(
@@ -142,33 +159,9 @@ def check_combinations(request: TranscriptionRequest) -> None:
         )
     if contract(request.model).diarizes:
         _refuse_set(request, ("prompt", "include", "timestamp_granularities"))
-    _check_speakers(request)
-    if request.response_format == "diarized_json":
-        raise UnsupportedValueError(
-            "response_format 'diarized_json' is not available here yet. Supported values are: "
-            "'json', 'text', 'srt', 'verbose_json' and 'vtt'.",
-            param="response_format",
-        )
-
-
-def _check_speakers(request: TranscriptionRequest) -> None:
-    names, references = request.known_speaker_names, request.known_speaker_references
-    if len(names) > MAX_KNOWN_SPEAKERS:
-        raise InvalidRequestError(
-            f"At most {MAX_KNOWN_SPEAKERS} known speakers are supported.", param="known_speaker_names"
-        )
-    if len(names) != len(references):
-        raise InvalidRequestError(
-            f"There are {len(names)} known_speaker_names and {len(references)} known_speaker_references; "
-            "each name needs its reference.",
-            param="known_speaker_references",
-        )
-    if any(not reference.startswith("data:") for reference in references):
-        raise InvalidRequestError(
-            "Each of known_speaker_references must be a data URL.", param="known_speaker_references"
-        )
-    if names:
-        raise UnsupportedValueError("Known speakers are not available here yet.", param="known_speaker_names")
+    check_speakers(request.known_speaker_names, request.known_speaker_references)
+    if request.num_speakers and request.max_speakers and request.num_speakers > request.max_speakers:
+        raise InvalidRequestError("num_speakers is more than max_speakers.", param="num_speakers")
 
 
 def refuse_unknown(form: Collection[str], known: Collection[str]) -> None:

@@ -1,14 +1,18 @@
 """From a Realtime session's settings to what the live flow is told, within what the model can do."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from gateway.audio.pcm import Encoding
+from gateway.audio.speaker_model import SpeakerModel
 from gateway.audio.turns import TurnMode, TurnOptions
 from gateway.audio.types import SAMPLE_RATE
 from gateway.audio.vad import VadOptions
 from gateway.engine.catalog import Catalog
 from gateway.errors import InvalidRequestError, ModelNotFoundError
 from gateway.flow.options import LiveOptions, NoiseReduction, PartialOptions, Recognition
+from gateway.flow.speakers import Speakers
+from gateway.protocol.contracts import contract
 from gateway.protocol.realtime.config import SemanticVad, ServerVad, SessionConfig, Transcription
 from gateway.protocol.request import TranscriptionRequest
 from gateway.server.options import decode_options, with_defaults
@@ -36,13 +40,18 @@ _PARAM = "session.audio.input.transcription"
 
 
 async def live_options(
-    config: SessionConfig, catalog: Catalog, *, partials: PartialOptions | None
+    config: SessionConfig,
+    catalog: Catalog,
+    *,
+    partials: PartialOptions | None,
+    speakers: Callable[[], Awaitable[SpeakerModel]] | None = None,
 ) -> LiveOptions:
     """What the session's settings mean.
 
     Args:
         partials: What the operator wants of the hypotheses of utterances that go on; when there is one, and
             what is emitted of it, is the session's `delay`. None: there are none.
+        speakers: Gives what tells them apart, or raises why not; None: nothing does.
 
     Raises:
         InvalidRequestError: The model is not served, or cannot do what is asked; names the setting.
@@ -54,7 +63,7 @@ async def live_options(
         rate=config.format.rate,
         noise_reduction=None if reduction is None else NoiseReduction(reduction.type, reduction.strength),
         turns=_turns(config),
-        recognition=await _recognition(config, catalog, partials),
+        recognition=await _recognition(config, catalog, partials, speakers),
         eagerness=_eagerness(config),
     )
 
@@ -83,7 +92,10 @@ def _eagerness(config: SessionConfig) -> Eagerness:
 
 
 async def _recognition(
-    config: SessionConfig, catalog: Catalog, partials: PartialOptions | None
+    config: SessionConfig,
+    catalog: Catalog,
+    partials: PartialOptions | None,
+    speakers: Callable[[], Awaitable[SpeakerModel]] | None,
 ) -> Recognition | None:
     wanted = config.transcription
     if wanted is None:
@@ -93,17 +105,23 @@ async def _recognition(
         request = with_defaults(_request(wanted, config), model.defaults)
         async with model.lease() as recognizer:
             decoding = decode_options(request, recognizer, task="transcribe", logprobs=config.wants_logprobs)
+        told_apart = None
+        if speakers is not None and request.wants_speakers:
+            told_apart = Speakers(await speakers())
     except (InvalidRequestError, ModelNotFoundError) as error:
         included = error.param in ("include", "timestamp_granularities")
         param = "session.include" if included else f"{_PARAM}.{error.param}"
         raise error.under(param) from None
-    return Recognition(model.lease, wanted.model, decoding, _partials(config, wanted, partials))
+    return Recognition(
+        model.lease, wanted.model, decoding, _partials(config, wanted, partials), speakers=told_apart
+    )
 
 
 def _request(wanted: Transcription, config: SessionConfig) -> TranscriptionRequest:
     """The session's settings as an upload would have them: the same checks and defaults hold."""
     return TranscriptionRequest(
         model=wanted.model,
+        response_format="diarized_json" if contract(wanted.model).diarizes else "json",
         language=wanted.language,
         languages=wanted.languages,
         prompt=wanted.prompt,

@@ -6,8 +6,12 @@ from typing import Literal
 from gateway.audio.chunking import ChunkingOptions
 from gateway.audio.vad import VadOptions
 from gateway.engine.api import Capabilities, DecodeOptions, ModelDefaults, Recognizer, Task
-from gateway.errors import UnsupportedValueError
+from gateway.errors import InvalidRequestError, UnsupportedValueError
+from gateway.protocol.contracts import contract
 from gateway.protocol.request import ServerVad, TranscriptionRequest
+
+UNCUT_SECONDS = 30.0
+"""OpenAI's: models that tell speakers apart want to be told how longer recordings are cut."""
 
 EARLY_SECONDS = 5.0
 """Of speech, after which a stream has a preview decoded for its first words."""
@@ -22,12 +26,23 @@ def chunking_options(
     """How the recording is cut; ``default`` says what an unset `chunking_strategy` means."""
     strategy = request.chunking_strategy
     options = ChunkingOptions(max_seconds=max_seconds, track=request.track)
+    if strategy is None and contract(request.model).diarizes and max_seconds > UNCUT_SECONDS:
+        too_long = InvalidRequestError(
+            f"chunking_strategy is required for audio longer than {UNCUT_SECONDS:g} seconds with the model "
+            f"'{request.model}'. Use 'auto'.",
+            param="chunking_strategy",
+        )
+        options = replace(options, max_seconds=UNCUT_SECONDS, too_long=too_long)
     if strategy is None and default == "block":
         return replace(options, windows="block")
     if isinstance(strategy, ServerVad):
         vad = VadOptions(strategy.threshold, strategy.prefix_padding_ms, strategy.silence_duration_ms)
         options = replace(options, vad=vad)
-    return replace(options, early=EARLY_SECONDS, max_pause=MAX_PAUSE_SECONDS) if request.stream else options
+    if not request.stream:
+        return options
+    # Of words in a preview nobody knows yet whose they are, nor in which segment.
+    early = None if request.wants_speakers else EARLY_SECONDS
+    return replace(options, early=early, max_pause=MAX_PAUSE_SECONDS)
 
 
 def decode_options(
@@ -67,8 +82,12 @@ def with_defaults(request: TranscriptionRequest, defaults: ModelDefaults) -> Tra
 
 
 def wants_words(request: TranscriptionRequest) -> bool:
-    """Subtitles are cut between words, so they want word times too."""
-    return "word" in request.timestamp_granularities or request.response_format in {"srt", "vtt"}
+    """Subtitles are cut between words, and segments where the speaker changes: that takes word times, too."""
+    return (
+        "word" in request.timestamp_granularities
+        or request.response_format in {"srt", "vtt"}
+        or request.wants_speakers
+    )
 
 
 def _check(request: TranscriptionRequest, name: str, able: Capabilities, *, task: Task) -> None:

@@ -7,6 +7,7 @@ The protocol (`gateway.protocol.realtime`) turns frames into commands and events
 import secrets
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import anyio
@@ -201,7 +202,12 @@ class _Connection:
     async def _resolve(self, session: Mapping[str, Any] | None) -> tuple[LiveOptions, SessionConfig]:
         """The options for a `session.update`, or those to begin with, and the settings they come from."""
         config = self._config if session is None else self._config.updated(session)
-        options = await live_options(config, self._service.catalog, partials=self._service.partials)
+        options = await live_options(
+            config,
+            self._service.catalog,
+            partials=self._service.partials,
+            speakers=partial(self._service.speakers.get, param="model"),
+        )
         self._config = config
         return options, config
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.aio import open_task_group
+from gateway.audio.chunking import ChunkingOptions
 from gateway.audio.length import packets_seconds
 from gateway.engine.api import Task
 from gateway.errors import (
@@ -93,17 +94,20 @@ class Transcriptions:
         wanted = with_defaults(request, model.defaults)
         is_stream = request.stream and (not service.strict_openai or contract(request.model).streams)
         logprobs = service.streams_logprobs(request) if is_stream else request.wants_logprobs
+        # Only what nobody reads before its end can be looked at as a whole.
+        speakers = await service.speakers_of(wanted, at_end=not is_stream)
+        chunking = service.chunking(wanted)
         async with (
             model.lease() as recognizer,
             open_transcription(
                 spool.reader(),
-                recognition(wanted, recognizer, task=self._task, logprobs=logprobs),
+                recognition(wanted, recognizer, task=self._task, logprobs=logprobs, speakers=speakers),
                 service.resources,
-                chunking=service.chunking(wanted),
+                chunking=chunking,
             ) as transcription,
         ):
             tasks.start_soon(service.abort_when_stopping, transcription)
-            tasks.start_soon(self._abort_when_too_long, early.upload, spool, transcription)
+            tasks.start_soon(_abort_when_too_long, early.upload, spool, chunking, transcription)
             try:
                 if is_stream:
                     events = EventRenderer(wanted, with_logprobs=logprobs)
@@ -118,20 +122,6 @@ class Transcriptions:
                 raise
             await response(scope, _never, send)
 
-    async def _abort_when_too_long(self, upload: Upload, spool: Spool, transcription: Transcription) -> None:
-        """Refuses hours of sound as soon as they are all there, rather than when they are decoded.
-
-        Decoding refuses them too, but takes minutes: an event stream's status cannot wait so long.
-        """
-        await upload.ended.wait()
-        if spool.size < SHORT_BYTES:
-            return
-        longest = self._service.limits.max_audio_seconds
-        with suppress(GatewayError):  # a broken upload is told by those who read it
-            seconds = await anyio.to_thread.run_sync(packets_seconds, spool.reader(), abandon_on_cancel=True)
-            if seconds is not None and seconds > longest * TOO_LONG:
-                transcription.abort(AudioTooLongError(longest))
-
     async def _plain(
         self, request: TranscriptionRequest, transcription: Transcription, early: EarlyRequest
     ) -> Response:
@@ -142,6 +132,23 @@ class Transcriptions:
                 rendered = await anyio.to_thread.run_sync(render, event.transcript, request, self._task)
                 return Response(rendered.body, media_type=rendered.media_type)
         raise EngineFailedError("The transcription ended without a result.")
+
+
+async def _abort_when_too_long(
+    upload: Upload, spool: Spool, chunking: ChunkingOptions, transcription: Transcription
+) -> None:
+    """Refuses hours of sound as soon as they are all there, rather than when they are decoded.
+
+    Decoding refuses them too, but takes minutes: an event stream's status cannot wait so long.
+    """
+    await upload.ended.wait()
+    if spool.size < SHORT_BYTES:
+        return
+    longest = chunking.max_seconds
+    with suppress(GatewayError):  # a broken upload is told by those who read it
+        seconds = await anyio.to_thread.run_sync(packets_seconds, spool.reader(), abandon_on_cancel=True)
+        if seconds is not None and seconds > longest * TOO_LONG:
+            transcription.abort(chunking.too_long or AudioTooLongError(longest))
 
 
 async def _receive(upload: Upload, body: Body, scope: anyio.CancelScope) -> None:

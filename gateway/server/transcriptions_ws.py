@@ -69,10 +69,18 @@ class TranscriptionsWs:
         logprobs = service.streams_logprobs(request)
         chunking = service.chunking(request)
         partials = PartialOptions(step=INTERIM_STEP) if query.interim_results else None
+        speakers = await service.speakers_of(request, at_end=False)
         # Before the model is there: clients wait for their handshake seconds only.
         await websocket.accept()
         async with model.lease() as recognizer, open_task_group() as tasks:
-            wanted = recognition(request, recognizer, task="transcribe", logprobs=logprobs, partials=partials)
+            wanted = recognition(
+                request,
+                recognizer,
+                task="transcribe",
+                logprobs=logprobs,
+                partials=partials,
+                speakers=speakers,
+            )
             tasks.start_soon(spool.keep_flushed)
             audio = _AudioInput(websocket, spool, service.limits, query.pcm_rate)
             async with open_transcription(

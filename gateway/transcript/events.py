@@ -115,6 +115,19 @@ class ItemDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemSegment:
+    """A segment of a live item and its speaker; it follows the delta that carried its text.
+
+    Attributes:
+        index: Counts from 0 within the item.
+    """
+
+    item_id: str
+    index: int
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True)
 class ItemCompleted:
     """The item's final text, which is right where its deltas differ.
 
@@ -159,6 +172,7 @@ LiveEvent = (
     | BufferCleared
     | TimeoutTriggered
     | ItemDelta
+    | ItemSegment
     | ItemCompleted
     | ItemFailed
     | Refused

@@ -13,7 +13,7 @@ from gateway.cli.common import printable
 from gateway.cli.outputs import Folder, Rendering, Stdout, plan_files
 from gateway.errors import OutputError
 from gateway.protocol.parse import parse_transcription
-from gateway.transcript import TextDelta, Transcript, TranscriptDone
+from gateway.transcript import Segment, SegmentDone, TextDelta, Transcript, TranscriptDone
 
 
 @pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
@@ -125,3 +125,18 @@ def test_names_of_any_bytes() -> None:
     """They stay in their line, whatever they hold."""
     assert printable("a\nb\x1b[31m\udcff.wav") == "a\ufffdb\ufffd[31m\ufffd.wav"
     assert printable("Gespräch – 1.wav") == "Gespräch – 1.wav"
+
+
+def test_turns() -> None:
+    """With speakers each turn is a line that begins with a name, at once or as segments close."""
+    said = [("Ann", " Are you?"), ("B", " Yes,"), ("B", " I am.")]
+    segments = tuple(
+        Segment(0.0, 1.0, text, (), (), -0.1, 1.0, 0.0, 0.0, speaker=speaker) for speaker, text in said
+    )
+    transcript = Transcript("Are you? Yes, I am.", "en", ("en",), 3.0, segments, ())
+    request = parse_transcription([("model", "whisper-1"), ("response_format", "text")])
+    rendering = Rendering(request, "transcribe", with_names=False, with_speakers=True)
+
+    assert rendering.result("a.wav", transcript) == "Ann: Are you?\nB: Yes, I am.\n"
+    assert rendering.event("a.wav", SegmentDone(0, segments[0])) == "Ann: Are you?\n"
+    assert rendering.event("a.wav", TextDelta(" Are you?", ())) == ""

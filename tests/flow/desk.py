@@ -11,7 +11,7 @@ from gateway.errors import EngineFailedError, GatewayError
 from gateway.flow.capture import Capture
 from gateway.flow.options import LiveOptions, PartialOptions, Recognition
 from gateway.flow.pacing import Load, Pacing
-from gateway.flow.turns import Cancel, Final, Output, Partial, Turns
+from gateway.flow.turns import Cancel, Final, Hear, Output, Partial, Turns
 from gateway.metrics import Metrics
 from gateway.transcript import Hypothesis
 from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, LiveEvent
@@ -47,6 +47,7 @@ class Desk:
         events: All that were emitted.
         finals: All that were ordered; so for ``partials``.
         cancelled: The orders that were cancelled.
+        to_hear: The chunks whose speakers were asked for.
         now: Seconds of the clock of load and pacing.
     """
 
@@ -59,6 +60,7 @@ class Desk:
     finals: list[Final] = field(default_factory=list)
     partials: list[Partial] = field(default_factory=list)
     cancelled: list[Final | Partial] = field(default_factory=list)
+    to_hear: list[Hear] = field(default_factory=list)
     now: float = 0.0
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -143,6 +145,8 @@ class Desk:
                 case Partial():
                     self.partials.append(output)
                     self._settle(output)
+                case Hear():
+                    self.to_hear.append(output)
                 case Cancel(order):
                     self.cancelled.append(order)
                     self._obey(self.turns.settled(order, None))

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
+from gateway.audio.speaker_model import SpeakerModel
 from gateway.audio.turns import TurnMode, TurnOptions
 from gateway.audio.types import SAMPLE_RATE
 from gateway.errors import EngineFailedError, GatewayError, OverloadedError, UnavailableError
 from gateway.flow.options import LiveOptions
 from gateway.flow.pacing import BREATH, PARTIALS_UNTIL
+from gateway.flow.speakers import Speakers
 from gateway.flow.turns import Final, Partial
 from gateway.transcript import Hypothesis
 from gateway.transcript.events import (
@@ -18,11 +21,13 @@ from gateway.transcript.events import (
     ItemCompleted,
     ItemDelta,
     ItemFailed,
+    ItemSegment,
     LiveEvent,
     SpeechStarted,
     SpeechStopped,
     TimeoutTriggered,
 )
+from gateway.transcript.speakers import Turn
 from gateway.transcript.writing import MAX_SILENCE_SECONDS
 from tests.fake_recognizer import say
 from tests.flow.desk import PARTIALS, Desk, all_wait, broken, finals_wait, options
@@ -370,6 +375,26 @@ def test_semantic_turns_with_an_engine_that_fails() -> None:
     [stopped] = [event for event in desk.events if isinstance(event, SpeechStopped)]
     assert stopped.seconds == pytest.approx(1.0 + MAX_SILENCE_SECONDS["high"], abs=0.05)
     assert list(desk.failed()) == ["item0"]
+
+
+def test_speakers_are_awaited() -> None:
+    """A chunk's text waits for its speakers; its segments follow its delta, with names in order."""
+    model = cast("SpeakerModel", None)  # nobody hears here
+    plain = options().recognition
+    assert plain is not None
+    told = replace(plain, speakers=Speakers(model), partials=None)
+    desk = Desk(replace(options(), recognition=told), TWO)
+    desk.hear(8)
+    before = [event for event in desk.events if isinstance(event, ItemDelta | ItemCompleted)]
+    for order, speaker in zip(desk.to_hear, (7, "Ann"), strict=True):
+        desk.events += desk.turns.heard(order, [Turn(0, 9, speaker)])  # type: ignore[arg-type]  # all are events
+    segments = [event for event in desk.events if isinstance(event, ItemSegment)]
+
+    assert before == []
+    assert [(each.item_id, each.segment.speaker) for each in segments] == [("item0", "A"), ("item1", "Ann")]
+    assert desk.completed() == {"item0": desk.text("item0"), "item1": desk.text("item1")}
+    kinds = [type(event) for event in desk.events if getattr(event, "item_id", None) == "item0"]
+    assert kinds[-3:] == [ItemDelta, ItemSegment, ItemCompleted]
 
 
 def test_the_first_partial_comes_sooner() -> None:

@@ -40,13 +40,20 @@ def test_what_goes_together(fields: dict[str, object]) -> None:
         ({"include": ["logprobs"], "response_format": "verbose_json"}, "include"),
         ({"stream": True, "response_format": "srt"}, "response_format"),
         ({"stream": True, "response_format": "vtt"}, "response_format"),
-        ({"response_format": "diarized_json"}, "response_format"),
         ({"model": "gpt-4o-transcribe-diarize", "prompt": "a"}, "prompt"),
         ({"model": "openai/gpt-4o-transcribe-diarize", "include": ["logprobs"]}, "include"),
         ({"known_speaker_names": ["a"]}, "known_speaker_references"),
         ({"known_speaker_references": [REFERENCE]}, "known_speaker_references"),
         ({"known_speaker_names": ["a"], "known_speaker_references": ["x"]}, "known_speaker_references"),
-        ({"known_speaker_names": ["a"], "known_speaker_references": [REFERENCE]}, "known_speaker_names"),
+        (
+            {"known_speaker_names": ["a", "a"], "known_speaker_references": [REFERENCE] * 2},
+            "known_speaker_names",
+        ),
+        (
+            {"known_speaker_names": ["a"], "known_speaker_references": ["data:audio/wav;base64,%"]},
+            "known_speaker_references",
+        ),
+        ({"num_speakers": 3, "max_speakers": 2}, "num_speakers"),
         (
             {"known_speaker_names": ["a"] * 5, "known_speaker_references": [REFERENCE] * 5},
             "known_speaker_names",

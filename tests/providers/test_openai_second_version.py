@@ -63,20 +63,21 @@ def test_streamed_segments(server: LiveServer, samples: dict[str, Sample]) -> No
         ({"prompt": "a"}, "prompt"),
         ({"include": ["logprobs"]}, "include"),
         ({"timestamp_granularities": ["segment"]}, "timestamp_granularities"),
-        ({"response_format": "diarized_json"}, "response_format"),
+        ({"known_speaker_names": ["a"]}, "known_speaker_references"),
         (
             {
+                "response_format": "diarized_json",
                 "known_speaker_names": ["a"],
                 "known_speaker_references": ["data:audio/wav;base64," + "A" * 3_000_000],
             },
-            "known_speaker_names",
+            "known_speaker_references",
         ),
     ],
 )
 def test_diarizing_refusals(
     server: LiveServer, samples: dict[str, Sample], extra: dict[str, object], param: str
 ) -> None:
-    """What the diarizing name refuses, and what has yet to come, is a 400 with its parameter."""
+    """What the diarizing name refuses is a 400 with its parameter."""
     with pytest.raises(BadRequestError) as caught:
         server.openai.audio.transcriptions.create(
             file=samples["en_hello"].path,

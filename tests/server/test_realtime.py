@@ -28,6 +28,7 @@ from gateway.errors import (
 from gateway.flow.options import Resources
 from gateway.flow.pacing import Load
 from gateway.flow.session import REFUSALS_AHEAD
+from gateway.flow.speaker_source import SpeakerSource
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.admission import Admission, KeyAdmission
@@ -37,7 +38,7 @@ from tests.audio.sound import int16, load
 from tests.clock import Clock
 from tests.fake_recognizer import FakeRecognizer, say
 from tests.protocol.realtime.wire import check_frame
-from tests.support import Sample
+from tests.support import Sample, no_speakers
 
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 GONE: Message = {"type": "websocket.disconnect", "code": 1001}
@@ -128,6 +129,7 @@ class Bench:
             self.load,
             Admission(1),
             self.stopping,
+            SpeakerSource(no_speakers, wait=0.0),
         )
         app = Realtime(service, self.admission, self.of_keys, self.leaving)
         scope = {

@@ -19,13 +19,14 @@ from gateway.errors import (
 )
 from gateway.flow.options import Resources
 from gateway.flow.pacing import Load
+from gateway.flow.speaker_source import SpeakerSource
 from gateway.metrics import Metrics
 from gateway.server.admission import Admission
 from gateway.server.service import Limits, Service
 from gateway.server.transcriptions_ws import TranscriptionsWs
 from tests.audio.sound import int16, load
 from tests.fake_recognizer import FakeRecognizer, say
-from tests.support import Sample
+from tests.support import Sample, no_speakers
 
 FRAME = 32_000
 END = {"type": "websocket.receive", "text": '{"type":"input_audio.end"}'}
@@ -94,6 +95,7 @@ async def serve(
         Load(anyio.current_time, Metrics()),
         Admission(1),
         anyio.Event(),
+        SpeakerSource(no_speakers, wait=0.0),
     )
     scope = {
         "type": "websocket",

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 from gateway.errors import GatewayError
 from gateway.protocol.events import (
     about,
+    diarized_segment,
     encode,
     error_body,
     language_codes,
@@ -37,6 +38,7 @@ from gateway.transcript.events import (
     ItemCompleted,
     ItemDelta,
     ItemFailed,
+    ItemSegment,
     LiveEvent,
     Refused,
     SessionCreated,
@@ -130,6 +132,10 @@ class RealtimeProtocol:
             case ItemDelta(item_id, text, tokens, wants_logprobs):
                 shown = _of_item("delta", item_id, delta=text)
                 return [shown | _logprobs(tokens, wanted=wants_logprobs)]
+            case ItemSegment(item_id, index, segment):
+                shown = {**diarized_segment(index, segment)}
+                del shown["type"]
+                return [_of_item("segment", item_id, **shown)]
             case ItemCompleted():
                 return [_completed(event)]
             case ItemFailed(item_id, error):

@@ -1,0 +1,176 @@
+"""Which voices are in a chunk: pyannote's segmentation 3.0 and CAM++ through ONNX Runtime. No torch.
+
+A pure function of the chunk's samples, and of no gain: both networks even it out.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.audio.speaker_spans import Window, spans_of, windows_of
+from gateway.audio.types import SAMPLE_RATE, Samples
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+CAMPPLUS_FILE = "campplus.onnx"
+SEGMENTATION_FILE = "segmentation.onnx"
+
+LONGEST_PIECE = 10 * SAMPLE_RATE
+"""What the segmentation was trained on."""
+
+SHORTEST_PIECE = SAMPLE_RATE
+"""A shorter chunk is padded with silence for the segmentation."""
+
+ENOUGH = SAMPLE_RATE
+"""Nothing shorter than a second says who speaks."""
+
+_SHORTEST_WINDOW = SAMPLE_RATE // 4
+_FEATURES = 80
+_FRAME, _HOP = 400, 160
+_BATCH = 16
+
+_HIGH_BANDS, _SPEECH_BANDS = slice(64, None), slice(10, 50)
+"""Above 4.8 kHz, which no telephone carries, and 0.3 to 3 kHz."""
+
+_EMPTY = -5.0
+"""Nepers of power by which the upper bands of a telephone's sound are below its speech: measured -10.6 on
+8 kHz mu-law, between -0.2 and 2.4 on wide-band readers and meetings, with and without noise."""
+
+Embedding = NDArray[np.float32]
+"""Shape (192,), of length 1: the cosine of two is their product."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A stretch of a chunk in which one voice speaks.
+
+    Attributes:
+        start: Seconds from the chunk's first sample; so is ``end``.
+        is_enough: It was long enough to say who speaks.
+        is_narrow: It is of a telephone's band, where all voices sound more alike.
+    """
+
+    start: float
+    end: float
+    embedding: Embedding
+    is_enough: bool = True
+    is_narrow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerModel:
+    """The loaded networks. They keep nothing of a recording, so all recordings and threads share them."""
+
+    segmentation: "InferenceSession"
+    campplus: "InferenceSession"
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Loads both networks from the files in ``folder``."""
+        import onnxruntime  # noqa: PLC0415  80 MB that only a process with audio needs
+
+        options = onnxruntime.SessionOptions()
+        # Recordings share the cores by themselves; the arena never shrinks.
+        options.inter_op_num_threads = options.intra_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = 4
+        return cls(
+            *(
+                onnxruntime.InferenceSession(
+                    folder / name, sess_options=options, providers=["CPUExecutionProvider"]
+                )
+                for name in (SEGMENTATION_FILE, CAMPPLUS_FILE)
+            )
+        )
+
+    def hear(self, samples: Samples, breaks: Sequence[int] = ()) -> list[Voice]:
+        """The voices of a chunk, shape (n,), in order of time; none in silence. Computes for a while.
+
+        Args:
+            breaks: Samples before which a pause was cut out: no voice is told across one.
+        """
+        count = -(-len(samples) // LONGEST_PIECE)
+        edges = np.linspace(0, len(samples), count + 1).astype(int).tolist()
+        windows = [
+            Window(window.start + begin, window.end + begin, (window.own[0] + begin, window.own[1] + begin))
+            for begin, end in pairwise(edges)
+            for span in spans_of(self._classes(samples[begin:end]), end - begin)
+            for part in pairwise(
+                [span[0], *(at - begin for at in breaks if span[0] < at - begin < span[1]), span[1]]
+            )
+            for window in windows_of(part)
+        ]
+        if not windows:
+            return []
+        features = filter_banks(samples)
+        embeddings = self._embed([_cut(features, window) for window in windows])
+        return [
+            Voice(
+                window.own[0] / SAMPLE_RATE,
+                window.own[1] / SAMPLE_RATE,
+                embedding,
+                is_enough=window.end - window.start >= ENOUGH,
+                is_narrow=_is_narrow(_cut(features, window)),
+            )
+            for window, embedding in zip(windows, embeddings, strict=True)
+        ]
+
+    def _classes(self, piece: Samples) -> NDArray[np.float32]:
+        padded = np.pad(piece, (0, max(0, SHORTEST_PIECE - len(piece))))
+        (logp,) = self.segmentation.run(["logp"], {"wave": padded[None, None]})
+        # The frames of the padding are left out.
+        frames = max(1, round(logp.shape[1] * len(piece) / len(padded)))
+        return np.asarray(np.exp(logp[0][:frames]), dtype=np.float32)
+
+    def _embed(self, cuts: list[NDArray[np.float32]]) -> list[Embedding]:
+        """One embedding for each; those of equal length go through the network together."""
+        alike = defaultdict[int, list[int]](list)
+        for number, cut in enumerate(cuts):
+            alike[len(cut)].append(number)
+        embeddings = [np.zeros(0, dtype=np.float32)] * len(cuts)
+        for numbers in alike.values():
+            for at in range(0, len(numbers), _BATCH):
+                batch = numbers[at : at + _BATCH]
+                # The mean over time is the microphone's.
+                feats = np.stack([cuts[number] - cuts[number].mean(axis=0) for number in batch])
+                (found,) = self.campplus.run(["embedding"], {"feats": feats})
+                for number, embedding in zip(batch, found, strict=True):
+                    embeddings[number] = embedding / np.linalg.norm(embedding)
+        return embeddings
+
+
+def filter_banks(samples: Samples) -> NDArray[np.float32]:
+    """Kaldi's logarithmic mel filter banks: (frames of 10 ms, 80), the last one within the samples."""
+    from kaldi_native_fbank import FbankOptions, OnlineFbank  # noqa: PLC0415 - only where speakers are told apart
+
+    options = FbankOptions()
+    options.frame_opts.dither = 0
+    options.frame_opts.samp_freq = SAMPLE_RATE
+    options.mel_opts.num_bins = _FEATURES
+    fbank = OnlineFbank(options)
+    # Kaldi counts samples as 16-bit numbers.
+    fbank.accept_waveform(SAMPLE_RATE, (samples * 32768).tolist())
+    fbank.input_finished()
+    frames = [fbank.get_frame(at) for at in range(fbank.num_frames_ready)]
+    return np.array(frames, dtype=np.float32).reshape(-1, _FEATURES)
+
+
+def _cut(features: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
+    """The window's frames; a window too short for the network is widened within the chunk."""
+    missing = max(0, _SHORTEST_WINDOW - (window.end - window.start))
+    first = max(0, window.start - missing // 2) // _HOP
+    last = (min(len(features) * _HOP, window.end + missing) - _FRAME) // _HOP + 1
+    cut: NDArray[np.float32] = features[first : max(last, first + 1)]
+    return cut
+
+
+def _is_narrow(features: NDArray[np.float32]) -> bool:
+    low, high = features[:, _SPEECH_BANDS], features[:, _HIGH_BANDS]
+    return bool(np.median(high.mean(axis=1) - low.mean(axis=1)) < _EMPTY)

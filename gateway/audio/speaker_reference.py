@@ -1,0 +1,80 @@
+"""Known speakers: a recording of a voice that has a name."""
+
+import io
+
+import numpy as np
+
+from gateway.audio.decode import decode
+from gateway.audio.speaker_clusters import unit
+from gateway.audio.speaker_model import Embedding, SpeakerModel
+from gateway.audio.speakers import KnownSpeaker
+from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.errors import AudioTooLongError, InvalidAudioError, InvalidRequestError
+
+SHORTEST_SECONDS, LONGEST_SECONDS = 2.0, 10.0
+"""OpenAI's limits."""
+
+SLACK_SECONDS = 0.05
+"""Of an encoder that pads its last packet, or cuts it."""
+
+KNOWN, KNOWN_SHORT = 0.45, 0.40
+"""Cosine from which a voice is a known one's: of `LONG_SECONDS` or more of reference, and of less."""
+
+LONG_SECONDS = 5.0
+
+KNOWN_NARROW = 0.65
+"""The same on the telephone, compared with a reference as it carries it: measured 0.74 for the same voice,
+0.44 for others."""
+
+_BAND = (300, 3_400)
+_MU = 255
+
+
+def enrol(model: SpeakerModel, name: str, data: bytes) -> KnownSpeaker:
+    """The voice in a recording, in any format that is decoded. Computes for a while.
+
+    Raises:
+        InvalidRequestError: It is no audio, too short or too long, or nobody speaks in it.
+    """
+    samples = _decoded(name, data)
+    voice, narrow = (_voice(model, each) for each in (samples, by_telephone(samples)))
+    if voice is None or narrow is None:
+        raise InvalidRequestError(f"Nobody speaks in the reference of '{name}'.")
+    nearest = KNOWN if len(samples) >= LONG_SECONDS * SAMPLE_RATE else KNOWN_SHORT
+    return KnownSpeaker(name, voice, nearest, narrow, KNOWN_NARROW)
+
+
+def by_telephone(samples: Samples) -> Samples:
+    """As a telephone carries it: 300 to 3400 Hz, in the eight bits of G.711's mu-law."""
+    spectrum = np.fft.rfft(samples)
+    frequencies = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
+    spectrum[(frequencies < _BAND[0]) | (frequencies > _BAND[1])] = 0
+    narrow = np.fft.irfft(spectrum, len(samples))[::2]
+    peak = max(float(np.abs(narrow).max()), 1e-9)
+    companded = np.log1p(_MU * np.abs(narrow) / peak) / np.log1p(_MU)
+    expanded = np.sign(narrow) * np.expm1(np.round(companded * 127) / 127 * np.log1p(_MU)) / _MU
+    # Twice as many samples, and nothing above the 4 kHz that half of them can carry.
+    wide = np.fft.irfft(np.pad(np.fft.rfft(expanded), (0, len(expanded) // 2)), 2 * len(expanded))
+    return np.asarray(wide[: len(samples)], dtype=np.float32)
+
+
+def _voice(model: SpeakerModel, samples: Samples) -> Embedding | None:
+    voices = model.hear(samples)
+    if not voices:
+        return None
+    return unit(np.sum([voice.embedding * (voice.end - voice.start) for voice in voices], axis=0))
+
+
+def _decoded(name: str, data: bytes) -> Samples:
+    length = InvalidRequestError(
+        f"The reference of '{name}' must be {SHORTEST_SECONDS:g} to {LONGEST_SECONDS:g} seconds long."
+    )
+    try:
+        samples = np.concatenate(list(decode(io.BytesIO(data), max_seconds=LONGEST_SECONDS + SLACK_SECONDS)))
+    except AudioTooLongError:
+        raise length from None
+    except InvalidAudioError:
+        raise InvalidRequestError(f"The reference of '{name}' cannot be decoded as audio.") from None
+    if len(samples) < (SHORTEST_SECONDS - SLACK_SECONDS) * SAMPLE_RATE:
+        raise length
+    return samples

@@ -1,0 +1,50 @@
+"""Known speakers' references: data URLs (RFC 2397), as OpenAI's clients send them."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+from gateway.errors import InvalidRequestError
+
+MAX_KNOWN_SPEAKERS = 4
+
+NAMES = "known_speaker_names"
+REFERENCES = "known_speaker_references"
+
+
+def check_speakers(names: Sequence[str], references: Sequence[str]) -> None:
+    """Returns where each known speaker has one name and one data URL.
+
+    Raises:
+        InvalidRequestError: Names the parameter.
+    """
+    if len(names) > MAX_KNOWN_SPEAKERS:
+        raise InvalidRequestError(f"At most {MAX_KNOWN_SPEAKERS} known speakers are supported.", param=NAMES)
+    if len(set(names)) != len(names):
+        raise InvalidRequestError("Two known speakers have the same name.", param=NAMES)
+    if len(names) != len(references):
+        raise InvalidRequestError(
+            f"There are {len(names)} known_speaker_names and {len(references)} known_speaker_references; "
+            "each name needs its reference.",
+            param=REFERENCES,
+        )
+    for reference in references:
+        decode_reference(reference)
+
+
+def decode_reference(url: str) -> bytes:
+    """The audio file in a data URL.
+
+    Raises:
+        InvalidRequestError: It is none, or its base64 is broken.
+    """
+    head, comma, data = url.partition(",")
+    if not (head[:5].lower() == "data:" and comma and head.lower().endswith(";base64")):
+        raise InvalidRequestError(
+            "Each of known_speaker_references must be a data URL: data:audio/wav;base64,…", param=REFERENCES
+        )
+    try:
+        # Some encoders leave out the padding.
+        return base64.b64decode(data + "=" * (-len(data) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidRequestError("A reference's base64 cannot be decoded.", param=REFERENCES) from None
