@@ -264,7 +264,7 @@ class _Job:
         with suppress(GatewayError):
             hypothesis = await row.hypothesis()
             if hypothesis.language_probability >= SURE:
-                for event in self._assembler.begin(hypothesis, paused=row.chunk.ends_utterance):
+                for event in self._assembler.begin(hypothesis):
                     await self._events.send(event)
 
     @property

@@ -74,19 +74,16 @@ class Assembler:
             self._ends_open = not (self._held or ends_sentence(self._texts[-1]))
         return events
 
-    def begin(self, hypothesis: Hypothesis, *, paused: bool) -> list[TranscriptEvent]:
+    def begin(self, hypothesis: Hypothesis) -> list[TranscriptEvent]:
         """Takes a hypothesis of the first chunk's beginning: gives the words that are sure enough to emit.
 
         The chunk itself, added next, goes on after them.
-
-        Args:
-            paused: The beginning ends in a pause, not within a word.
         """
         whole = self.preview(hypothesis)
         if whole is None:
             return []
         self._beginning = Beginning.of(
-            hypothesis.segments[0], whole.tokens, paused=paused, spaced=is_spaced(hypothesis.language)
+            hypothesis.segments[0], whole.tokens, spaced=is_spaced(hypothesis.language)
         )
         return self._delta(self._beginning.tokens) if self._beginning else []
 

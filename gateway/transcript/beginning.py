@@ -8,10 +8,7 @@ from gateway.transcript.stable import StabilityOptions, StableText, tokens_after
 from gateway.transcript.types import Segment, Token, Word
 
 _HELD_BACK = 3
-"""Words before a cut that may be within one: what comes after it changes them."""
-
-_HELD_BACK_PAUSED = 1
-"""Before a pause, it is the last word's punctuation that changes."""
+"""Words before a cut: what comes after it changes them, even after a pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +22,16 @@ class Beginning:
     segment: Segment
 
     @classmethod
-    def of(cls, segment: Segment, tokens: Sequence[Token], *, paused: bool, spaced: bool) -> Self | None:
+    def of(cls, segment: Segment, tokens: Sequence[Token], *, spaced: bool) -> Self | None:
         """Of a hypothesis; None where no word is sure enough.
 
         Args:
             segment: The first one.
             tokens: All of its text, as it would be emitted.
-            paused: What was heard ends in a pause.
             spaced: The language writes spaces between words.
         """
-        held_back = _HELD_BACK_PAUSED if paused else _HELD_BACK
-        sure = StableText(StabilityOptions(agreement=1, held_back=held_back)).partial(tokens, spaced=spaced)
+        stable = StableText(StabilityOptions(agreement=1, held_back=_HELD_BACK))
+        sure = stable.partial(tokens, spaced=spaced)
         if not sure:
             return None
         return cls(replace(segment, tokens=sure, text=_text(sure), words=()))

@@ -26,19 +26,18 @@ def say(*texts: str, language: str = "en") -> Hypothesis:
     return Hypothesis(tuple(segments), language, 1.0)
 
 
-def run(ahead: Hypothesis, *chunks: Hypothesis, paused: bool = False) -> tuple[list[str], TranscriptDone]:
+def run(ahead: Hypothesis, *chunks: Hypothesis) -> tuple[list[str], TranscriptDone]:
     """The deltas and the transcript."""
     assembler = Assembler()
-    events = [*assembler.begin(ahead, paused=paused)]
+    events = assembler.begin(ahead)
     known = [event for chunk in chunks for event in assembler.add(chunk, CLOCK)]
     deltas = [event.text for event in (*events, *known, *assembler.flush()) if isinstance(event, TextDelta)]
     return deltas, assembler.finish(30.0)
 
 
 def test_the_last_words_are_held_back() -> None:
-    """Three before a cut, one before a pause; what is no more than that is not emitted."""
+    """Three of them; what is no more than that is not emitted."""
     assert run(say("a b c d e"), say("a b c d e f"))[0] == ["a b", " c d e f"]
-    assert run(say("a b c d e"), say("a b c d e f"), paused=True)[0] == ["a b c d", " e f"]
     assert run(say("a b"), say("a b c"))[0] == ["a b c"]
 
 
@@ -87,12 +86,12 @@ def test_unspaced_scripts() -> None:
 SPEECH = st.lists(st.lists(st.sampled_from(["a", "b", "c", "d."]), max_size=4).map(" ".join), max_size=3)
 
 
-@given(SPEECH, st.lists(SPEECH, max_size=3), st.booleans())
-def test_deltas_are_the_text(ahead: list[str], chunks: list[list[str]], paused: bool) -> None:  # noqa: FBT001 - drawn
+@given(SPEECH, st.lists(SPEECH, max_size=3))
+def test_deltas_are_the_text(ahead: list[str], chunks: list[list[str]]) -> None:
     """Whatever the beginning and the chunks say."""
     if not chunks:
         return
-    deltas, done = run(say(*ahead), *(say(*texts) for texts in chunks), paused=paused)
+    deltas, done = run(say(*ahead), *(say(*texts) for texts in chunks))
 
     assert "".join(deltas) == done.transcript.text
     assert b"".join(token.raw for token in done.transcript.tokens).decode() == done.transcript.text
