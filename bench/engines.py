@@ -2,7 +2,6 @@
 
 import io
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
 from gateway.audio.vad import VadOptions
 from gateway.engine.api import DecodeOptions, DecodeRequest, Engine, RowFailed
 from gateway.engine.devices.cuda import choose
-from gateway.engine.whisper.engine import WhisperEngine, WhisperSpec
+from gateway.engine.whisper.engine import WhisperSpec
 from gateway.engine.whisper.features import FITTED_FRAMES, WINDOW_FRAMES, mel_features
 from gateway.runtime import whisper_options
 from gateway.settings import Settings
@@ -127,30 +126,6 @@ class _Known:
 
     def flush(self) -> Any:
         return np.concatenate(list(self._speech))
-
-
-class _Counting:
-    """A CTranslate2 model that counts the rows it encodes, by their frames."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.rows = Counter[int]()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
-
-    def encode(self, features: Any, **options: Any) -> Any:
-        self.rows[features.shape[2]] += features.shape[0]
-        return self.model.encode(features, **options)
-
-
-def counting_engine(path: Path, context: Context) -> tuple[WhisperEngine, Counter[int]]:
-    """An engine, and the rows that it encodes, by their frames."""
-    from faster_whisper import WhisperModel  # noqa: PLC0415 - a heavy import
-
-    model = WhisperModel(str(path), device="cpu", compute_type="int8", local_files_only=True)
-    counting = model.model = _Counting(model.model)
-    return WhisperEngine(whisper(path, audio_context=context), model, aligns=True), counting.rows
 
 
 @dataclass(frozen=True, slots=True)

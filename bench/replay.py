@@ -5,7 +5,7 @@ the same costs give the same figures.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import count
@@ -13,15 +13,11 @@ from typing import Any, cast
 
 from bench.audio import speech
 from bench.engines import ENGLISH, Costs, Decoder, measure
-from bench.realtime import Item, Session
-from bench.talk import Talk
-from gateway.audio.frontend import FrontEnd
+from bench.realtime import Item
 from gateway.audio.segmenter import Segmenter
-from gateway.audio.silero import SileroModel
-from gateway.audio.turns import TurnOptions, UtteranceEnded, UtteranceStarted
+from gateway.audio.turns import UtteranceEnded, UtteranceStarted
 from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.engine.api import DecodeOptions, Engine
-from gateway.engine.whisper.engine import WhisperSpec
 from gateway.flow.options import LiveOptions, PartialOptions, Recognition
 from gateway.flow.pacing import Load, Pacing
 from gateway.flow.session import LEAST_QUIET_SECONDS, LEAST_SECONDS
@@ -154,19 +150,3 @@ def costs_of(engine: Engine, seconds: int) -> Costs:
     samples, recognition = speech(seconds), _ENGLISH_BY_NOBODY
     partials = _decoding(recognition, DELAYS[DEFAULT_DELAY])
     return Costs(measure(engine, samples, partials, hurried=True), measure(engine, samples, ENGLISH))
-
-
-def replay(
-    spec: WhisperSpec, turns: Sequence[Talk], options: Mapping[str, PartialOptions]
-) -> tuple[Costs, dict[str, list[Session]]]:
-    """What the engine costs, and by the names of ``options`` a session for each turn."""
-    engine, vad, recognition = spec.load(), SileroModel.load(), _ENGLISH_BY_NOBODY
-    costs = costs_of(engine, SPEECH_SECONDS)
-    sessions: dict[str, list[Session]] = {name: [] for name in options}
-    for turn in turns:
-        decoder = Decoder(engine)
-        for name, variant in options.items():
-            segmenter = Segmenter(FrontEnd(vad), TurnOptions())
-            items = Replay(segmenter, decoder, costs, recognition, variant).run(turn.samples)
-            sessions[name].append(Session(turn.said, created=True, items=items))
-    return costs, sessions

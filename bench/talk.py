@@ -1,4 +1,4 @@
-"""Talk whose every word and its time are known: as a microphone's client sends it, and turn by turn."""
+"""Talk whose every word and its time are known, as a microphone's client sends it."""
 
 import base64
 import io
@@ -32,9 +32,6 @@ MOST_PHRASES = 3
 
 TAIL_SECONDS = 1.5
 """Silence at the end, so that the last utterance ends as the others do."""
-
-_LEAD_SECONDS = (1.0, 1.1)
-"""Before the speech of a turn alone, so that it does not always begin with a piece of audio."""
 
 _HISS = 0.0003
 """Of a quiet room: nobody's microphone gives zeros."""
@@ -102,11 +99,6 @@ class Talk:
         """Of audio."""
         return len(self.samples) / SAMPLE_RATE
 
-    @property
-    def is_joined(self) -> bool:
-        """Of several phrases."""
-        return len(self.said) > 1
-
 
 def phrases() -> list[Phrase]:
     """All that is said in the clean English samples."""
@@ -137,25 +129,6 @@ def make_talk(choice: Sequence[Phrase], seconds: float, number: int) -> Talk:
         said.append(_said(phrase, position))
         left = left - 1 if left else int(random.integers(MOST_PHRASES))
         position = said[-1].end - MARGIN_SECONDS + random.uniform(*(BREATHS if left else PAUSES))
-
-
-def make_turns(choice: Sequence[Phrase], singles: int) -> list[Talk]:
-    """So many of one phrase, taken evenly, and half as many of two phrases or three; the same each time."""
-    random = np.random.default_rng(singles)
-    turns = [_turn([choice[number * len(choice) // singles]], random) for number in range(singles)]
-    for number in range(singles // 2):
-        first, length = number * len(choice) * 2 // singles, 2 + number % (MOST_PHRASES - 1)
-        turns.append(_turn([choice[(first + 5 * at) % len(choice)] for at in range(length)], random))
-    return turns
-
-
-def _turn(choice: Sequence[Phrase], random: np.random.Generator) -> Talk:
-    """With a breath after each phrase."""
-    position, said = random.uniform(*_LEAD_SECONDS), list[Said]()
-    for phrase in choice:
-        said.append(_said(phrase, position))
-        position = said[-1].end - MARGIN_SECONDS + random.uniform(*BREATHS)
-    return _recorded(said, _room(said[-1].end + MARGIN_SECONDS + TAIL_SECONDS, random))
 
 
 def silence(seconds: float) -> Talk:

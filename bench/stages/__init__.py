@@ -3,7 +3,7 @@
 from pkgutil import iter_modules
 
 DEFAULT = (
-    "throughput first_delta memory overlap fairness cancellation edge_cost scaling loop_hold live live_policy"
+    "throughput first_delta memory overlap fairness cancellation edge_cost scaling loop_hold live"
 ).split()
 """Run where none is named, in this order; the page has a place for each."""
 

@@ -29,7 +29,7 @@ _DELAYS = {
     "xhigh": PartialOptions(step=0.8, stability=StabilityOptions(agreement=3, sure=0.7, unsure=5)),
 }
 """How soon a word is told, by ``delay``, against how often the final text takes it back: figures by
-`python -m bench captions`."""
+`python -m bench live_policy`."""
 
 _DEFAULT_DELAY = "low"
 

@@ -1,47 +1,48 @@
-"""Ways to decide what is told, and what is made of their figures."""
+"""What the figures of captions count, on a turn that is counted by hand."""
 
-from bench.realtime import Item, Session
-from bench.replay import DEFAULT_DELAY, DELAYS
-from bench.sessions import figures
-from bench.stages.live_policy import COLUMNS, row, target, variants
-from bench.talk import make_turns, phrases
+import pytest
 
-
-def _session(told: str, final: str, *, released: int = 1) -> Session:
-    item = Item(1.0, 3.0, [(2.0, told), (3.5, "")], released, 3.5, final)
-    return Session((), items=[item])
+from bench.realtime import Item
+from bench.stages.live_policy import COLUMNS, Captions
+from gateway.transcript import Segment, Transcript, Word
 
 
-def test_the_servers_delays_are_compared() -> None:
-    """As they are, and the default one with one thing changed."""
-    found = variants()
-    default = DELAYS[DEFAULT_DELAY]
-    trusting = found[f"{DEFAULT_DELAY}, however unsure"]
-    hasty = found[f"{DEFAULT_DELAY}, agreement 1"]
-
-    assert {name: found[name] for name in DELAYS} == DELAYS
-    assert trusting.stability.sure == 0 < default.stability.sure
-    assert trusting.stability.agreement == default.stability.agreement
-    assert hasty.stability.agreement == 1
-    assert (hasty.step, hasty.stability.held_back) == (default.step, default.stability.held_back)
+def transcript(*words: tuple[str, float]) -> Transcript:
+    """Words, and when each ends."""
+    text = "".join(word for word, _ in words).strip()
+    spoken = tuple(Word(end - 0.2, end, word, 0.9) for word, end in words)
+    segment = Segment(0.0, 9.0, text, (), spoken, -0.1, 1.0, 0.0, 0.0)
+    return Transcript(text, "en", ("en",), 9.0, (segment,), ())
 
 
-def test_turns_of_one_phrase_and_of_several_are_told_apart() -> None:
-    """Each kind has its share of finals that were kept to."""
-    turns = make_turns(phrases(), 2)
-    sessions = [_session("Open", "Open it."), _session("Open", "Open it."), _session("Shut", "Open it.")]
-    cells = dict(zip(COLUMNS, row("low", DELAYS["low"], turns, sessions), strict=True))
+def test_a_turn() -> None:
+    """Told words count as late as their delta; those the final has otherwise are wrong, not late."""
+    item = Item(0.0, 5.0, [(1.5, "I scream"), (2.5, " for"), (5.5, " more.")], 2, 5.5, "Ice cream for more.")
+    found = Captions()
+    found.add(item, transcript((" I", 0.5), (" stream", 1.0), (" for", 1.5), (" more.", 2.0)))
 
-    assert [turn.is_joined for turn in turns] == [False, False, True]
-    assert cells["kept, one phrase"] == "100.0 % of 2"
-    assert cells["kept, several"] == "0.0 % of 1"
-    assert cells["told early"] == "100.0 %"
+    assert (found.words, found.early, found.otherwise, found.turns) == (4, 3, 1, 1)
+    assert found.lateness == pytest.approx((1.0, 1.0))
+    assert found.firsts == (1.5,)
+    assert (found.kept, found.kept_blind) == (0, 0)
+    assert len(found.row("low")) == len(COLUMNS)
 
 
-def test_the_target_is_what_was_kept_to() -> None:
-    """Text that was taken back misses it, and no text told early cannot."""
-    kept, broken = _session("Open", "Open it."), _session("Shut", "Open it.")
+def test_what_is_kept() -> None:
+    """To the letter, or but for case and marks."""
+    found = Captions()
+    for told in ("So it", "so, it"):
+        found.add(
+            Item(0.0, 3.0, [(1.0, told)], 1, 3.0), transcript((" So", 0.5), (" it", 0.7), (" is.", 1.0))
+        )
 
-    assert target("", figures([kept] * 19 + [broken])).reached
-    assert not target("", figures([kept] * 18 + [broken])).reached
-    assert target("", figures([_session("Shut", "Open it.", released=0)])).reached
+    assert (found.turns, found.kept, found.kept_blind) == (2, 1, 2)
+
+
+def test_nothing_told() -> None:
+    """No share of nothing."""
+    found = Captions()
+    found.add(Item(0.0, 3.0, [], 0, 3.0), transcript((" So", 0.5)))
+
+    assert (found.words, found.early, found.turns) == (1, 0, 0)
+    assert found.row("low")[0] == "low"

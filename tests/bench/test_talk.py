@@ -16,7 +16,6 @@ from bench.talk import (
     TAIL_SECONDS,
     Phrase,
     make_talk,
-    make_turns,
     phrases,
     silence,
 )
@@ -102,7 +101,7 @@ TONES = [Phrase(f"tone {n}", np.full(16_000, 0.5, np.float32), (("tone", 0.4),))
 
 def test_there_is_speech_where_it_is_said() -> None:
     """There, and only there, it is loud; the end is silent long enough to end the utterance."""
-    for turn in make_turns(TONES, 4):
+    for turn in (make_talk(TONES, 20, number) for number in range(4)):
         loud = np.abs(turn.samples) > 0.1
         spoken = np.zeros(len(loud), bool)
         for said in turn.said:
@@ -110,21 +109,3 @@ def test_there_is_speech_where_it_is_said() -> None:
 
         assert np.mean(loud == spoken) > 0.999
         assert turn.said[-1].end + TAIL_SECONDS < len(loud) / 16_000
-
-
-def test_phrases_are_joined_by_breaths() -> None:
-    """Two of them or three, half as many turns as have one."""
-    turns = make_turns(TONES, 4)
-    breaths = [b.start - a.end for turn in turns for a, b in pairwise(turn.said)]
-
-    assert [len(turn.said) for turn in turns] == [1, 1, 1, 1, 2, 3]
-    assert all(BREATHS[0] <= breath <= BREATHS[1] for breath in breaths)
-
-
-def test_phrases_are_taken_evenly_and_alike() -> None:
-    """All of them where there is room; the same turns each time."""
-    first, second = make_turns(TONES, 6), make_turns(TONES, 6)
-
-    assert [turn.said[0].phrase for turn in first[:6]] == TONES
-    assert first[6].said[0].start == pytest.approx(second[6].said[0].start)
-    assert np.array_equal(first[8].samples, second[8].samples)
