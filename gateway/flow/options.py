@@ -66,6 +66,7 @@ class Recognition:
         partials: None emits a chunk's text when the chunk is complete.
         detects_language: The model can tell which language is spoken.
         speakers: They are told apart.
+        words: The client wants the words' times. `speakers` have them decoded, too, for themselves.
     """
 
     lease: Callable[[], AbstractAsyncContextManager[Recognizer]]
@@ -74,6 +75,7 @@ class Recognition:
     partials: PartialOptions | None = None
     detects_language: bool = False
     speakers: Speakers | None = None
+    words: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,8 +157,7 @@ class Utterance:
         transcript = self._assembler.finish((self._end - self._start) / SAMPLE_RATE).transcript
         if recognition.partials is not None and recognition.partials.consistent:
             transcript = replace(transcript, text=_text(self._told), tokens=tuple(self._told))
-        words = recognition.decoding.words
-        return ItemCompleted(self.item_id, transcript, recognition.model, self._logprobs, words)
+        return ItemCompleted(self.item_id, transcript, recognition.model, self._logprobs, recognition.words)
 
     @property
     def _logprobs(self) -> bool:

@@ -113,7 +113,12 @@ async def _recognition(
         param = "session.include" if included else f"{_PARAM}.{error.param}"
         raise error.under(param) from None
     return Recognition(
-        model.lease, wanted.model, decoding, _partials(config, wanted, partials), speakers=told_apart
+        model.lease,
+        wanted.model,
+        decoding,
+        _partials(config, wanted, partials),
+        speakers=told_apart,
+        words=config.wants_words,
     )
 
 
