@@ -141,7 +141,6 @@ class RunningGain:
         return self._scale(np.pad(rest, (0, -len(rest) % HOP)).reshape(-1, HOP)).reshape(-1)[: len(rest)]
 
     def _scale(self, hops: Samples) -> Samples:
-        hops = declip(hops)
         scaled = np.empty_like(hops)
         for i, energy in enumerate(hop_energies(hops, self._weights)):
             before = self._amplitude

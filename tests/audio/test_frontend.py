@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gateway.audio.declip import declip
 from gateway.audio.frontend import FrontEnd
 from gateway.audio.loudness import HOP, RunningGain
 from gateway.audio.silero import FRAME, SileroModel
@@ -62,6 +63,18 @@ def test_the_first_word_is_heard(model: SileroModel, hello: Samples, floor: floa
 def test_quiet_speech_is_heard(model: SileroModel, hello: Samples, dbfs: float) -> None:
     """Speech is found at any level, down to a few steps of 16 bits."""
     assert first_word(hear(model, at_level(hello, dbfs), len(hello))) < 0.7
+
+
+def test_cut_tops_are_put_back_for_both(model: SileroModel, hello: Samples) -> None:
+    """Without a gain, too, Silero hears no square waves, which it takes for no speech."""
+    samples = hello[: len(hello) // HOP * HOP]
+    clipped = np.clip(at_level(samples, 20), -1, 1)
+    restored = declip(clipped.reshape(-1, HOP)).reshape(-1)
+
+    heard = hear(model, clipped, len(clipped))
+
+    assert (heard >= probabilities(model, restored)).all()
+    assert not (heard >= probabilities(model, clipped)).all()
 
 
 @pytest.mark.parametrize("size", [1, 160, 1_777])
