@@ -182,7 +182,8 @@ class Chunker:
             return span
         end = min(self._buffer.end, span.start + limit - span.at)
         offset = end if span.offset is None else min(span.offset, end)
-        return _Span(span.start, span.onset, span.at, offset, self._buffer.read(span.start, end))
+        onset = min(span.onset, offset)  # a long padding may be all that there is room for
+        return _Span(span.start, onset, span.at, offset, self._buffer.read(span.start, end))
 
     def _overflow(self) -> list[Chunk]:
         """Ends the window before the speech that is too much for it, if there is."""
@@ -224,7 +225,8 @@ class Chunker:
     def _force(self, span: _Span) -> Chunk:
         """The window up to a dip in its last span; the next one begins there."""
         first = span.start - span.at
-        end = self._dips.find(self._buffer, first + FULL_FROM, first + MAX_CHUNK_SAMPLES)
+        # Not in its padding, however quiet it is there.
+        end = self._dips.find(self._buffer, max(first + FULL_FROM, span.onset), first + MAX_CHUNK_SAMPLES)
         span.samples, span.offset = self._buffer.read(span.start, end), end
         self._given = end
         chunk = _chunk(self._spans, ends_utterance=False)

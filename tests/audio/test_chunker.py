@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.audio.chunker import FULL_FROM, OFFSET_PADDING, Chunker
@@ -316,6 +316,15 @@ def test_it_waits_for_no_engine() -> None:
     late=st.integers(0, 6),
     early=st.sampled_from([None, 5.0]),
     max_pause=st.sampled_from([None, None, 0.5, 1.5]),
+)
+@example(
+    # The deepest dip where a window may be cut is the padding of its last span.
+    script=[(0.0, 2.0), (0.45, 5.0), (0.0, 3.0), (0.45, 12.0), (0.0, 2.0), (0.45, 7.0)],
+    options=VadOptions(threshold=0.3, prefix_padding_ms=2_000, silence_duration_ms=0),
+    size=511,
+    late=0,
+    early=None,
+    max_pause=None,
 )
 def test_any_script(
     script: Script,
