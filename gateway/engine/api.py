@@ -49,7 +49,6 @@ class DecodeRequest:
 
     Attributes:
         samples: 16 kHz mono float32, at most 30 s.
-        prefix_tokens: Token ids the hypothesis must begin with, where `Capabilities.prefix` allows.
         whole: All of it is to be transcribed. False leaves a tail that is unfinished at the samples' end to
             the next row, which begins at `Hypothesis.consumed`. Rows of both kinds may share a call.
         retry: What looks bad may be decoded again. False where a newer row soon replaces this one: it costs
@@ -62,7 +61,6 @@ class DecodeRequest:
 
     samples: Samples
     options: DecodeOptions
-    prefix_tokens: tuple[int, ...] = ()
     whole: bool = True
     retry: bool = True
     breaks: tuple[int, ...] = ()
@@ -95,7 +93,6 @@ class Capabilities:
     temperature: bool = False
     words: bool = False
     logprobs: bool = False
-    prefix: bool = False
 
 
 class Engine(Protocol):

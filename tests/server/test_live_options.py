@@ -15,9 +15,7 @@ from gateway.protocol.realtime.config import LOGPROBS, WORDS, SessionConfig
 from gateway.server.live_options import live_options
 from tests.fake_recognizer import FakeRecognizer, in_turn
 
-ABLE = Capabilities(
-    frozenset({"en", "de"}), detects_language=True, prompt=True, keywords=True, logprobs=True, prefix=True
-)
+ABLE = Capabilities(frozenset({"en", "de"}), detects_language=True, prompt=True, keywords=True, logprobs=True)
 UNABLE = Capabilities(frozenset({"en"}))
 
 

@@ -59,13 +59,13 @@ class Decoder:
         """Decodes each row, and once more those that repeat themselves.
 
         No row costs more than three times its first search: the second text is at most twice as long. Where
-        it repeats itself, too, the first stays. Rows with a forced prefix are previews: they have one search.
+        it repeats itself, too, the first stays.
         """
         results = self._search(encoded, range(len(rows)), rows, [self._limit(row) for row in rows])
         again = [
             at
             for at, (row, one) in enumerate(zip(rows, results, strict=True))
-            if row.retry and one.repetitive and not row.prompt.prefix
+            if row.retry and one.repetitive
         ]
         retried = self._search(
             encoded,
@@ -93,24 +93,23 @@ class Decoder:
         return answer
 
     def forced_logprobs(
-        self, encoded: Encoded, rows: Sequence[int], prompts: Sequence[Prompt]
+        self, encoded: Encoded, rows: Sequence[int], prompts: Sequence[Prompt], texts: Sequence[Sequence[int]]
     ) -> list[list[float]]:
-        """Log-probability of every token of the prompts' prefixes, for models that cannot align.
+        """Log-probability of every token of the texts, for models that cannot align.
 
-        This costs as much as a greedy decode, `align()` a quarter of it.
+        The texts are forced after the prompts, which are without timestamps: CTranslate2's rules for those do
+        not look at forced tokens. This costs as much as a greedy decode, `align()` a quarter of it.
         """
         answer: list[list[float]] = [[] for _ in rows]
         for members in _grouped(range(len(rows)), lambda at: _shape(prompts[at])):
             results = self._generate(
                 encoded.pick([rows[at] for at in members]),
-                [[*prompts[at].head, *prompts[at].prefix] for at in members],
-                max_length=_total_length(prompts[members[0]], max(len(prompts[at].prefix) for at in members)),
+                [[*prompts[at].head, *texts[at]] for at in members],
+                max_length=_total_length(prompts[members[0]], max(len(texts[at]) for at in members)),
                 return_logits_vocab=True,
             )
             for at, result in zip(members, results, strict=True):
-                answer[at] = [
-                    _logprob(result.logits[0][step], token) for step, token in enumerate(prompts[at].prefix)
-                ]
+                answer[at] = [_logprob(result.logits[0][step], token) for step, token in enumerate(texts[at])]
         return answer
 
     def _search(
@@ -127,7 +126,7 @@ class Decoder:
             beam_size, drawn = _beam(rows[members[0]])
             results = self._generate(
                 encoded.pick([indexes[at] for at in members]),
-                [[*rows[at].prompt.head, *rows[at].prompt.prefix] for at in members],
+                [[*rows[at].prompt.head] for at in members],
                 max_length=_total_length(rows[members[0]].prompt, max(limits[at] for at in members)),
                 beam_size=beam_size,
                 num_hypotheses=beam_size if drawn else 1,
@@ -157,7 +156,7 @@ class Decoder:
 
     def _limit(self, row: Decode) -> int:
         prompt = row.prompt
-        plausible = len(prompt.prefix) + BASE_TOKENS + TOKENS_PER_SECOND * row.frames // FRAMES_PER_SECOND
+        plausible = BASE_TOKENS + TOKENS_PER_SECOND * row.frames // FRAMES_PER_SECOND
         return min(self._max_tokens, plausible, POSITIONS // 2, POSITIONS - len(prompt.head))
 
     def _hypotheses(self, result: Any, limit: int, temperature: float) -> list[Decoded]:

@@ -34,15 +34,12 @@ class Prompt:
 
     Attributes:
         head: From ``<|startofprev|>`` (where there is text) up to the last task token.
-        prefix: Text tokens the answer must begin with. Only without timestamps: CTranslate2's timestamp
-            rules do not look at forced tokens.
         text_tokens: How many tokens of keywords and prompt ``head`` holds.
         start: Position of ``<|startoftranscript|>``: one call demands the same in all its rows.
         timestamps: The decode writes timestamps.
     """
 
     head: tuple[int, ...]
-    prefix: tuple[int, ...]
     text_tokens: int
     start: int
     timestamps: bool
@@ -58,17 +55,15 @@ def build_prompt(
     options: DecodeOptions,
     *,
     language: str,
-    prefix: Sequence[int] = (),
     timestamps: bool = True,
 ) -> Prompt:
     """Builds the start of one row's decode. Rows whose texts differ in length cannot share a call."""
-    timestamps = timestamps and not prefix
     text = prompt_text(vocabulary, options)
     before = [vocabulary.sot_prev, *text] if text else []
     head = [*before, *vocabulary.tokenizer(language, options.task).sot_sequence]
     if not timestamps:
         head.append(vocabulary.no_timestamps)
-    return Prompt(tuple(head), tuple(prefix), len(text), len(before), timestamps=timestamps)
+    return Prompt(tuple(head), len(text), len(before), timestamps=timestamps)
 
 
 def prompt_text(vocabulary: Vocabulary, options: DecodeOptions) -> list[int]:
@@ -113,7 +108,7 @@ class Decoded:
     """What the model wrote for one window.
 
     Attributes:
-        tokens: Text and timestamps, without prompt and end token; a forced prefix included.
+        tokens: Text and timestamps, without prompt and end token.
         temperature: The one that gave these tokens.
         cut: The length limit came before the end token.
     """

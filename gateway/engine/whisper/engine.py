@@ -160,7 +160,6 @@ class WhisperEngine:
             temperature=True,
             words=self._aligns,
             logprobs=True,
-            prefix=True,
         )
 
     def transcribe(self, batch: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
@@ -252,10 +251,6 @@ class WhisperEngine:
             return RowFailed("An English-only model cannot translate")
         if options.words and not self._aligns:
             return RowFailed("The model names no alignment heads")
-        if not all(map(self._vocabulary.is_text, request.prefix_tokens)):
-            return RowFailed("The prefix holds tokens that are no text")
-        if len(request.prefix_tokens) > POSITIONS // 4:
-            return RowFailed(f"{len(request.prefix_tokens)} prefix tokens leave no room")
         try:
             features = mel_features(self._extractor, request.samples)
         except ValueError as error:

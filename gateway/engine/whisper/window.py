@@ -127,7 +127,7 @@ class WindowDecoder:
 
     def _prompts(self, encoded: Encoded, rows: Sequence[Row]) -> list[Prompt]:
         """Each row's; without the client's text where nobody seems to speak: it would come out as speech."""
-        prompts = [self._prompt(row, row.request.prefix_tokens if row.seek == 0 else ()) for row in rows]
+        prompts = [self._prompt(row) for row in rows]
         with_text = [at for at, prompt in enumerate(prompts) if prompt.text_tokens]
         plain = [prompts[at].without_text for at in with_text]
         for at, prompt, probability in zip(
@@ -137,18 +137,13 @@ class WindowDecoder:
                 prompts[at] = prompt
         return prompts
 
-    def _prompt(self, row: Row, prefix: Sequence[int]) -> Prompt:
-        return build_prompt(
-            self._vocabulary,
-            row.options,
-            language=row.spoken,
-            prefix=prefix,
-            timestamps=row.request.retry,
-        )
+    def _prompt(self, row: Row, *, timestamps: bool | None = None) -> Prompt:
+        timestamps = row.request.retry if timestamps is None else timestamps
+        return build_prompt(self._vocabulary, row.options, language=row.spoken, timestamps=timestamps)
 
     def _split(self, row: Row, decoded: Decoded, *, last: bool) -> Split:
         frames = row.window.shape[1]
-        if decoded.silent and not row.request.prefix_tokens:
+        if decoded.silent:
             return Split((), frames)
         return split_window(
             decoded.tokens,
@@ -201,7 +196,8 @@ class WindowDecoder:
         forced = self._decoder.forced_logprobs(
             encoded,
             [window.at for window in wanted],
-            [self._prompt(window.row, window.text) for window in wanted],
+            [self._prompt(window.row, timestamps=False) for window in wanted],
+            [window.text for window in wanted],
         )
         for window, logprobs in zip(wanted, forced, strict=True):
             window.logprobs = logprobs

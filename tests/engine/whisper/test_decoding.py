@@ -30,7 +30,7 @@ def test_without_text(vocabulary: Vocabulary) -> None:
     prompt = build_prompt(vocabulary, DecodeOptions(), language="de")
     head = tuple(vocabulary.tokenizer("de", "transcribe").sot_sequence)
 
-    assert prompt == Prompt(head, (), text_tokens=0, start=0, timestamps=True)
+    assert prompt == Prompt(head, text_tokens=0, start=0, timestamps=True)
     assert len(head) == 3
 
 
@@ -70,18 +70,9 @@ def test_keywords_are_kept_whole_and_from_the_first(vocabulary: Vocabulary) -> N
 def test_a_prompt_without_its_text(vocabulary: Vocabulary) -> None:
     """Is what a request with neither prompt nor keywords gets."""
     options = DecodeOptions(prompt="Hello world.", keywords=("Kilo",))
-    plain = build_prompt(vocabulary, DecodeOptions(), language="en", prefix=(5, 6))
+    plain = build_prompt(vocabulary, DecodeOptions(), language="en")
 
-    assert build_prompt(vocabulary, options, language="en", prefix=(5, 6)).without_text == plain
-
-
-def test_a_prefix_goes_without_timestamps(vocabulary: Vocabulary) -> None:
-    """CTranslate2's timestamp rules would not look at it."""
-    prompt = build_prompt(vocabulary, DecodeOptions(), language="en", prefix=(5, 6))
-
-    assert prompt.head[-1] == vocabulary.no_timestamps
-    assert prompt.prefix == (5, 6)
-    assert not prompt.timestamps
+    assert build_prompt(vocabulary, options, language="en").without_text == plain
 
 
 GOOD = Decoded((1,), -0.3, 0.1, 1.2, 0.0, cut=False)
@@ -181,7 +172,7 @@ def test_believed(tokens: tuple[int, ...]) -> None:
 
 
 def test_without_timestamps_nothing_is_expected_of_them() -> None:
-    """As for previews with a forced prefix; the other signs count."""
+    """As for partials; the other signs count."""
     plain = replace(TIMED, tokens=(1, 2))
 
     assert not plain.is_doubtful(frames=400, timestamp_begin=BEGIN, timestamps=False)

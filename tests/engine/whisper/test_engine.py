@@ -81,10 +81,9 @@ def decode(
     engine: WhisperEngine,
     samples: Samples,
     options: DecodeOptions | None = None,
-    prefix: tuple[int, ...] = (),
 ) -> Hypothesis:
     """One row alone."""
-    request = DecodeRequest(samples, options or DecodeOptions(language="en"), prefix)
+    request = DecodeRequest(samples, options or DecodeOptions(language="en"))
     return hypothesis(engine.transcribe([request])[0])
 
 
@@ -152,7 +151,6 @@ def test_capabilities_come_from_the_model(engine: WhisperEngine) -> None:
     assert can.translate
     assert can.words
     assert can.logprobs
-    assert can.prefix
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -243,8 +241,7 @@ def test_translates(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
 
 
 def test_a_row_does_not_depend_on_its_mates(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
-    """Prompts, tasks, languages, prefixes and beams mixed in one call give what each gives alone."""
-    prefix = tuple(token.id for token in decode(engine, speech["en_numbers"]).segments[0].tokens[:2])
+    """Prompts, tasks, languages and beams mixed in one call give what each gives alone."""
     requests = [
         DecodeRequest(speech["en_numbers"], DecodeOptions()),
         DecodeRequest(speech["en_nato_8k"], DecodeOptions(prompt="Hello world.", words=True)),
@@ -252,7 +249,7 @@ def test_a_row_does_not_depend_on_its_mates(engine: WhisperEngine, speech: dict[
         DecodeRequest(speech["en_flite_slt"], DecodeOptions(prompt="Stop. " * 200)),
         DecodeRequest(speech["es_hola"], DecodeOptions(task="translate", words=True, beam_size=1)),
         DecodeRequest(speech["de_zahlen"], EVERYTHING),
-        DecodeRequest(speech["en_numbers"], DecodeOptions(beam_size=1), prefix),
+        DecodeRequest(speech["en_numbers"], DecodeOptions(beam_size=1), retry=False),
         DecodeRequest(speech["silence_noise"], DecodeOptions()),
     ]
     together = engine.transcribe(requests)
@@ -306,17 +303,6 @@ def test_special_tokens_in_a_prompt_are_left_out(engine: WhisperEngine, speech: 
     assert text(mate) == "Seven two zero nineteen forty three thousand."
 
 
-def test_a_prefix_is_what_the_text_begins_with(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
-    """Words already released stay, and the rest of the recording follows, once."""
-    tokens = decode(engine, speech["en_numbers"]).segments[0].tokens
-    options = DecodeOptions(language="en", beam_size=1, words=True)
-    result = decode(engine, speech["en_numbers"], options, tuple(token.id for token in tokens[:3]))
-
-    assert text(result) == "Seven two zero nineteen forty three thousand."
-    assert [word.text for word in result.segments[0].words][:3] == [" Seven", " two", " zero"]
-    assert result.segments[0].end == pytest.approx(len(speech["en_numbers"]) / SAMPLE_RATE, abs=0.02)
-
-
 BAD_ROWS = {
     "not a number": lambda good: DecodeRequest(
         np.where(np.arange(len(good)) == 99, np.nan, good), DecodeOptions()
@@ -329,8 +315,6 @@ BAD_ROWS = {
     "too long": lambda good: DecodeRequest(np.zeros(MAX_CHUNK_SAMPLES + 1, np.float32), DecodeOptions()),
     "unknown language": lambda good: DecodeRequest(good, DecodeOptions(language="tlh")),
     "unknown candidate": lambda good: DecodeRequest(good, DecodeOptions(languages=("en", "tlh"))),
-    "prefix beyond the vocabulary": lambda good: DecodeRequest(good, DecodeOptions(), (10**6,)),
-    "endless prefix": lambda good: DecodeRequest(good, DecodeOptions(), (13,) * 300),
 }
 
 
@@ -704,16 +688,10 @@ def test_silence_is_heard_in_full_before_it_is_believed(
     assert len(model.encoded) == 2
 
 
-def test_a_prefix_and_a_seed_with_a_fitting_context(
-    mini_whisper: WhisperSpec, speech: dict[str, Samples]
-) -> None:
-    """Previews begin with their prefix; a seed repeats."""
+def test_a_seed_with_a_fitting_context(mini_whisper: WhisperSpec, speech: dict[str, Samples]) -> None:
+    """It repeats."""
     engine, _ = fitted(mini_whisper)
-    tokens = decode(engine, speech["en_numbers"]).segments[0].tokens
-    prefix = tuple(token.id for token in tokens[:3])
-    preview = decode(engine, speech["en_numbers"], DecodeOptions(language="en", beam_size=1), prefix)
     options = [DecodeOptions(language="en", temperature=1.5, seed=seed) for seed in (1, 2)]
     rows = [DecodeRequest(speech["en_nato_8k"], option) for option in options]
 
-    assert text(preview) == "Seven two zero nineteen forty three thousand."
     assert engine.transcribe(rows) == engine.transcribe(rows[::-1])[::-1]
