@@ -63,7 +63,7 @@ def test_other_languages(judge: Judge, language: str, errors: float) -> None:
     assert judge.recording(longest.name).language == language
 
 
-@pytest.mark.xfail(reason="two are left in ten minutes of English, where one may be", strict=False)
+@pytest.mark.xfail(reason="two are left in ten minutes of English, where one may be")
 def test_no_full_stop_where_a_sentence_goes_on(judge: Judge) -> None:
     """Joins of chunks leave no full stops behind."""
     recordings = judge.of("en")
