@@ -25,7 +25,7 @@ def main() -> None:
         try:
             command = import_module(f"bench.{sys.argv[1]}")
         except ModuleNotFoundError as error:
-            sys.exit(f"{error.name} is not installed: pip install -e '.[bench]'")
+            sys.exit(f"{error.name} is not installed: pip install -e '.[test]'")
         command.main(sys.argv[2:])
         return
     arguments = parse()

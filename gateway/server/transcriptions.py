@@ -71,7 +71,7 @@ class Transcriptions:
         """Begins with the file's first bytes; begins again where later fields ask for something else."""
         await upload.file_begun.wait()
         if upload.has_file and any(name == "model" for name, _ in upload.fields):
-            early = EarlyRequest(upload, self._parse)
+            early = await EarlyRequest.begin(upload, self._parse)
             with suppress(RequestChangedError):
                 await self._answer(early, spool, tasks, scope, send)
                 return

@@ -106,6 +106,21 @@ class EarlyRequest:
         self.upload = upload
         self.request = parse(upload.fields)
 
+    @classmethod
+    async def begin(
+        cls, upload: Upload, parse: Callable[[list[tuple[str, str]]], TranscriptionRequest]
+    ) -> "EarlyRequest":
+        """The request, as soon as its fields make one: what is missing may stand after the file.
+
+        Raises:
+            GatewayError: The form, or what all of it asks for, is refused.
+        """
+        try:
+            return cls(upload, parse)
+        except GatewayError:
+            await upload.complete()
+            return cls(upload, parse)
+
     async def confirm(self) -> None:
         """Returns at the form's end, where it asks for what is being answered.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def judge() -> Judge:
     """Whisper base and the recordings; without them the tests are skipped, and say how to get them."""
     for package in ("jiwer", "whisper_normalizer"):
-        pytest.importorskip(package, reason=f"{package} is not installed: pip install -e '.[bench]'")
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install -e '.[test]'")
     from bench.hearing import find_base  # noqa: PLC0415 - they import jiwer
     from bench.speech import SPEECH_VARIABLE, find_speech  # noqa: PLC0415 - the same
     from tests.words.judge import Judge  # noqa: PLC0415 - the same
