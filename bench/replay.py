@@ -19,9 +19,10 @@ from gateway.audio.turns import UtteranceEnded, UtteranceStarted
 from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.engine.api import DecodeOptions, Engine
 from gateway.flow.options import LiveOptions, PartialOptions, Recognition
+from gateway.flow.orders import Cancel, Final, Output, Partial
 from gateway.flow.pacing import Load, Pacing
 from gateway.flow.session import LEAST_QUIET_SECONDS, LEAST_SECONDS
-from gateway.flow.turns import Cancel, Final, Output, Partial, Turns
+from gateway.flow.turns import Turns
 from gateway.metrics import Metrics
 from gateway.server.live_options import _DEFAULT_DELAY, _DELAYS
 from gateway.transcript import Hypothesis, Transcript

@@ -22,10 +22,11 @@ from gateway.errors import GatewayError, InvalidRequestError, OverloadedError
 from gateway.flow.capture import Capture
 from gateway.flow.inbox import Finish, Inbox, Task, Waiting
 from gateway.flow.options import LiveOptions, Resources
+from gateway.flow.orders import Cancel, Final, Hear, Output, Partial
 from gateway.flow.pacing import Load, Pacing
 from gateway.flow.speakers import ChunkSpeakers
 from gateway.flow.stream import Row, RowStream
-from gateway.flow.turns import Cancel, Final, Hear, Output, Partial, Turns
+from gateway.flow.turns import Turns
 from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
 from gateway.transcript.events import LiveEvent, Refused, SessionCreated, SessionUpdated
 

@@ -10,8 +10,9 @@ from gateway.engine.api import DecodeOptions
 from gateway.errors import EngineFailedError, GatewayError
 from gateway.flow.capture import Capture
 from gateway.flow.options import LiveOptions, PartialOptions, Recognition
+from gateway.flow.orders import Cancel, Final, Hear, Output, Partial
 from gateway.flow.pacing import Load, Pacing
-from gateway.flow.turns import Cancel, Final, Hear, Output, Partial, Turns
+from gateway.flow.turns import Turns
 from gateway.metrics import Metrics
 from gateway.transcript import Hypothesis
 from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, LiveEvent

@@ -11,9 +11,9 @@ from gateway.audio.turns import TurnMode, TurnOptions
 from gateway.audio.types import SAMPLE_RATE
 from gateway.errors import EngineFailedError, GatewayError, OverloadedError, UnavailableError
 from gateway.flow.options import LiveOptions
+from gateway.flow.orders import Final, Partial
 from gateway.flow.pacing import BREATH, PARTIALS_UNTIL
 from gateway.flow.speakers import Speakers
-from gateway.flow.turns import Final, Partial
 from gateway.transcript import Hypothesis
 from gateway.transcript.events import (
     BufferCleared,
