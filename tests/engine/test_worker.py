@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest
+from gateway.engine.watch import is_stopped
 from gateway.engine.worker import (
     CPUS_VARIABLE,
     MAX_PARTS,
@@ -26,6 +27,7 @@ from gateway.engine.worker import (
 )
 from gateway.transcript import Hypothesis
 from tests.scripted import Act, ScriptedSpec, act
+from tests.support import until
 
 
 def row(number: int, what: Act = Act.SAY) -> DecodeRequest:
@@ -215,3 +217,38 @@ def test_the_end_of_input_ends_it_in_mid_batch() -> None:
         process.stdin.close()
 
         assert process.wait() == 0
+
+
+@pytest.mark.slow
+def test_a_stopped_worker_does_not_outlive_its_parent() -> None:
+    """It reads no end of input, but the kernel ends it when the server is killed."""
+    program = (
+        "import subprocess, sys\n"
+        "worker = subprocess.Popen([sys.executable, '-m', 'gateway.engine.worker'], stdin=subprocess.PIPE,"
+        " stdout=subprocess.PIPE)\n"
+        "worker.stdin.write(bytes.fromhex(sys.argv[1]))\n"
+        "worker.stdin.flush()\n"
+        "worker.stdout.read(1)\n"
+        "print(worker.pid, flush=True)\n"
+        "input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, wire(ScriptedSpec()).hex()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        os.kill(worker, signal.SIGSTOP)
+        until(lambda: is_stopped(worker))
+        parent.kill()
+
+        until(lambda: not Path(f"/proc/{worker}/cmdline").exists() or _is_zombie(worker))
+
+
+def _is_zombie(pid: int) -> bool:
+    """It is dead; whoever takes over orphans here has not noticed yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
