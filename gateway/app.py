@@ -29,6 +29,7 @@ from gateway.metrics import Metrics
 from gateway.protocol.contracts import ALIASES
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
+from gateway.protocol.whisper_names import whisper_size
 from gateway.runtime import load_resources, load_speakers, make_batcher, plan_models
 from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.auth import Keys
@@ -77,7 +78,8 @@ class Gateway:
             for plan in plans
         ]
         given = {alias: plan.name for plan in plans for alias in plan.aliases}
-        catalog = Catalog(self.models, ALIASES, given)
+        size_of = whisper_size if settings.foreign_names else lambda _: None
+        catalog = Catalog(self.models, ALIASES, given, size_of)
         resources = load_resources(self._metrics)
         self._speakers = SpeakerSource(partial(load_speakers, settings), wait=settings.load_wait)
         service = Service(

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from gateway.errors import GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.metrics import Metrics
+from gateway.server.addresses import AddressMiddleware
 from gateway.server.admission import Admission
 from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
@@ -136,13 +137,14 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
             *api,
         ],
         middleware=[
+            Middleware(AddressMiddleware),
             Middleware(RequestMiddleware, metrics=metrics),
             Middleware(WebSocketMiddleware, sessions=sessions, metrics=metrics),
         ],
         exception_handlers={HTTPException: _raise_ours},
         lifespan=lifespan,
     )
-    # A slash too many is answered in our envelope, not by a redirect that has a recording sent twice.
+    # Addresses are canonical here; a redirect would have a recording sent twice.
     app.router.redirect_slashes = False
     app.router.default = _Unknown(app.router.default, keys.check)
     return app

@@ -27,12 +27,14 @@ from gateway.protocol.contracts import contract
 from gateway.protocol.events import EventRenderer
 from gateway.protocol.parse import missing, parse_transcription, parse_translation
 from gateway.protocol.request import TranscriptionRequest
+from gateway.server.addresses import DEPLOYMENT
 from gateway.server.body import Body
 from gateway.server.event_stream import open_event_stream
+from gateway.server.inflate import Inflater
 from gateway.server.options import with_defaults
-from gateway.server.service import Service, recognition
+from gateway.server.service import Limits, Service, recognition
 from gateway.server.spool import Spool
-from gateway.server.upload import EarlyRequest, RequestChangedError, Upload
+from gateway.server.upload import MAX_FIELD_BYTES, EarlyRequest, RequestChangedError, Upload
 from gateway.transcript import TranscriptDone
 
 SHORT_BYTES = 32 * 1024
@@ -57,10 +59,10 @@ class Transcriptions:
         Raises:
             GatewayError: A refusal, while nothing of the answer was sent.
         """
-        limits = self._service.limits
+        limits, headers = self._service.limits, Headers(scope=scope)
         with self._service.admission.place(), Spool() as spool:
-            upload = Upload(Headers(scope=scope), spool, max_file_bytes=limits.max_upload_bytes)
-            body = Body(receive, upload_timeout=limits.upload_timeout)
+            upload = Upload(headers, spool, max_file_bytes=limits.max_upload_bytes, given=_given(scope))
+            body = Body(receive, upload_timeout=limits.upload_timeout, inflater=_inflater(headers, limits))
             async with open_task_group() as tasks:
                 tasks.start_soon(_receive, upload, body, tasks.cancel_scope)
                 tasks.start_soon(spool.keep_flushed)
@@ -132,6 +134,19 @@ class Transcriptions:
                 rendered = await anyio.to_thread.run_sync(render, event.transcript, request, self._task)
                 return Response(rendered.body, media_type=rendered.media_type)
         raise EngineFailedError("The transcription ended without a result.")
+
+
+def _given(scope: Scope) -> list[tuple[str, str]]:
+    """Azure's clients name the model in the path."""
+    deployment = scope.get(DEPLOYMENT)
+    return [] if deployment is None else [("model", deployment)]
+
+
+def _inflater(headers: Headers, limits: Limits) -> Inflater | None:
+    encoding = headers.get("content-encoding", "identity")
+    if encoding.strip().lower() in {"", "identity"}:
+        return None
+    return Inflater(encoding, max_bytes=limits.max_upload_bytes + 2 * MAX_FIELD_BYTES)
 
 
 async def _abort_when_too_long(
