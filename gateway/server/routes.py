@@ -1,6 +1,6 @@
 """Which path leads where, what each route asks of its clients, and the layers every request passes."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -47,9 +47,15 @@ class KeyRoute(_Keyed, Route):
     """An endpoint that needs a key, whatever the method; only a browser's OPTIONS has none to give."""
 
     def __init__(
-        self, path: str, endpoint: Callable[..., Any], *, check: Check, methods: Collection[str] | None = None
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        check: Check,
+        methods: Collection[str] | None = None,
+        include_in_schema: bool = True,
     ) -> None:
-        super().__init__(path, endpoint, methods=methods)
+        super().__init__(path, endpoint, methods=methods, include_in_schema=include_in_schema)
         self._check = check
 
 
@@ -88,6 +94,7 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     *,
     transcriptions: Transcriptions,
     translations: Transcriptions,
+    dialects: Mapping[str, Transcriptions],
     transcriptions_ws: TranscriptionsWs,
     realtime: Realtime,
     client_secrets: ClientSecrets,
@@ -135,6 +142,8 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
             Route("/live", docs.live),
             Route("/docs/{asset}", docs.asset),
             *api,
+            # Whoever speaks a dialect has its document already.
+            *(post(path, endpoint, include_in_schema=False) for path, endpoint in dialects.items()),
         ],
         middleware=[
             Middleware(AddressMiddleware),

@@ -13,7 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 
 from gateway.errors import GatewayError, InvalidRequestError, PayloadTooLargeError
-from gateway.protocol.request import TranscriptionRequest
+from gateway.protocol.dialect import Asked, Fields
 from gateway.server.base64_part import Base64Part
 from gateway.server.spool import Spool
 
@@ -35,6 +35,7 @@ class Upload:
     Args:
         max_file_bytes: The largest file.
         given: Fields that the address has; the form's own go before them.
+        file: The name of the part that is the recording.
 
     Attributes:
         fields: The text fields so far, in order.
@@ -46,9 +47,15 @@ class Upload:
     """
 
     def __init__(
-        self, headers: Headers, spool: Spool, *, max_file_bytes: int, given: Iterable[tuple[str, str]] = ()
+        self,
+        headers: Headers,
+        spool: Spool,
+        *,
+        max_file_bytes: int,
+        given: Iterable[tuple[str, str]] = (),
+        file: str = "file",
     ) -> None:
-        self._parts = _Parts(_boundary(headers), max_file_bytes, given)
+        self._parts = _Parts(_boundary(headers, file), max_file_bytes, given, file)
         self._spool = spool
         self._error: GatewayError | None = None
         self.fields = self._parts.fields
@@ -102,20 +109,16 @@ class EarlyRequest:
 
     Attributes:
         upload: The form.
-        request: What the fields that were there asked for.
+        asked: What the fields that were there asked for.
     """
 
-    def __init__(
-        self, upload: Upload, parse: Callable[[list[tuple[str, str]]], TranscriptionRequest]
-    ) -> None:
+    def __init__(self, upload: Upload, parse: Callable[[Fields], Asked]) -> None:
         self._parse = parse
         self.upload = upload
-        self.request = parse(upload.fields)
+        self.asked = parse(upload.fields)
 
     @classmethod
-    async def begin(
-        cls, upload: Upload, parse: Callable[[list[tuple[str, str]]], TranscriptionRequest]
-    ) -> "EarlyRequest":
+    async def begin(cls, upload: Upload, parse: Callable[[Fields], Asked]) -> "EarlyRequest":
         """The request, as soon as its fields make one: what is missing may stand after the file.
 
         Raises:
@@ -135,15 +138,15 @@ class EarlyRequest:
             GatewayError: The form or one of those fields is refused.
         """
         await self.upload.complete()
-        if self._parse(self.upload.fields) != self.request:
+        if self._parse(self.upload.fields) != self.asked:
             raise RequestChangedError
 
 
-def _boundary(headers: Headers) -> bytes:
+def _boundary(headers: Headers, file: str) -> bytes:
     content_type, options = parse_options_header(headers.get("content-type", ""))
     if content_type != b"multipart/form-data":
         raise InvalidRequestError(
-            "The body must be multipart/form-data, with the recording in a part named 'file'."
+            f"The body must be multipart/form-data, with the recording in a part named '{file}'."
         )
     boundary = options.get(b"boundary", b"")
     if not boundary:
@@ -154,8 +157,11 @@ def _boundary(headers: Headers) -> bytes:
 class _Parts:
     """The parser's callbacks as one object: `feed` bytes of the body, get the file's bytes back."""
 
-    def __init__(self, boundary: bytes, max_file_bytes: int, given: Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self, boundary: bytes, max_file_bytes: int, given: Iterable[tuple[str, str]], file: str
+    ) -> None:
         self.fields = list(given)
+        self._file = file
         self.has_file = False
         self.ended = False
         self._max_file_bytes = max_file_bytes
@@ -208,7 +214,9 @@ class _Parts:
         if self._preamble:
             raise InvalidRequestError(_NO_BOUNDARY)
         if not self.ended:
-            raise InvalidRequestError("The request body ended before the form was complete.", param="file")
+            raise InvalidRequestError(
+                "The request body ended before the form was complete.", param=self._file
+            )
 
     def _without_preamble(self, head: bytes) -> bytes:
         """What comes from the first boundary on; nothing while it may still come.
@@ -246,9 +254,9 @@ class _Parts:
         if self._header_name.lower() == b"content-disposition":
             _, options = parse_options_header(bytes(self._header_value))
             self._name = options.get(b"name", b"").decode(errors="replace")
-            if self._name == "file":
+            if self._name == self._file:
                 if self.has_file:
-                    raise InvalidRequestError("The form holds more than one file.", param="file")
+                    raise InvalidRequestError("The form holds more than one file.", param=self._file)
                 self.has_file = True
         elif self._header_name.lower() == b"content-transfer-encoding":
             self._encoding = self._header_value.decode("latin-1").strip().lower()
@@ -282,13 +290,13 @@ class _Parts:
             ) from None
 
     def _take(self, data: bytes) -> None:
-        if self._name == "file":
+        if self._name == self._file:
             self._file_bytes += len(data)
             if self._file_bytes > self._max_file_bytes:
                 raise PayloadTooLargeError(
                     f"Maximum content size limit ({self._max_file_bytes}) exceeded "
                     f"({self._file_bytes} bytes read)",
-                    param="file",
+                    param=self._file,
                 )
             self._file_data.append(data)
             return
@@ -303,7 +311,7 @@ class _Parts:
         if self._decoder is not None:
             with self._refusing_base64():
                 self._decoder.flush()
-        if self._name == "file":
+        if self._name == self._file:
             return
         if len(self.fields) >= MAX_FIELDS:
             raise InvalidRequestError(f"The form has more than {MAX_FIELDS} fields.")

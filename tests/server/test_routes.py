@@ -56,6 +56,7 @@ def app() -> Any:
     return build_routes(
         transcriptions=stub,
         translations=stub,
+        dialects={"/asr": stub},
         transcriptions_ws=stub,
         realtime=stub,
         client_secrets=pages,
@@ -89,6 +90,7 @@ def app() -> Any:
         ("POST", "/openai/deployments/mine/audio/translations", 401, 200),
         ("POST", "/openai/deployments/mine", 404, 404),
         ("GET", "/a/b/v1/models", 401, 404),
+        ("POST", "/asr", 401, 200),
         ("GET", "/v1", 404, 404),
         ("GET", "/nothing", 404, 404),
         ("OPTIONS", "/v1/models", 405, 405),
