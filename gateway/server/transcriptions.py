@@ -19,7 +19,7 @@ from gateway.errors import (
     ClientGoneError,
     EngineFailedError,
     GatewayError,
-    InvalidAudioError,
+    InvalidRequestError,
 )
 from gateway.flow.recording import Transcription, open_transcription
 from gateway.protocol.contracts import contract
@@ -97,11 +97,21 @@ class Transcriptions:
     async def _answer(
         self, early: EarlyRequest, spool: Spool, tasks: TaskGroup, scope: Scope, send: Send
     ) -> None:
-        """Transcribes and answers.
+        """Transcribes and answers. A refusal waits for the rest of the form, which may complete it.
 
         Raises:
             RequestChangedError: The complete form asks for something else; nothing was sent.
         """
+        try:
+            await self._transcribe(early, spool, tasks, scope, send)
+        except InvalidRequestError:
+            # What broke the upload off is the better reason, too.
+            await early.confirm()
+            raise
+
+    async def _transcribe(
+        self, early: EarlyRequest, spool: Spool, tasks: TaskGroup, scope: Scope, send: Send
+    ) -> None:
         service, asked = self._service, early.asked
         request = asked.request
         model = service.catalog.find(request.model)
@@ -122,18 +132,13 @@ class Transcriptions:
         ):
             tasks.start_soon(service.abort_when_stopping, transcription)
             tasks.start_soon(_abort_when_too_long, early.upload, spool, chunking, transcription)
-            try:
-                if is_stream:
-                    events = EventRenderer(wanted, with_logprobs=logprobs)
-                    response: Response = await open_event_stream(
-                        transcription, events, early, tasks, send_timeout=service.limits.send_timeout
-                    )
-                else:
-                    response = await self._plain(replace(asked, request=wanted), transcription, early)
-            except InvalidAudioError:
-                # What broke the upload off is the better reason.
-                await early.upload.complete()
-                raise
+            if is_stream:
+                events = EventRenderer(wanted, with_logprobs=logprobs)
+                response: Response = await open_event_stream(
+                    transcription, events, early, tasks, send_timeout=service.limits.send_timeout
+                )
+            else:
+                response = await self._plain(replace(asked, request=wanted), transcription, early)
             await response(scope, _never, send)
 
     async def _plain(self, asked: Asked, transcription: Transcription, early: EarlyRequest) -> Response:

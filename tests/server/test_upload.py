@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from gateway.errors import GatewayError, InvalidRequestError, PayloadTooLargeError
+from gateway.protocol.dialect import openai
 from gateway.server.spool import Spool
-from gateway.server.upload import MAX_FIELDS, Upload
+from gateway.server.upload import MAX_FIELDS, EarlyRequest, RequestChangedError, Upload
 
 HEADERS = Headers({"content-type": "multipart/form-data; boundary=xx"})
 
@@ -170,6 +171,80 @@ async def test_the_beginning_can_be_used_before_the_end() -> None:
 
     assert early == ([("model", "whisper-1"), ("include[]", "logprobs")], True, False)
     assert upload.fields[-1] == ("language", "für")
+
+
+async def _early(head: bytes, tail: bytes) -> tuple[EarlyRequest, bool]:
+    """The request of a form whose tail comes when nothing else goes on; and whether it was waited for."""
+    go_on = anyio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield head
+        await go_on.wait()
+        yield tail
+
+    requests: list[EarlyRequest] = []
+
+    async def begin() -> None:
+        requests.append(await EarlyRequest.begin(upload, openai("transcribe").read))
+
+    with Spool() as spool:
+        upload = Upload(HEADERS, spool, max_file_bytes=10_000)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(upload.receive, body())
+            await upload.file_begun.wait()
+            tasks.start_soon(begin)
+            await anyio.wait_all_tasks_blocked()
+            waited = not requests
+            go_on.set()
+        [early] = requests
+        await early.confirm()
+    return early, waited
+
+
+MODEL = part("model", b"gpt-4o-transcribe-diarize")
+NAME = part("known_speaker_names[]", b"Ann")
+REFERENCE = part("known_speaker_references[]", b"data:audio/wav;base64,AAAA")
+AUDIO = part("file", b"audio")
+
+
+async def test_a_request_begins_with_the_file() -> None:
+    """Where the fields before it make one, nothing is waited for."""
+    early, waited = await _early(MODEL + NAME + REFERENCE + AUDIO, END)
+
+    assert not waited
+    assert early.asked.request.known_speaker_names == ("Ann",)
+
+
+async def test_what_the_fields_before_a_file_lack_may_follow_it() -> None:
+    """A name of a speaker without its voice would be refused: that waits for the form's end."""
+    early, waited = await _early(MODEL + NAME + AUDIO, REFERENCE + END)
+
+    assert waited
+    assert early.asked.request.known_speaker_references == ("data:audio/wav;base64,AAAA",)
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "words"),
+    [
+        (MODEL + NAME + AUDIO, END, "known_speaker_references"),
+        (MODEL + NAME + AUDIO, b"", "ended before"),
+        (MODEL + NAME + AUDIO, part("temperature", b"hot") + REFERENCE + END, "temperature"),
+    ],
+)
+async def test_what_nothing_completes_is_refused(head: bytes, tail: bytes, words: str) -> None:
+    """With what all of the form is refused for, or with what broke it off."""
+    with pytest.raises(ExceptionGroup) as caught:
+        await _early(head, tail)
+
+    [error] = caught.value.exceptions
+    assert isinstance(error, InvalidRequestError)
+    assert words in f"{error.message} {error.param}"
+
+
+async def test_fields_that_change_a_request() -> None:
+    """It is begun already, and asks for something else in the end."""
+    with pytest.raises(RequestChangedError):
+        await _early(MODEL + AUDIO, part("language", b"de") + END)
 
 
 async def test_readers_are_told_what_broke_the_upload() -> None:
