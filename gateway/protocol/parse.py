@@ -2,7 +2,7 @@
 
 Clients encode the same form in many ways. `openai` for Python sends ``include[]=logprobs`` and
 ``chunking_strategy[type]=server_vad``; curl users send ``include=logprobs`` and
-``chunking_strategy={"type": "server_vad"}``; others ``include[0]`` or a JSON list.
+``chunking_strategy={"type": "server_vad"}``; others ``include[0]``, a JSON list, or words between commas.
 """
 
 import json
@@ -17,6 +17,7 @@ from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.protocol.request import (
     TRANSCRIPTION_FIELDS,
     TRANSLATION_FIELDS,
+    UNSET,
     TranscriptionRequest,
     TranslationRequest,
     check_combinations,
@@ -27,6 +28,9 @@ from gateway.protocol.request import (
 LIST_FIELDS = frozenset(
     name for name, field in TranscriptionRequest.model_fields.items() if field.default == ()
 )
+
+_WORDS = frozenset({"include", "timestamp_granularities", "languages"})
+"""Lists of words without a comma in them, so that a comma parts them."""
 
 _KEY = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<inner>[^\[\]]*)\])?")
 
@@ -108,7 +112,10 @@ def _as_list(name: str, value: str) -> list[Any]:
         items = _from_json(name, value)
         if isinstance(items, list):
             return items
-    return [value] if value.strip() else []
+    if name in _WORDS:
+        words = (word.strip() for word in value.split(","))
+        return [word if name == "languages" else word.lower() for word in words if word.lower() not in UNSET]
+    return [] if value.strip().lower() in UNSET else [value]
 
 
 def _from_json(name: str, value: str) -> Any:
