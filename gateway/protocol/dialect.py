@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.protocol.answers import Rendered, Task, render
-from gateway.protocol.parse import parse_transcription, parse_translation
+from gateway.protocol.parse import FIELDS, parse_transcription, parse_translation
 from gateway.protocol.request import TranscriptionRequest
 from gateway.transcript import Transcript
 
@@ -37,12 +37,14 @@ class Dialect:
         read: Makes a request of a form; raises an InvalidRequestError that names the parameter at fault.
         render: Writes the finished transcript.
         file: The name of the part that holds the recording.
+        known: The fields that it has, where others nearly like them are to be told.
         reads_query: The query's fields count as the form's, before them.
     """
 
     read: Callable[[Fields], Asked]
     render: Callable[[Transcript, Asked], Rendered]
     file: str = "file"
+    known: Sequence[str] = ()
     reads_query: bool = False
 
 
@@ -56,4 +58,5 @@ def openai(task: Task, *, strict: bool = False) -> Dialect:
     return Dialect(
         lambda fields: Asked(parse(fields, strict=strict), task),
         lambda transcript, asked: render(transcript, asked.request, asked.task),
+        known=FIELDS,
     )

@@ -8,6 +8,7 @@ Clients encode the same form in many ways. `openai` for Python sends ``include[]
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -33,6 +34,14 @@ _WORDS = frozenset({"include", "timestamp_granularities", "languages"})
 """Lists of words without a comma in them, so that a comma parts them."""
 
 _KEY = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<inner>[^\[\]]*)\])?")
+
+FIELDS = ("file", *TranscriptionRequest.model_fields)
+"""Every field of a form that means something."""
+
+_WORD = re.compile(r"[A-Za-z_]{1,64}")
+
+_SIMILAR = 0.8
+"""From here on a name is taken for a slip: a letter in five."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -68,6 +77,13 @@ def parse_translation(fields: Iterable[tuple[str, str]], *, strict: bool = False
             "response_format 'diarized_json' is not available for translations.", param="response_format"
         )
     return request
+
+
+def misspelt(fields: Iterable[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:
+    """Names that are none of the ``known`` ones but nearly one of them, each with that one."""
+    names = sorted({name.partition("[")[0] for name, _ in fields} - {*known})
+    found = {name: get_close_matches(name, known, 1, _SIMILAR) for name in names if _WORD.fullmatch(name)}
+    return {name: close[0] for name, close in found.items() if close}
 
 
 def _request(form: Mapping[str, Any]) -> TranscriptionRequest:

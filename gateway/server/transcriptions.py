@@ -25,7 +25,7 @@ from gateway.flow.recording import Transcription, open_transcription
 from gateway.protocol.contracts import contract
 from gateway.protocol.dialect import Asked, Dialect
 from gateway.protocol.events import EventRenderer
-from gateway.protocol.parse import missing
+from gateway.protocol.parse import missing, misspelt
 from gateway.server.addresses import DEPLOYMENT
 from gateway.server.body import Body
 from gateway.server.event_stream import open_event_stream
@@ -139,6 +139,7 @@ class Transcriptions:
                 )
             else:
                 response = await self._plain(replace(asked, request=wanted), transcription, early)
+            _warn(response, early.upload, self._dialect)
             await response(scope, _never, send)
 
     async def _plain(self, asked: Asked, transcription: Transcription, early: EarlyRequest) -> Response:
@@ -149,6 +150,12 @@ class Transcriptions:
                 rendered = await anyio.to_thread.run_sync(self._dialect.render, event.transcript, asked)
                 return Response(rendered.body, media_type=rendered.media_type)
         raise EngineFailedError("The transcription ended without a result.")
+
+
+def _warn(response: Response, upload: Upload, dialect: Dialect) -> None:
+    """Unknown fields are ignored, as OpenAI's clients rely on; a slip of the pen should not be in silence."""
+    for name, meant in misspelt(upload.fields, dialect.known).items():
+        response.headers.append("warning", f'299 - "Unknown field {name}: is {meant} meant?"')
 
 
 def _inflater(headers: Headers, limits: Limits) -> Inflater | None:

@@ -73,6 +73,17 @@ def test_asr_webservice(client: httpx.Client, samples: dict[str, Sample]) -> Non
     assert (missing.status_code, missing.json()["error"]["param"]) == (400, "audio_file")
 
 
+def test_a_misspelt_field_is_told(client: httpx.Client, samples: dict[str, Sample]) -> None:
+    """It is ignored, as every unknown one, but not in silence: plain and streamed."""
+    file = samples["en_numbers"].path.read_bytes()
+    for stream in ("false", "true"):
+        form = {"model": "whisper-1", "langauge": "en", "stream": stream}
+        answer = client.post("/v1/audio/transcriptions", data=form, files={"file": file})
+
+        assert answer.status_code == 200
+        assert answer.headers["warning"] == '299 - "Unknown field langauge: is language meant?"'
+
+
 def test_whisper_cpp(client: httpx.Client, samples: dict[str, Sample]) -> None:
     """A form without a model, with options of its own."""
     sample = samples["en_numbers"]

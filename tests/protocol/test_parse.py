@@ -10,9 +10,11 @@ from pydantic import BaseModel
 
 from gateway.errors import InvalidRequestError
 from gateway.protocol.parse import (
+    FIELDS,
     as_object,
     decode_form,
     invalid_value,
+    misspelt,
     parse_transcription,
     parse_translation,
     read_object,
@@ -201,6 +203,29 @@ def test_commas_part_words_but_not_phrases() -> None:
     assert request.timestamp_granularities == ("word", "segment")
     assert request.languages == ("en", "de", "es")
     assert request.keywords == ("Lovelace, Ada",)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("langauge", "language"),
+        ("timestamp_granularity[]", "timestamp_granularities"),
+        ("reponse_format", "response_format"),
+        ("Stream", "stream"),
+        ("language", None),
+        ("keywords[]", None),
+        ("chunking_strategy[type]", None),
+        ("user", None),
+        ("temperature_inc", "temperature"),
+        ("langu\u00e4ge", None),
+        ("langua\nge", None),
+        ('langu"age', None),
+        ("", None),
+    ],
+)
+def test_slips_of_the_pen_are_recognized(name: str, meant: str | None) -> None:
+    """What is nearly a field of ours is one; what is one, or none, is not told."""
+    assert misspelt([(name, "x")], FIELDS) == ({} if meant is None else {name.removesuffix("[]"): meant})
 
 
 def test_translations_know_fewer_fields() -> None:
