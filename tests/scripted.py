@@ -68,6 +68,7 @@ class ScriptedSpec(ProcessSpec):
 
     name: str = "scripted"
     max_batch: int = 8
+    lanes: int = 1
     capabilities: Capabilities = CAPABILITIES
     row_seconds: float = 0.0
     oom_over: int | None = None

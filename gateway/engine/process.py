@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from subprocess import PIPE
 from typing import Any, cast
 
@@ -48,6 +49,11 @@ class ProcessSpec:
 
     __slots__ = ()
 
+    @property
+    def lanes(self) -> int:
+        """So many batches are decoded at once, each in a thread of its own."""
+        return 1
+
     def replica(self, environment: Mapping[str, str], options: ReplicaOptions) -> "ProcessReplica":
         """A worker process that does not run yet; see `EngineSpec`."""
         return ProcessReplica(self, environment, options)
@@ -55,6 +61,30 @@ class ProcessSpec:
     def load(self) -> Engine:
         """Loads the model and warms it up; runs inside the worker."""
         raise NotImplementedError
+
+
+class _Answer:
+    """What a message to the worker is answered.
+
+    Attributes:
+        came: Set once there is one, or can be none.
+        is_lost: There can be none.
+    """
+
+    def __init__(self) -> None:
+        self.came = anyio.Event()
+        self.is_lost = False
+        self.message: object = None
+
+    def give(self, message: object) -> None:
+        """It is this."""
+        self.message = message
+        self.came.set()
+
+    def lose(self) -> None:
+        """None will come."""
+        self.is_lost = True
+        self.came.set()
 
 
 class ProcessReplica:
@@ -69,7 +99,11 @@ class ProcessReplica:
         self._environment = environment
         self._options = options
         self._process: Process | None = None
-        self._answers: BufferedByteReceiveStream | None = None
+        self._numbers = count()
+        self._sending = anyio.Lock()
+        self._awaited: dict[int, _Answer] = {}
+        self._is_deaf = False
+        """No answer can be received any more."""
         self._exited = anyio.Event()
         self._stderr_ended = anyio.Event()
         self._last_lines: deque[str] = deque(maxlen=KEPT_LINES)
@@ -98,7 +132,8 @@ class ProcessReplica:
         except OSError as error:
             raise WorkerLostError(f"cannot start: {error.strerror}") from error
         self._process = process
-        self._answers = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))
+        answers = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))
+        tasks.start_soon(self._receive_answers, answers)
         tasks.start_soon(self._watch, on_exit)
         tasks.start_soon(self._relay_stderr)
         match await self._exchange(self._spec, self._options.load_timeout):
@@ -148,28 +183,53 @@ class ProcessReplica:
             )
 
     async def _exchange(self, message: object, seconds: float) -> Any:
+        """Sends a message and waits for its answer; others may be under way."""
         process = cast("Process", self._process)
-        stdin = cast("ByteSendStream", process.stdin)
+        answer = _Answer()
         async with open_task_group() as tasks:
             tasks.start_soon(_cancel_when_stuck, tasks.cancel_scope, process.pid, seconds)
-            try:
-                for part in pack(message):
-                    # Typed as bytes, but written as any buffer; a chunk need not be copied for it.
-                    await stdin.send(cast("bytes", part))
-                answer = await _receive(cast("BufferedByteReceiveStream", self._answers))
-            except (
-                OSError,
-                ValueError,  # not a message
-                anyio.BrokenResourceError,
-                anyio.ClosedResourceError,
-                anyio.EndOfStream,
-                anyio.IncompleteRead,
-            ) as error:
-                raise self._lost(WorkerLostError("died", was_killed=await self._was_killed())) from error
+            await self._send(message, answer)
+            await answer.came.wait()
+            if answer.is_lost:
+                raise self._lost(WorkerLostError("died", was_killed=await self._was_killed()))
             tasks.cancel_scope.cancel()
-            return answer
+            return answer.message
         self._kill()
         raise self._lost(WorkerLostError("hung"))
+
+    async def _send(self, message: object, answer: "_Answer") -> None:
+        stdin = cast("ByteSendStream", cast("Process", self._process).stdin)
+        async with self._sending:
+            if self._is_deaf:
+                answer.lose()
+                return
+            number = next(self._numbers)
+            self._awaited[number] = answer
+            try:
+                for part in pack((number, message)):
+                    # Typed as bytes, but written as any buffer; a chunk need not be copied for it.
+                    await stdin.send(cast("bytes", part))
+            except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                answer.lose()
+
+    async def _receive_answers(self, stream: BufferedByteReceiveStream) -> None:
+        """Hands each answer to who waits for it, until none can come any more."""
+        # What is no message, and what ends the stream.
+        with suppress(
+            OSError,
+            ValueError,
+            anyio.BrokenResourceError,
+            anyio.ClosedResourceError,
+            anyio.EndOfStream,
+            anyio.IncompleteRead,
+        ):
+            while True:
+                number, message = await _receive(stream)
+                if answer := self._awaited.pop(number, None):
+                    answer.give(message)
+        self._is_deaf = True
+        for answer in self._awaited.values():
+            answer.lose()
 
     async def _was_killed(self) -> bool:
         with anyio.move_on_after(1):
@@ -229,7 +289,7 @@ async def _cancel_when_stuck(scope: anyio.CancelScope, pid: int, seconds: float)
         before = now
 
 
-async def _receive(stream: BufferedByteReceiveStream) -> Any:
+async def _receive(stream: BufferedByteReceiveStream) -> tuple[int, Any]:
     """Reads one message.
 
     Raises:
@@ -242,7 +302,8 @@ async def _receive(stream: BufferedByteReceiveStream) -> Any:
             raise ValueError("not a message")
         parts.append(await stream.receive_exactly(size))
     try:
-        return unpack(parts)
+        number, message = unpack(parts)
+        return number, message
     except Exception as error:
         # Bytes that are no pickle raise anything; so does a class that only the worker can import.
         raise ValueError("not a message") from error

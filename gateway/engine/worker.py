@@ -1,8 +1,9 @@
 """The child process: ``python -m gateway.engine.worker`` loads one engine and decodes batch after batch.
 
-Messages are pickles after their sizes: a `ProcessSpec`, then lists of `DecodeRequest`, come in on descriptor
-0; the engine's `Capabilities` or `LoadFailed`, then lists of results or `BatchFailed`, go out on what was
-descriptor 1. Nothing but the standard library is imported at the top, so that nothing prints into the answers
+Messages are pairs, a number and what it is about, as pickles after their sizes: a `ProcessSpec`, then lists of
+`DecodeRequest`, come in on descriptor 0; the engine's `Capabilities` or `LoadFailed`, then lists of results or
+`BatchFailed`, each with the number of what it answers, go out on what was descriptor 1. As many batches as the
+engine has lanes are decoded at once. Nothing but the standard library is imported at the top, so that nothing prints into the answers
 before `main` has moved them.
 """
 
@@ -22,7 +23,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 if TYPE_CHECKING:
-    from gateway.engine.process import ProcessSpec
+    from gateway.engine.api import Engine
 
 Parts: TypeAlias = Sequence[bytes | bytearray | memoryview]
 """A pickle, and after it the arrays it refers to: they are never copied into the pickle."""
@@ -104,23 +105,44 @@ def read_parts(stream: BinaryIO) -> Parts | None:
 
 
 def serve(messages: Iterator[Parts], answers: BinaryIO) -> None:
-    """Loads the engine of the first message and decodes the others."""
+    """Loads the engine of the first message and decodes the others, one in each of its lanes.
+
+    Args:
+        messages: Asked for the next one by all lanes at once.
+    """
+    number, spec = unpack(next(messages))
     try:
-        spec: ProcessSpec = unpack(next(messages))
         engine = spec.load()
         capabilities = engine.capabilities
     except Exception as error:  # noqa: BLE001 (whatever a backend raises is told to the parent)
         traceback.print_exc()
-        _write(answers, pack(LoadFailed(type(error).__name__, f"{type(error).__name__}: {error}")))
+        failed = LoadFailed(type(error).__name__, f"{type(error).__name__}: {error}")
+        _write(answers, pack((number, failed)))
         return
-    _write(answers, pack(capabilities))
+    _write(answers, pack((number, capabilities)))
+    lock = threading.Lock()
+    lanes = [
+        threading.Thread(target=_decode, args=(engine, messages, answers, lock), daemon=True)
+        for _ in range(spec.lanes)
+    ]
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
+
+
+def _decode(engine: "Engine", messages: Iterator[Parts], answers: BinaryIO, lock: threading.Lock) -> None:
+    """One lane: answers batch after batch."""
     for parts in messages:
+        number, batch = unpack(parts)
         try:
-            answer = pack(engine.transcribe(unpack(parts)))
+            answer = pack((number, engine.transcribe(batch)))
         except Exception as error:  # noqa: BLE001 (the parent tries the rows one by one)
             traceback.print_exc()
-            answer = pack(BatchFailed(f"{type(error).__name__}: {error}", is_out_of_memory(error)))
-        _write(answers, answer)
+            failed = BatchFailed(f"{type(error).__name__}: {error}", is_out_of_memory(error))
+            answer = pack((number, failed))
+        with lock:
+            _write(answers, answer)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -25,7 +25,7 @@ LATE = 1e9
 
 def queue_of(max_rows: int = 1000, max_batch: int = 4, idle_wait: float = 0.005) -> BatchQueue:
     """A queue whose batch key is the beam size."""
-    return BatchQueue(max_rows, max_batch, lambda options: options.beam_size, idle_wait)
+    return BatchQueue(max_rows, lambda _: max_batch, lambda options: options.beam_size, idle_wait)
 
 
 def row_of(stream: Hashable, priority: Priority = Priority.FILE, key: int = 1) -> Row:
