@@ -91,8 +91,8 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=64,
-        description="Engine calls that a worker has under way at once, on the same weights; 0: one for each of "
-        "its cores, at most 8; on CUDA 1.",
+        description="Engine calls that a worker has under way at once, on the same weights; 0: one for each "
+        "of its cores, at most 8; on CUDA 1.",
     )
     cpu_threads: int = Field(
         0, ge=0, description="Threads of a worker; 0 shares the cores among the workers."

@@ -96,7 +96,7 @@ class Capabilities:
 
 
 class Engine(Protocol):
-    """A loaded recogniser, living in a worker process. Called from as many threads at once as its spec has lanes."""
+    """A loaded recogniser, living in a worker process. Called from a thread for each lane of its spec."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -135,8 +135,8 @@ class ReplicaOptions:
 class Replica(Protocol):
     """One running copy of an engine, wherever it runs: in a worker process, say, or behind a network.
 
-    `start` it once, `transcribe` as many batches at a time as its spec has lanes, `stop` it whatever happened. It is never mended: who
-    lost one makes another (see `Supervisor`).
+    `start` it once, `transcribe` as many batches at a time as its spec has lanes, `stop` it whatever
+    happened. It is never mended: who lost one makes another (see `Supervisor`).
     """
 
     @property

@@ -18,7 +18,16 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from gateway.aio import open_task_group
 from gateway.engine.api import Capabilities, DecodeRequest, Engine, ReplicaOptions, RowFailed
-from gateway.engine.worker import COUNT, MAX_PART_BYTES, BatchFailed, LoadFailed, pack, sizes_struct, unpack
+from gateway.engine.worker import (
+    COUNT,
+    MAX_PART_BYTES,
+    BatchFailed,
+    LoadFailed,
+    number_of,
+    pack,
+    sizes_struct,
+    unpack,
+)
 from gateway.errors import BatchFailedError, LoadFailedError, WorkerLostError
 from gateway.transcript import Hypothesis
 
@@ -206,7 +215,7 @@ class ProcessReplica:
             number = next(self._numbers)
             self._awaited[number] = answer
             try:
-                for part in pack((number, message)):
+                for part in pack(message, number):
                     # Typed as bytes, but written as any buffer; a chunk need not be copied for it.
                     await stdin.send(cast("bytes", part))
             except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -302,8 +311,7 @@ async def _receive(stream: BufferedByteReceiveStream) -> tuple[int, Any]:
             raise ValueError("not a message")
         parts.append(await stream.receive_exactly(size))
     try:
-        number, message = unpack(parts)
-        return number, message
+        return number_of(parts), unpack(parts)
     except Exception as error:
         # Bytes that are no pickle raise anything; so does a class that only the worker can import.
         raise ValueError("not a message") from error

@@ -15,7 +15,7 @@ from pathlib import Path
 from gateway.engine.api import Device
 
 CALL_SECONDS: Mapping[Device, float] = {"cpu": 1.0, "cuda": 0.25}
-"""A call of several rows may take about so long: whoever comes meanwhile, a clip or a live final, waits for it."""
+"""A call of several rows may take about so long: a clip or a live final that comes meanwhile waits for it."""
 
 LEAST_GAIN = 0.05
 """A batch of twice the size must save this share of a row's cost, or its rows only wait for each other."""
@@ -32,7 +32,7 @@ FORGOTTEN_AFTER = 500
 
 @cache
 def row_costs(device: Device) -> Mapping[int, float]:
-    """What a row costs in batches of so many rows, alone being 1: `curves.toml`, which `bench curves` writes."""
+    """What a row costs in batches of so many rows, alone being 1; kept in ``curves.toml``."""
     curves = tomllib.loads(Path(__file__).with_name("curves.toml").read_text("utf-8"))
     return {int(rows): cost for rows, cost in curves[device]["row_cost"].items()}
 
@@ -68,7 +68,7 @@ class BatchSizes:
         self._keys: defaultdict[Hashable, _Key] = defaultdict(_Key)
 
     def limit(self, key: Hashable) -> int:
-        """The most rows of the next batch; the largest there may be is returned as it is, power of two or not."""
+        """The most rows of the next batch."""
         known = self._keys.get(key)
         if known is None or 1 not in known.sizes:
             return 1

@@ -18,8 +18,8 @@ MAX_LANES = 8
 """Of one worker: its Python is one thread at a time, and each lane takes memory of its own."""
 
 THREADS_PER_CORE = 4
-"""Of all lanes together. On two cores four lanes of two threads, all busy, took 3 % more processor time than two
-lanes of two, and those 4 % more than two lanes of one, which leave a core idle where one row is decoded alone."""
+"""Of all lanes together. On two cores four lanes of two threads, all busy, took 3 % more processor time than
+two lanes of two, and those 4 % more than two of one, which leave a core idle where a row is decoded alone."""
 
 MAX_LANE_THREADS = 16
 """More of them wait for each other longer than they work; derived, not measured."""
@@ -75,8 +75,8 @@ class Machine:
 
         One thread each while all lanes are busy is what costs least: threads that share a row wait for each
         other some hundred times in each step. But a row that is alone is to have all cores. So there is a
-        lane for each core, of several threads, and they wait asleep: the system gives the cores to whoever has
-        something to do.
+        lane for each core, of several threads, and they wait asleep: the system gives the cores to whoever
+        has something to do.
         """
         cores = self.threads(wanted_threads, workers)
         count = wanted or min(cores, MAX_LANES)
