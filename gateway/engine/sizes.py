@@ -1,7 +1,7 @@
 """How many rows share a call: as many as lower the cost of each, while the call stays short. Sans-I/O.
 
 The sizes are powers of two. A size's time is the mean of its recent calls; one that was not tried is foretold
-by the next smaller one and the curve of its kind of device, and tried where that promises something. So the
+by the next smaller one and the curve of its kind of device, and tried where that is short enough. So the
 sizes settle within a few calls, for each batch key, and follow a machine that becomes slower.
 """
 
@@ -76,7 +76,8 @@ class BatchSizes:
         size, seconds = 1, alone
         while 2 * size <= self._most:
             larger = self._seconds(known, 2 * size, seconds)
-            if larger > max(self._limit, PATIENCE * alone) or larger > 2 * (1 - LEAST_GAIN) * seconds:
+            saves = 2 * size not in known.sizes or larger <= 2 * (1 - LEAST_GAIN) * seconds
+            if not saves or larger > max(self._limit, PATIENCE * alone):
                 return size
             size, seconds = 2 * size, larger
         return self._most
