@@ -4,7 +4,8 @@ Order: live finals, then live partials and files, which lead by turns where both
 streams take turns, one row each, and a stream that had no turn yet goes first, so a short clip never waits
 for a long recording. Rows that somebody waits for, live ones and the first of each stream, form a batch
 among themselves: filled up with rows of recordings it would take longer, and the clip would wait for two
-batches instead of one. Every second batch takes what fits, so that recordings get on.
+batches instead of one. Every second batch takes what fits, so that recordings get on; where nothing but finals
+fits, as where a call has one row, something else leads each ninth batch.
 """
 
 import math
@@ -19,6 +20,9 @@ from gateway.transcript import Hypothesis
 
 NEWCOMERS_IN_A_ROW = 8
 """So many first rows may overtake a stream that waits for a turn: a rush of clips does not starve it."""
+
+FINALS_IN_A_ROW = 8
+"""So many batches of live finals alone may go before whatever else waits."""
 
 MAX_RETRY_SECONDS = 60
 """OpenAI's SDKs ignore a longer Retry-After (openai-python, `BaseClient._calculate_retry_timeout`)."""
@@ -181,6 +185,8 @@ class BatchQueue:
         self._taken: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW_BATCHES)
         self._lead: Priority | None = None
         """Of the row that led the last batch."""
+        self._finals = 0
+        """So many batches in a row held finals alone, though others waited."""
         self._urgent = False
         """The last batch held only rows that somebody waits for."""
 
@@ -250,15 +256,25 @@ class BatchQueue:
                     batch.append(row)
         for row in batch:
             self._release(row)
+        finals_alone = all(row.priority is Priority.LIVE_FINAL for row in batch)
+        self._finals = self._finals + 1 if finals_alone and self._others_wait else 0
         self._taken.append((now, len(batch)))
         return batch
 
     def _in_order(self) -> list[_Turns]:
         """Whose row leads: partials of many microphones would otherwise keep recordings waiting for good."""
         finals, partials, files = (self._turns[priority] for priority in sorted(Priority))
-        if self._lead is Priority.LIVE_PARTIAL:
-            return [finals, files, partials]
-        return [finals, partials, files]
+        others = [files, partials] if self._lead is Priority.LIVE_PARTIAL else [partials, files]
+        return [*others, finals] if self._finals >= FINALS_IN_A_ROW else [finals, *others]
+
+    @property
+    def _others_wait(self) -> bool:
+        """Rows that are no live finals."""
+        return any(
+            turns.next_lead() is not None
+            for priority, turns in self._turns.items()
+            if priority is not Priority.LIVE_FINAL
+        )
 
     @property
     def isolates(self) -> bool:
