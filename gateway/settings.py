@@ -95,7 +95,9 @@ class Settings(BaseSettings):
         "of its cores, at most 8; on CUDA 1.",
     )
     cpu_threads: int = Field(
-        0, ge=0, description="Threads of a worker; 0 shares the cores among the workers."
+        0,
+        ge=0,
+        description="Threads of a worker, all its lanes together; 0: as its share of the cores wants.",
     )
     max_batch: int = Field(
         0,

@@ -4,8 +4,8 @@ Order: live finals, then live partials and files, which lead by turns where both
 streams take turns, one row each, and a stream that had no turn yet goes first, so a short clip never waits
 for a long recording. Rows that somebody waits for, live ones and the first of each stream, form a batch
 among themselves: filled up with rows of recordings it would take longer, and the clip would wait for two
-batches instead of one. Every second batch takes what fits, so that recordings get on; where nothing but finals
-fits, as where a call has one row, something else leads each ninth batch.
+batches instead of one. Every second batch takes what fits, so that recordings get on; where nothing but
+finals fits, as where a call has one row, something else leads each ninth batch.
 """
 
 import math
