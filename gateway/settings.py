@@ -125,7 +125,10 @@ class Settings(BaseSettings):
         "segmentation.onnx.",
     )
     row_timeout: float = Field(
-        30.0, gt=0, description="Seconds a worker may take for each chunk of a batch before it is replaced."
+        30.0,
+        gt=0,
+        description="Seconds after which a worker that does nothing is replaced, and which one that works "
+        "has for each chunk; more where the machine proves slow.",
     )
     default_chunking: Literal["auto", "block"] = Field(
         "auto", description="What an unset chunking_strategy means: VAD, or Whisper's own 30 s windows."

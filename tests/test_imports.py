@@ -42,12 +42,15 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
     return Room(frozenset(rooms.split()), frozenset(third_party.split()), frozenset(deferred.split()))
 
 
-EVERY_ROOM = "errors aio metrics settings transcript audio engine models flow protocol server runtime app cli"
+EVERY_ROOM = (
+    "errors aio metrics settings systemd transcript audio engine models flow protocol server runtime app cli"
+)
 
 TABLE = {
     "": room(),  # gateway/__init__.py
     "errors": room(),
     "aio": room(third_party="anyio"),
+    "systemd": room(),
     "metrics": room(third_party="prometheus_client"),
     "transcript": room("errors"),
     "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),

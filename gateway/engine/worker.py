@@ -7,6 +7,8 @@ the engine has lanes are decoded at once. Nothing but the standard library is im
 nothing prints into the answers before `main` has moved them.
 """
 
+import ctypes
+import faulthandler
 import fcntl
 import importlib
 import os
@@ -40,6 +42,9 @@ MAX_PART_BYTES = 1 << 30
 
 PIPE_BYTES = 1 << 20
 """Linux's limit for unprivileged processes."""
+
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2). The signal comes when the *thread* ends that started us: the server's event loop."""
 
 CPUS_VARIABLE = "GATEWAY_WORKER_CPUS"
 """Names the cores this process is kept on, as ``0,1``; the parent sets it."""
@@ -178,8 +183,19 @@ def _read_until_parent_leaves(stream: BinaryIO, inbox: "SimpleQueue[Parts]") -> 
     os._exit(0)
 
 
+def _end_with_parent() -> None:
+    """Linux: has the kernel kill us when the parent ends, even where we are stopped and read no input."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main() -> None:
     """Serves the parent until it closes our standard input."""
+    _end_with_parent()
+    # Where a native library crashes, and where we hang when the parent asks: to stderr, and so to the log.
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)
     # Native libraries and stray prints write to descriptor 1: from here on that is stderr.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -19,6 +19,7 @@ from gateway.server.admission import Admission
 from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
+from gateway.server.exchanges import Exchanges
 from gateway.server.middleware import RequestMiddleware
 from gateway.server.realtime import Realtime
 from gateway.server.status import Health, Models
@@ -103,6 +104,7 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     docs: Docs,
     keys: Keys,
     sessions: Admission,
+    exchanges: Exchanges,
     metrics: Metrics,
     lifespan: Lifespan[Starlette],
 ) -> Starlette:
@@ -147,8 +149,8 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
         ],
         middleware=[
             Middleware(AddressMiddleware),
-            Middleware(RequestMiddleware, metrics=metrics),
-            Middleware(WebSocketMiddleware, sessions=sessions, metrics=metrics),
+            Middleware(RequestMiddleware, exchanges=exchanges, metrics=metrics),
+            Middleware(WebSocketMiddleware, sessions=sessions, exchanges=exchanges, metrics=metrics),
         ],
         exception_handlers={HTTPException: _raise_ours},
         lifespan=lifespan,

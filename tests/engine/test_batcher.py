@@ -350,7 +350,7 @@ async def test_a_row_that_kills_workers_takes_no_other_lane_along() -> None:
 
 async def test_a_hanging_worker_is_replaced_within_the_deadline() -> None:
     """The rows it held are answered by its successor; the row to blame fails alone."""
-    deadlines = ReplicaOptions(row_timeout=0.3, per_audio_second=0.0)
+    deadlines = ReplicaOptions(row_timeout=0.3)
     options = BatcherOptions(idle_wait_seconds=0.2, replica=deadlines)
     async with batcher_of(ScriptedSpec(), options) as batcher:
         answers = await gather(*calls_for(batcher, range(3), _1=Act.HANG))

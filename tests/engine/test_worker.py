@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest
+from gateway.engine.watch import is_stopped
 from gateway.engine.worker import (
     CPUS_VARIABLE,
     MAX_PARTS,
@@ -29,6 +30,7 @@ from gateway.engine.worker import (
 )
 from gateway.transcript import Hypothesis
 from tests.scripted import Act, ScriptedSpec, act
+from tests.support import until
 
 
 def row(number: int, what: Act = Act.SAY) -> DecodeRequest:
@@ -240,3 +242,38 @@ def test_lanes_answer_each_message_by_its_number(capfd: pytest.CaptureFixture[st
     assert [came[number][0].segments[0].text for number in (1, 3)] == [" 1", " 3"]
     assert isinstance(came[2], BatchFailed)
     capfd.readouterr()
+
+
+@pytest.mark.slow
+def test_a_stopped_worker_does_not_outlive_its_parent() -> None:
+    """It reads no end of input, but the kernel ends it when the server is killed."""
+    program = (
+        "import subprocess, sys\n"
+        "worker = subprocess.Popen([sys.executable, '-m', 'gateway.engine.worker'], stdin=subprocess.PIPE,"
+        " stdout=subprocess.PIPE)\n"
+        "worker.stdin.write(bytes.fromhex(sys.argv[1]))\n"
+        "worker.stdin.flush()\n"
+        "worker.stdout.read(1)\n"
+        "print(worker.pid, flush=True)\n"
+        "input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, wire(ScriptedSpec()).hex()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        os.kill(worker, signal.SIGSTOP)
+        until(lambda: is_stopped(worker))
+        parent.kill()
+
+        until(lambda: not Path(f"/proc/{worker}/cmdline").exists() or _is_zombie(worker))
+
+
+def _is_zombie(pid: int) -> bool:
+    """It is dead; whoever takes over orphans here has not noticed yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True

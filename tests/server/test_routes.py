@@ -17,6 +17,7 @@ from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.admission import Admission
 from gateway.server.auth import Keys
+from gateway.server.exchanges import Exchanges
 from gateway.server.routes import build_routes
 
 SIGNER = SecretSigner([b"secret"])
@@ -64,6 +65,7 @@ def app() -> Any:
         health=pages,
         docs=pages,
         keys=Keys(("k1",), SIGNER),
+        exchanges=Exchanges(),
         sessions=Admission(),
         metrics=Metrics(),
         lifespan=nothing,
