@@ -92,11 +92,24 @@ class Settings(BaseSettings):
     workers: int = Field(
         1, ge=1, le=64, description="Worker processes for each model on each of its devices."
     )
+    lanes: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Engine calls that a worker has under way at once, on the same weights; 0: one for each "
+        "of its cores, at most 8; on CUDA 1.",
+    )
     cpu_threads: int = Field(
-        0, ge=0, description="Threads of a worker; 0 shares the cores among the workers."
+        0,
+        ge=0,
+        description="Threads of a worker, all its lanes together; 0: as its share of the cores wants.",
     )
     max_batch: int = Field(
-        0, ge=0, le=256, description="Most chunks in one engine call; 0: 8 on a CPU, 16 on CUDA."
+        0,
+        ge=0,
+        le=256,
+        description="Chunks in one engine call, as many as wait; 0: as many as lower the cost of each within "
+        "about a second, a quarter on CUDA.",
     )
     beam_size: int = Field(5, ge=1, le=16, description="Beam of the decoder; 1 is greedy.")
     audio_context: Literal["full", "fit"] = Field(

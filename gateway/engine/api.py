@@ -96,7 +96,7 @@ class Capabilities:
 
 
 class Engine(Protocol):
-    """A loaded recogniser, living in a worker process. Called from one thread at a time."""
+    """A loaded recogniser, living in a worker process. Called from a thread for each lane of its spec."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -142,8 +142,8 @@ class ReplicaOptions:
 class Replica(Protocol):
     """One running copy of an engine, wherever it runs: in a worker process, say, or behind a network.
 
-    `start` it once, `transcribe` batches one at a time, `stop` it whatever happened. It is never mended: who
-    lost one makes another (see `Supervisor`).
+    `start` it once, `transcribe` as many batches at a time as its spec has lanes, `stop` it whatever
+    happened. It is never mended: who lost one makes another (see `Supervisor`).
     """
 
     @property
@@ -191,6 +191,10 @@ class EngineSpec(Protocol):
     @property
     def max_batch(self) -> int:
         """The most rows of one call."""
+
+    @property
+    def lanes(self) -> int:
+        """So many calls a replica takes at the same time."""
 
     @property
     def memory_bytes(self) -> int:

@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from subprocess import PIPE
 from typing import Any, cast
 
@@ -18,7 +19,16 @@ from gateway.aio import open_task_group
 from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import Capabilities, DecodeRequest, Engine, ReplicaOptions, RowFailed
 from gateway.engine.watch import cpu_seconds, is_stopped, until_stopped, until_stuck
-from gateway.engine.worker import COUNT, MAX_PART_BYTES, BatchFailed, LoadFailed, pack, sizes_struct, unpack
+from gateway.engine.worker import (
+    COUNT,
+    MAX_PART_BYTES,
+    BatchFailed,
+    LoadFailed,
+    number_of,
+    pack,
+    sizes_struct,
+    unpack,
+)
 from gateway.errors import BatchFailedError, LoadFailedError, WorkerLostError
 from gateway.transcript import Hypothesis
 
@@ -42,6 +52,11 @@ class ProcessSpec:
 
     __slots__ = ()
 
+    @property
+    def lanes(self) -> int:
+        """So many batches are decoded at once, each in a thread of its own."""
+        return 1
+
     def replica(self, environment: Mapping[str, str], options: ReplicaOptions) -> "ProcessReplica":
         """A worker process that does not run yet; see `EngineSpec`."""
         return ProcessReplica(self, environment, options)
@@ -49,6 +64,30 @@ class ProcessSpec:
     def load(self) -> Engine:
         """Loads the model and warms it up; runs inside the worker."""
         raise NotImplementedError
+
+
+class _Answer:
+    """What a message to the worker is answered.
+
+    Attributes:
+        came: Set once there is one, or can be none.
+        is_lost: There can be none.
+    """
+
+    def __init__(self) -> None:
+        self.came = anyio.Event()
+        self.is_lost = False
+        self.message: object = None
+
+    def give(self, message: object) -> None:
+        """It is this."""
+        self.message = message
+        self.came.set()
+
+    def lose(self) -> None:
+        """None will come."""
+        self.is_lost = True
+        self.came.set()
 
 
 class ProcessReplica:
@@ -63,7 +102,11 @@ class ProcessReplica:
         self._environment = environment
         self._options = options
         self._process: Process | None = None
-        self._answers: BufferedByteReceiveStream | None = None
+        self._numbers = count()
+        self._sending = anyio.Lock()
+        self._awaited: dict[int, _Answer] = {}
+        self._is_deaf = False
+        """No answer can be received any more."""
         self._exited = anyio.Event()
         self._stderr_ended = anyio.Event()
         self._last_lines: deque[str] = deque(maxlen=KEPT_LINES)
@@ -94,7 +137,8 @@ class ProcessReplica:
         except OSError as error:
             raise WorkerLostError(f"cannot start: {error.strerror}") from error
         self._process = process
-        self._answers = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))
+        answers = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))
+        tasks.start_soon(self._receive_answers, answers)
         tasks.start_soon(self._watch, on_exit)
         tasks.start_soon(self._relay_stderr)
         tasks.start_soon(self._end_when_stopped, process.pid)
@@ -156,26 +200,17 @@ class ProcessReplica:
             self._pace = max(self._pace, used / audio_seconds)
 
     async def _exchange(self, message: object, *, idle: float, busy: float) -> Any:
+        """Sends a message and waits for its answer; others may be under way."""
         process = cast("Process", self._process)
-        stdin = cast("ByteSendStream", process.stdin)
+        answer = _Answer()
         async with open_task_group() as tasks:
             tasks.start_soon(_cancel_when_stuck, tasks.cancel_scope, process.pid, idle, busy)
-            try:
-                for part in pack(message):
-                    # Typed as bytes, but written as any buffer; a chunk need not be copied for it.
-                    await stdin.send(cast("bytes", part))
-                answer = await _receive(cast("BufferedByteReceiveStream", self._answers))
-            except (
-                OSError,
-                ValueError,  # not a message
-                anyio.BrokenResourceError,
-                anyio.ClosedResourceError,
-                anyio.EndOfStream,
-                anyio.IncompleteRead,
-            ) as error:
-                raise self._lost(WorkerLostError("died", was_killed=await self._was_killed())) from error
+            await self._send(message, answer)
+            await answer.came.wait()
+            if answer.is_lost:
+                raise self._lost(WorkerLostError("died", was_killed=await self._was_killed()))
             tasks.cancel_scope.cancel()
-            return answer
+            return answer.message
         # Who stops a worker does to it what a SIGKILL does: no row is to blame.
         was_stopped = is_stopped(process.pid)
         if not was_stopped:
@@ -200,6 +235,40 @@ class ProcessReplica:
     async def _cancel_when_exited(self, scope: anyio.CancelScope) -> None:
         await self._exited.wait()
         scope.cancel()
+
+    async def _send(self, message: object, answer: "_Answer") -> None:
+        stdin = cast("ByteSendStream", cast("Process", self._process).stdin)
+        async with self._sending:
+            if self._is_deaf:
+                answer.lose()
+                return
+            number = next(self._numbers)
+            self._awaited[number] = answer
+            try:
+                for part in pack(message, number):
+                    # Typed as bytes, but written as any buffer; a chunk need not be copied for it.
+                    await stdin.send(cast("bytes", part))
+            except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                answer.lose()
+
+    async def _receive_answers(self, stream: BufferedByteReceiveStream) -> None:
+        """Hands each answer to who waits for it, until none can come any more."""
+        # What is no message, and what ends the stream.
+        with suppress(
+            OSError,
+            ValueError,
+            anyio.BrokenResourceError,
+            anyio.ClosedResourceError,
+            anyio.EndOfStream,
+            anyio.IncompleteRead,
+        ):
+            while True:
+                number, message = await _receive(stream)
+                if answer := self._awaited.pop(number, None):
+                    answer.give(message)
+        self._is_deaf = True
+        for answer in self._awaited.values():
+            answer.lose()
 
     async def _was_killed(self) -> bool:
         with anyio.move_on_after(1):
@@ -247,7 +316,7 @@ async def _cancel_when_stuck(scope: anyio.CancelScope, pid: int, idle: float, bu
     scope.cancel()
 
 
-async def _receive(stream: BufferedByteReceiveStream) -> Any:
+async def _receive(stream: BufferedByteReceiveStream) -> tuple[int, Any]:
     """Reads one message.
 
     Raises:
@@ -260,7 +329,7 @@ async def _receive(stream: BufferedByteReceiveStream) -> Any:
             raise ValueError("not a message")
         parts.append(await stream.receive_exactly(size))
     try:
-        return unpack(parts)
+        return number_of(parts), unpack(parts)
     except Exception as error:
         # Bytes that are no pickle raise anything; so does a class that only the worker can import.
         raise ValueError("not a message") from error

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ from gateway.engine.watch import is_stopped
 from gateway.engine.worker import (
     CPUS_VARIABLE,
     MAX_PARTS,
+    NUMBER,
     BatchFailed,
     LoadFailed,
     is_out_of_memory,
+    number_of,
     pack,
     read_parts,
     serve,
@@ -124,7 +127,7 @@ def test_a_load_that_raises_is_told_and_ends_the_loop(capfd: pytest.CaptureFixtu
 def test_a_spec_that_cannot_be_unpickled_is_a_load_that_failed(capfd: pytest.CaptureFixture[str]) -> None:
     """As with an engine whose module is not installed."""
     answers = io.BytesIO()
-    serve(iter([[b"no pickle"]]), answers)
+    serve(iter([[NUMBER.pack(0), b"no pickle"]]), answers)
 
     assert [type(answer) for answer in messages_in(answers.getvalue())] == [LoadFailed]
     capfd.readouterr()
@@ -217,6 +220,28 @@ def test_the_end_of_input_ends_it_in_mid_batch() -> None:
         process.stdin.close()
 
         assert process.wait() == 0
+
+
+def test_lanes_answer_each_message_by_its_number(capfd: pytest.CaptureFixture[str]) -> None:
+    """Two lanes take turns as they please: an answer says what it answers, a failure too."""
+    sent = {1: [row(1)], 2: [row(2, Act.RAISE)], 3: [row(3)]}
+    numbered = [(0, ScriptedSpec(lanes=2)), *sent.items()]
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    for number, message in numbered:
+        inbox.put([bytearray(part) for part in pack(message, number)[2:]])
+    for _ in range(2):  # an end for each lane
+        inbox.put(None)
+    answers = io.BytesIO()
+    serve(iter(inbox.get, None), answers)
+    answers.seek(0)
+    came = {}
+    while (parts := read_parts(answers)) is not None:
+        came[number_of(parts)] = unpack(parts)
+
+    assert set(came) == {0, 1, 2, 3}
+    assert [came[number][0].segments[0].text for number in (1, 3)] == [" 1", " 3"]
+    assert isinstance(came[2], BatchFailed)
+    capfd.readouterr()
 
 
 @pytest.mark.slow
