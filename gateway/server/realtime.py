@@ -7,6 +7,7 @@ The protocol (`gateway.protocol.realtime`) turns frames into commands and events
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,16 +21,18 @@ from gateway.errors import GatewayError, InvalidRequestError, ShuttingDownError
 from gateway.flow.inbox import Waiting
 from gateway.flow.options import LiveOptions
 from gateway.flow.session import LiveSession
+from gateway.protocol.realtime.client_secrets import Claims
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.protocol.realtime.session import RealtimeProtocol
 from gateway.server.admission import Admission, KeyAdmission
+from gateway.server.clients import client_of
 from gateway.server.live_options import live_options
 from gateway.server.service import Service
 from gateway.server.websocket import receive_message, send_frame
 from gateway.transcript.events import Refused
 
-SESSION_CONFIG = "gateway.session_config"
-"""Where in the scope an ephemeral key's settings stand."""
+SESSION_CLAIMS = "gateway.session_claims"
+"""Where in the scope stands what an ephemeral key says."""
 
 EPHEMERAL_KEY = "gateway.ephemeral_key"
 """Where the key itself does."""
@@ -69,9 +72,11 @@ class Realtime:
         """
         websocket = WebSocket(scope, receive, send)
         config = self._config(websocket)
+        claims: Claims | None = scope.get(SESSION_CLAIMS)
         open_sessions = self._service.resources.metrics.live_sessions
         with (
-            self._of_keys.place(scope.get(EPHEMERAL_KEY)),
+            self._of_keys.place(scope.get(EPHEMERAL_KEY), claims.max_sessions if claims else None),
+            client_of(scope).session(),
             self._admission.place(),
             self._service.load.session(),
             open_sessions.track_inprogress(),
@@ -91,14 +96,14 @@ class Realtime:
             raise InvalidRequestError(
                 "This server has transcription sessions only: intent=transcription.", param="intent"
             )
-        given: SessionConfig | None = websocket.scope.get(SESSION_CONFIG)
+        claims: Claims | None = websocket.scope.get(SESSION_CLAIMS)
         model = query.get("model")
         if model and model not in self._service.catalog.names and model.startswith(OF_CONVERSATIONS):
             model = None
         if model:
             self._service.catalog.find(model)
-        if given is not None:
-            return given
+        if claims is not None:
+            return claims.session
         return SessionConfig.default(model or self._service.catalog.names[0])
 
 
@@ -117,6 +122,9 @@ class _Connection:
         self._limits = service.limits
         self._websocket = websocket
         self._config = config
+        self._client = client_of(websocket.scope)
+        claims: Claims | None = websocket.scope.get(SESSION_CLAIMS)
+        self._pinned = claims is not None and claims.pinned
         self._protocol = RealtimeProtocol(
             session_id=_new_id("sess"),
             new_event_id=lambda: _new_id("event"),
@@ -124,12 +132,13 @@ class _Connection:
             beta=_speaks_beta(websocket),
         )
         self._session = LiveSession(
-            service.resources,
+            replace(service.resources, hear=self._client.hear),
             service.load,
             settings=config,
             resolve=self._resolve,
             new_item_id=lambda: _new_id("item"),
             waiting=waiting,
+            share=self._client.share,
         )
 
     async def run(self, leaving: anyio.Event) -> None:
@@ -179,6 +188,7 @@ class _Connection:
         """
         while True:
             message = await receive_message(self._websocket)
+            self._client.check_audio()
             frame = message.get("text") or message.get("bytes") or ""
             if len(frame) < LARGE_FRAME:
                 received = self._protocol.receive(frame)
@@ -202,6 +212,10 @@ class _Connection:
     async def _resolve(self, session: Mapping[str, Any] | None) -> tuple[LiveOptions, SessionConfig]:
         """The options for a `session.update`, or those to begin with, and the settings they come from."""
         config = self._config if session is None else self._config.updated(session)
+        if self._pinned and config != self._config:
+            raise InvalidRequestError(
+                "The key of this session has pinned its settings.", param="session", code="session_pinned"
+            )
         options = await live_options(
             config,
             self._service.catalog,

@@ -19,6 +19,7 @@ from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
 from gateway.server.middleware import RequestMiddleware
+from gateway.server.origins import OriginMiddleware, Origins
 from gateway.server.realtime import Realtime
 from gateway.server.status import Health, Models
 from gateway.server.transcriptions import Transcriptions
@@ -94,6 +95,7 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     health: Health,
     docs: Docs,
     keys: Keys,
+    origins: Origins,
     sessions: Admission,
     metrics: Metrics,
     lifespan: Lifespan[Starlette],
@@ -136,8 +138,10 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
             *api,
         ],
         middleware=[
+            *origins.cors(),
             Middleware(RequestMiddleware, metrics=metrics),
             Middleware(WebSocketMiddleware, sessions=sessions, metrics=metrics),
+            Middleware(OriginMiddleware, origins=origins),
         ],
         exception_handlers={HTTPException: _raise_ours},
         lifespan=lifespan,

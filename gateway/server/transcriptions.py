@@ -1,6 +1,7 @@
 """`POST /v1/audio/transcriptions` and `…/translations`: a form in, one answer or an event stream out."""
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -28,6 +29,7 @@ from gateway.protocol.events import EventRenderer
 from gateway.protocol.parse import missing, parse_transcription, parse_translation
 from gateway.protocol.request import TranscriptionRequest
 from gateway.server.body import Body
+from gateway.server.clients import client_of
 from gateway.server.event_stream import open_event_stream
 from gateway.server.options import with_defaults
 from gateway.server.service import Service, recognition
@@ -58,7 +60,8 @@ class Transcriptions:
             GatewayError: A refusal, while nothing of the answer was sent.
         """
         limits = self._service.limits
-        with self._service.admission.place(), Spool() as spool:
+        client = client_of(scope)
+        with client.stream(), self._service.admission.place(), Spool() as spool:
             upload = Upload(Headers(scope=scope), spool, max_file_bytes=limits.max_upload_bytes)
             body = Body(receive, upload_timeout=limits.upload_timeout)
             async with open_task_group() as tasks:
@@ -102,7 +105,7 @@ class Transcriptions:
             open_transcription(
                 spool.reader(),
                 recognition(wanted, recognizer, task=self._task, logprobs=logprobs, speakers=speakers),
-                service.resources,
+                replace(service.resources, hear=client_of(scope).hear),
                 chunking=chunking,
             ) as transcription,
         ):
