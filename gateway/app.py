@@ -29,9 +29,13 @@ from gateway.flow.pacing import Load
 from gateway.flow.speaker_source import SpeakerSource
 from gateway.keys import ClientLimits, Key, plain_keys, read_keys
 from gateway.metrics import Metrics
+from gateway.protocol.asr_webservice import ASR, DETECT_LANGUAGE
 from gateway.protocol.contracts import ALIASES
+from gateway.protocol.dialect import openai
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
+from gateway.protocol.whisper_cpp import INFERENCE
+from gateway.protocol.whisper_names import whisper_size
 from gateway.runtime import load_resources, load_speakers, make_batcher, plan_models
 from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.auth import Keys
@@ -82,7 +86,8 @@ class Gateway:
             for plan in plans
         ]
         given = {alias: plan.name for plan in plans for alias in plan.aliases}
-        catalog = Catalog(self.models, ALIASES, given)
+        size_of = whisper_size if settings.foreign_names else lambda _: None
+        catalog = Catalog(self.models, ALIASES, given, size_of)
         resources = load_resources(self._metrics)
         self._speakers = SpeakerSource(partial(load_speakers, settings), wait=settings.load_wait)
         service = Service(
@@ -107,8 +112,13 @@ class Gateway:
             partial(_read_keys, settings), signer, file=settings.keys_file, limits=_client_limits(settings)
         )
         self.app = build_routes(
-            transcriptions=Transcriptions(service, task="transcribe"),
-            translations=Transcriptions(service, task="translate"),
+            transcriptions=Transcriptions(service, openai("transcribe", strict=settings.strict_openai)),
+            translations=Transcriptions(service, openai("translate", strict=settings.strict_openai)),
+            dialects={
+                "/asr": Transcriptions(service, ASR),
+                "/detect-language": Transcriptions(service, DETECT_LANGUAGE),
+                "/inference": Transcriptions(service, INFERENCE),
+            },
             transcriptions_ws=TranscriptionsWs(service),
             realtime=Realtime(
                 service,

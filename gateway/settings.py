@@ -62,6 +62,11 @@ class Settings(BaseSettings):
     models: tuple[ModelSettings, ...] = Field(
         (), description="Models with settings of their own, as JSON, or as [[models]] in the settings file."
     )
+    foreign_names: bool = Field(
+        default=True,
+        description="Names of Whisper on other servers (base, Systran/faster-whisper-large-v3) mean the "
+        "served model of that size, or else the first; off: they are not found.",
+    )
     idle_seconds: float = Field(
         0.0, ge=0, description="Unloads models that are not pinned after so long without a request; 0 never."
     )

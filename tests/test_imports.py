@@ -64,9 +64,10 @@ TABLE = {
     "models": room("errors", "numpy onnx", deferred="huggingface_hub"),
     "flow": room("errors aio metrics transcript audio engine", "anyio"),
     "protocol": room(
-        # pydantic_core holds pydantic's own error types; itsdangerous signs ephemeral keys.
+        # pydantic_core holds pydantic's own error types; itsdangerous signs ephemeral keys; langcodes has the
+        # registry of languages.
         "errors transcript",
-        "pydantic pydantic_core itsdangerous typing_extensions",
+        "pydantic pydantic_core itsdangerous langcodes typing_extensions",
     ),
     "server": room(
         # Of the rooms behind the flow only what a request's options and a model's state are made of.

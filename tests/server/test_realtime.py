@@ -524,5 +524,5 @@ async def test_a_pinned_key_keeps_its_settings(bench: Bench) -> None:
             await bench.serve()
     error = bench.events[-1]["error"]
 
-    assert "session.updated" in bench.types
+    assert "session.updated" in bench.kinds()
     assert (error["code"], error["param"]) == ("session_pinned", "session")
