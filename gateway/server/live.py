@@ -189,16 +189,20 @@ class Live:
             ClientGoneError: It left again.
             GatewayError: What ended the session meanwhile.
         """
-        if self._over.is_set() or not self._outbox.rewind(after.number + 1 - self._first_number):
+        # Who names no event, or one of a process that is gone, has got no more than `session.created`.
+        seen = max(0, after.number - self._first_number)
+        if self._over.is_set() or not self._outbox.rewind(seen + 1):
             return False
         self._is_owned_here = False
         # Whoever comes back knows that the connection is dead; the server may not, for a while.
         if self._connection is not None:
             self._connection.cancel()
             await self._changed.until(lambda: self._connection is None)
-        self._outbox.rewind(after.number + 1 - self._first_number)
+        self._outbox.rewind(seen + 1)
         await websocket.accept()
-        created = self._protocol.created(self._config, after.event_id(self.id), self._resume("kept"))
+        # Outside of the order of the events: its id says the place of the last one that was seen.
+        event_id = replace(after, number=seen + self._first_number).event_id(self.id)
+        created = self._protocol.created(self._config, event_id, self._resume("kept"))
         try:
             await send_frame(websocket, created, send_timeout=self._limits.send_timeout)
             await self._serve(websocket)
