@@ -26,6 +26,7 @@ from bench.stage import Bench, Finding, Plot, Table, Target
 from bench.stats import interleaved, percentile, ratios, seconds, spread
 from bench.variants import wav
 from gateway.audio.types import SAMPLE_RATE
+from gateway.engine.whisper.stopwatch import STAGES
 
 BEAM = 5
 CLIENTS = (1, 4, 16)
@@ -74,7 +75,7 @@ class Material:
 
 
 def run(bench: Bench) -> Iterator[Finding]:
-    """Throughput for 1, 4 and 16 clients, quick for 8 and short recordings; then a clip alone and beside long files."""
+    """Throughput of 1, 4 and 16 clients, then a clip alone and beside long files."""
     material = _material(bench)
     rounds = 2 if bench.quick else min(3, bench.rounds)
     clients = (QUICK_CLIENTS,) if bench.quick else CLIENTS
@@ -99,6 +100,7 @@ def run(bench: Bench) -> Iterator[Finding]:
                 work[name, count] = partial(_rate, call, material, files[:BESIDE], time.process_time, keep)
         rates = interleaved(work, rounds)
         yield from _throughput(rates, costs, clients, material)
+        yield _where_time_goes(servers[DEFAULT])
         yield from _clips(servers, material, clip_alone, rounds)
         rows = [
             (name, f"{memory_mb(server.edge, peak=True):.0f}", f"{_worker_mb(server):.0f}")
@@ -201,6 +203,24 @@ def _throughput(
         share = ratios(rates[DEFAULT, count], rates[best, count])
         yield Target(f"{count} clients: {least} of its best", spread(share), median(share) >= least)
     yield Plot("Hours of speech transcribed in an hour", "people at the same time", "hours", lines)
+
+
+def _where_time_goes(server: RunningServer) -> Table:
+    """The worker's own clock, as `/metrics` tells it: calls at the same time share the cores."""
+    rows = server.metrics().rows
+    seconds = {
+        stage: server.metrics(stage=stage).get("gateway_stage_seconds_total", 0.0)
+        for stage in (*STAGES.values(), "retry")
+    }
+    whole = sum(seconds.values()) or 1.0
+    return Table(
+        f"Where a row's time goes, {rows:.0f} rows, from /metrics",
+        ("", "s for a row", "share"),
+        [
+            (stage, f"{spent / max(rows, 1):.3f}", f"{100 * spent / whole:.0f} %")
+            for stage, spent in seconds.items()
+        ],
+    )
 
 
 def _clips(
