@@ -121,7 +121,7 @@ class RunningServer:
         return data
 
 
-async def metrics_at(server: RunningServer, rows: int) -> Metrics:
+async def metrics_at(server: RunningServer, rows: float) -> Metrics:
     """The server's metrics once it has decoded so many rows."""
     while True:
         values = await anyio.to_thread.run_sync(server.metrics)
