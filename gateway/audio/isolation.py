@@ -80,8 +80,10 @@ class Isolation:
         """Judged, and not given yet."""
         self._levels: Levels = np.full((_SMOOTHED - 1 + _OTHERS_HELD, channels), -_RANGE, np.float32)
         """The last frames before those pending."""
-        self._own = np.ones((_BEHIND, channels), dtype=bool)
-        """Of the frames judged, from `_BEHIND` before the first that is not given."""
+        self._own = np.zeros((_BEHIND, channels), dtype=bool)
+        """Where a channel has its own voice: from `_BEHIND` frames before the first that is not given."""
+        self._free = self._own.copy()
+        """Where all others are silent, in the same frames."""
         self._gains = np.ones(channels, np.float32)
         self._last: Samples = np.zeros((1, channels), np.float32)
         self._loudest = -float(_RANGE)
@@ -103,6 +105,7 @@ class Isolation:
         if len(rest):
             self._judge(np.pad(rest, ((0, missing), (0, 0))))
         self._own = np.pad(self._own, ((0, _BEHIND), (0, 0)), mode="edge")
+        self._free = np.pad(self._free, ((0, _BEHIND), (0, 0)))
         left = self._given(len(self._own) - 2 * _BEHIND)
         return left[: len(left) - missing] if len(rest) else left
 
@@ -111,30 +114,32 @@ class Isolation:
         # By differences from sample to sample, so that hum decides nothing.
         edges = np.diff(np.concatenate((self._last, hop)), axis=0)
         self._last = hop[-1:]
-        power = np.square(edges).reshape(-1, _FRAME, hop.shape[1]).mean(axis=1)
+        power: Levels = np.square(edges).reshape(-1, _FRAME, hop.shape[1]).mean(axis=1)
         levels = np.concatenate((self._levels, _decibels(power)))
         self._levels = levels[-_SMOOTHED + 1 - _OTHERS_HELD :]
-        smooth = _decibels(_windows(10 ** (levels / 10), _SMOOTHED).mean(axis=-1))
-        held = _windows(smooth, _HELD + 1).max(axis=-1)[-len(power) :]
-        others = _windows(smooth, _OTHERS_HELD + 1).max(axis=-1)[-len(power) :]
+        smooth: Levels = _decibels(_windows(10 ** (levels / 10), _SMOOTHED).mean(axis=-1))
+        held: Levels = _windows(smooth, _HELD + 1).max(axis=-1)[-len(power) :]
+        others: Levels = _windows(smooth, _OTHERS_HELD + 1).max(axis=-1)[-len(power) :]
         self._loudest = max(self._loudest - _FADES, float(others.max()))
         audible = self._loudest - _AUDIBLE
         # A pair learns while neither only hears a third.
         loud = np.maximum(self._loudest - _LOUD, others.max(axis=1) - _ALIKE)
-        is_voice = held > self._noise(smooth[-len(power) :]) + _ABOVE_NOISE
-        own = np.ones(power.shape, dtype=bool)
+        has_voice = held > self._noise(smooth[-len(power) :]) + _ABOVE_NOISE
+        is_quiet = others < audible
+        own = has_voice
         for (one, other), pair in self._pairs.items():
-            pair.learn((others[:, other] - others[:, one])[others[:, [one, other]].max(axis=1) > loud])
+            difference = others[:, other] - others[:, one]
+            pair.learn(difference[others[:, [one, other]].max(axis=1) > loud])
             least, most = _bounds(pair)
-            own[:, other] &= (is_voice[:, other] & (held[:, other] - others[:, one] > least)) | (
-                others[:, one] < audible
-            )
-            own[:, one] &= (is_voice[:, one] & (others[:, other] - held[:, one] < most)) | (
-                others[:, other] < audible
-            )
+            own[:, other] &= (held[:, other] - others[:, one] > least) | is_quiet[:, one]
+            own[:, one] &= (others[:, other] - held[:, one] < most) | is_quiet[:, other]
+        # All but one's own are quiet.
+        is_free = is_quiet.sum(axis=1, keepdims=True) - is_quiet == is_quiet.shape[1] - 1
         self._own = np.concatenate((self._own, own))
+        self._free = np.concatenate((self._free, is_free))
 
     def _noise(self, levels: Levels) -> Levels:
+        """The channels' levels while nobody speaks."""
         for noise, level in zip(self._noises, levels.T, strict=True):
             noise.learn(level)
         return np.array([noise.at(_RARE) for noise in self._noises], np.float32)
@@ -145,10 +150,10 @@ class Isolation:
             return self._judged[:0]
         seen = _windows(self._own, 2 * _AROUND + 1).sum(axis=-1)
         own = seen >= _MOST_AROUND
-        kept = _windows(own, 2 * _KEPT + 1).any(axis=-1)[:frames]
+        kept = _windows(own, 2 * _KEPT + 1).any(axis=-1)[:frames] | self._free[_BEHIND:][:frames]
         gains = np.concatenate((self._gains[None], kept.astype(np.float32)))
         self._gains = gains[-1]
-        self._own = self._own[frames:]
+        self._own, self._free = self._own[frames:], self._free[frames:]
         samples, self._judged = self._judged[: frames * _FRAME], self._judged[frames * _FRAME :]
         # From one frame's gain to the next, so that nothing clicks.
         slopes = np.linspace(0, 1, _FRAME, dtype=np.float32)[None, :, None]

@@ -1,4 +1,4 @@
-"""Frames of containers, of any rate and layout, to 16 kHz: mono that keeps each channel's speech, or apart."""
+"""Frames of containers, of any rate and layout, to 16 kHz: mono with every channel's speech, or channels."""
 
 from typing import TYPE_CHECKING, cast
 

@@ -84,9 +84,12 @@ def _runs(words: Sequence[Word], timeline: Timeline) -> Iterator[list[Word]]:
     """The words between pauses, those that were cut out among them."""
     run: list[Word] = []
     for word in words:
-        if run and timeline.at(word.start) - timeline.at(run[-1].end) >= PAUSE_SECONDS:
-            yield run
-            run = []
+        if run:
+            # From start to start: a word may end where a pause is cut out, and that second is after it, too.
+            apart = timeline.at(word.start) - timeline.at(run[-1].start)
+            if apart - (run[-1].end - run[-1].start) >= PAUSE_SECONDS:
+                yield run
+                run = []
         run.append(word)
     if run:
         yield run
