@@ -24,6 +24,7 @@ from gateway.flow.session import LiveSession
 from gateway.protocol.realtime.config import SessionConfig, Wire
 from gateway.protocol.realtime.resume import Place, ResumeClaims
 from gateway.protocol.realtime.session import RealtimeProtocol
+from gateway.server.clients import Client
 from gateway.server.live_options import live_options
 from gateway.server.outbox import Outbox
 from gateway.server.service import Service
@@ -85,21 +86,25 @@ class Live:
 
     Args:
         claims: Its name, its key and its end.
+        client: Whose allowances it takes from.
         start: Where it goes on, if a process that is gone began it.
         token: With which its client comes back; None: it cannot.
+        pinned: Its key does not let its settings be changed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a session is made of, each once
         self,
         service: Service,
         config: SessionConfig,
         waiting: Waiting,
         sessions: LiveSessions,
         claims: ResumeClaims,
+        client: Client,
         *,
         start: Place | None,
         token: str | None,
         beta: bool,
+        pinned: bool,
     ) -> None:
         self.id = claims.session_id
         self.key = claims.key
@@ -125,13 +130,16 @@ class Live:
             # Of the item under way when its process went, some may have been told.
             quiet_item_id=self._item_id(self._items + 1) if start else None,
         )
+        self._client = client
+        self._pinned = pinned
         self._session = LiveSession(
-            service.resources,
+            replace(service.resources, hear=client.hear),
             service.load,
             settings=config,
             resolve=self._resolve,
             new_item_id=self._new_item_id,
             waiting=waiting,
+            share=client.share,
         )
         self._outbox = Outbox()
         self._changed = Changed()
@@ -252,6 +260,7 @@ class Live:
                 if message.get("code") in LEFT:
                     self.give_up()
                 raise ClientGoneError
+            self._client.check_audio()
             frame = message.get("text") or message.get("bytes") or ""
             if len(frame) < LARGE_FRAME:
                 received = self._protocol.receive(frame)
@@ -385,6 +394,10 @@ class Live:
     async def _resolve(self, session: Mapping[str, Any] | None) -> tuple[LiveOptions, SessionConfig]:
         """The options for a `session.update`, or those to begin with, and the settings they come from."""
         config = self._config if session is None else self._config.updated(session)
+        if self._pinned and config != self._config:
+            raise InvalidRequestError(
+                "The key of this session has pinned its settings.", param="session", code="session_pinned"
+            )
         options = await live_options(
             config,
             self._service.catalog,
