@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from openai import AsyncOpenAI
 from openai.resources.realtime import AsyncRealtime
+from openai.types.realtime import ConversationItemInputAudioTranscriptionCompletedEvent
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -162,7 +163,7 @@ async def test_the_official_client_comes_back(live: LiveServer, samples: dict[st
     calm = _undisturbed(live, audio)
     at: dict[str, Any] = {}
 
-    def come_back(event: Any) -> dict[str, Any]:
+    def come_back(event: Any) -> Any:
         return {"extra_query": {**event.extra_query, "resume": at["token"], "after": at["after"]}}
 
     states, texts = [], []
@@ -173,7 +174,7 @@ async def test_the_official_client_comes_back(live: LiveServer, samples: dict[st
         ) as session,
     ):
         async for event in session:
-            at["after"] = event.event_id
+            at["after"] = event.to_dict()["event_id"]
             if event.type == "session.created":
                 resume = (event.model_extra or {})["resume"]
                 at["token"] = resume["token"]
@@ -185,7 +186,7 @@ async def test_the_official_client_comes_back(live: LiveServer, samples: dict[st
                     await session.input_audio_buffer.append(audio=data)
                 if len(states) == 1:
                     session._connection.transport.abort()
-            elif event.type == COMPLETED:
+            elif isinstance(event, ConversationItemInputAudioTranscriptionCompletedEvent):
                 texts.append(event.transcript)
                 if len(texts) == len(calm.texts):
                     break
