@@ -6,6 +6,7 @@ import logging.config
 import secrets
 import signal
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -32,9 +33,11 @@ from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
 from gateway.runtime import load_resources, load_speakers, make_batcher, plan_models
 from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.auth import Keys
+from gateway.server.captions import Captions
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
 from gateway.server.realtime import Realtime
+from gateway.server.relay import Relay
 from gateway.server.routes import build_routes
 from gateway.server.service import Limits, Service
 from gateway.server.status import Health, Models
@@ -97,6 +100,7 @@ class Gateway:
             always_logprobs=settings.logprobs == "always",
             strict_openai=settings.strict_openai,
         )
+        relay = Relay(settings.max_viewers, self._metrics)
         signer = SecretSigner(_signing_keys(settings))
         self.app = build_routes(
             transcriptions=Transcriptions(service, task="transcribe"),
@@ -108,11 +112,13 @@ class Gateway:
                     settings.max_sessions, "Too many people are being listened to. Please try again soon."
                 ),
                 KeyAdmission(settings.max_key_sessions),
+                relay,
                 self._leaving,
             ),
             client_secrets=ClientSecrets(catalog, signer, upload_timeout=settings.upload_timeout),
             models=Models(catalog, started=int(time.time())),
             health=Health(self.models, vad=resources.vad.source, version=__version__, metrics=self._metrics),
+            captions=Captions(relay, self._leaving, send_timeout=settings.send_timeout),
             docs=Docs(version=__version__, secured=bool(settings.api_keys)),
             keys=Keys(settings.api_keys, signer),
             sessions=self._sessions,
@@ -161,6 +167,8 @@ class Server(uvicorn.Server):
                 gateway.app,
                 host=settings.host,
                 port=settings.port,
+                ssl_certfile=settings.ssl_certfile,
+                ssl_keyfile=settings.ssl_keyfile,
                 log_config=None,
                 lifespan="on",
                 ws_max_size=MAX_FRAME_BYTES,
@@ -175,6 +183,28 @@ class Server(uvicorn.Server):
     def _give_up(self) -> None:
         self._gateway.leave()
         self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn's own; then the addresses are true."""
+        await super().startup(sockets)
+        if self.started:
+            self._tell_addresses()
+
+    def _tell_addresses(self) -> None:
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        name = (
+            "localhost"
+            if host in ("0.0.0.0", "::", "127.0.0.1", "::1")
+            else f"[{host}]"
+            if ":" in host
+            else host
+        )
+        url = f"{(self.config.ssl_certfile and 'https') or 'http'}://{name}:{port}"
+        logger.info("captions in the browser: %s/", url)
+        logger.info("base URL for OpenAI's clients: %s/v1", url)
+        logger.info("reference: %s/docs", url)
+        for model in self._gateway.models:
+            logger.info("serving model %s", model.name)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM and Ctrl-C; a second one ends at once."""
@@ -193,15 +223,14 @@ def run(settings: Settings) -> None:
     """Serves until a signal ends it.
 
     Raises:
-        StartError: A model cannot be had, or the port is taken.
+        StartError: A model cannot be had, the certificate is none, or the port is taken.
     """
     _configure_logging(settings.log_level)
     try:
         plans = plan_models(settings)
     except ModelUnavailableError as error:
         raise StartError(str(error)) from None
-    for plan in plans:
-        logger.info("serving model %s", plan.name)
+    _check_certificate(settings)
     try:
         gateway = Gateway(settings, plans)
     except ValueError as error:
@@ -215,6 +244,29 @@ def run(settings: Settings) -> None:
         raise StartError(gateway.failure)
     if not server.started:
         raise StartError(f"cannot listen on {settings.host}:{settings.port}")
+
+
+def _check_certificate(settings: Settings) -> None:
+    """Uvicorn would end with a traceback.
+
+    Raises:
+        StartError: The certificate or its key cannot be used.
+    """
+    if settings.ssl_keyfile and not settings.ssl_certfile:
+        raise StartError("GATEWAY_SSL_KEYFILE is set, but not the certificate's GATEWAY_SSL_CERTFILE")
+    if not settings.ssl_certfile:
+        return
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, password=_no_password)
+    except OSError as error:  # ssl's own errors are of that kind, too
+        files = " with ".join(str(file) for file in (settings.ssl_certfile, settings.ssl_keyfile) if file)
+        raise StartError(f"cannot use the certificate {files}: {error}") from None
+
+
+def _no_password() -> str:
+    """OpenSSL would ask the terminal otherwise."""
+    return ""
 
 
 def _signing_keys(settings: Settings) -> list[bytes]:
@@ -240,7 +292,6 @@ class _WithoutQuery(logging.Filter):
 
 
 def _configure_logging(level: str) -> None:
-    info = max(logging.INFO, logging.getLevelNamesMapping()[level.upper()])
     logging.config.dictConfig(
         {
             "version": 1,
@@ -258,8 +309,9 @@ def _configure_logging(level: str) -> None:
             "loggers": {
                 # Per-request lines of HTTP clients and of the stream encoder would repeat what we log.
                 **{name: {"level": "WARNING"} for name in _QUIET},
-                # At debug level it logs the headers and frames of WebSockets: keys and transcripts.
-                "uvicorn.error": {"level": info},
+                # At debug level it logs the headers and frames of WebSockets: keys and transcripts. What it says of
+                # its own start we say better; what it says when it ends is for those who want details.
+                "uvicorn.error": {"level": "INFO" if level == "debug" else "WARNING"},
             },
         }
     )

@@ -23,6 +23,12 @@ def serve(
     *,
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [8000].")] = None,
+    ssl_certfile: Annotated[
+        Path | None, typer.Option(help="Certificate as PEM; the server then speaks https [none].")
+    ] = None,
+    ssl_keyfile: Annotated[
+        Path | None, typer.Option(help="Its private key, if not in the same file [none].")
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -44,6 +50,8 @@ def serve(
     flags: dict[str, Any] = {
         "host": host,
         "port": port,
+        "ssl_certfile": ssl_certfile,
+        "ssl_keyfile": ssl_keyfile,
         "model": tuple(model) if model else None,
         "device": device,
         "workers": workers,

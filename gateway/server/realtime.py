@@ -24,6 +24,7 @@ from gateway.protocol.realtime.config import SessionConfig
 from gateway.protocol.realtime.session import RealtimeProtocol
 from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.live_options import live_options
+from gateway.server.relay import Publication, Relay
 from gateway.server.service import Service
 from gateway.server.websocket import receive_message, send_frame
 from gateway.transcript.events import Refused
@@ -47,13 +48,20 @@ class Realtime:
     Args:
         admission: How many sessions may be open.
         of_keys: The same under one ephemeral key.
+        relay: Who has the link of a session that asks for one reads its captions there.
         leaving: Set when the server begins to end: sessions emit what was said until then, and close.
     """
 
     def __init__(
-        self, service: Service, admission: Admission, of_keys: KeyAdmission, leaving: anyio.Event
+        self,
+        service: Service,
+        admission: Admission,
+        of_keys: KeyAdmission,
+        relay: Relay,
+        leaving: anyio.Event,
     ) -> None:
         self._service = service
+        self._relay = relay
         self._of_keys = of_keys
         limits, metrics = service.limits, service.resources.metrics
         self._waiting = Waiting(limits.max_waiting_bytes, limits.max_waiting_total, metrics)
@@ -75,9 +83,10 @@ class Realtime:
             self._admission.place(),
             self._service.load.session(),
             open_sessions.track_inprogress(),
+            self._relay.speaking(websocket.query_params.get("publish")) as publication,
         ):
             await websocket.accept()
-            await _Connection(self._service, config, websocket, self._waiting).run(self._leaving)
+            await _Connection(self._service, config, websocket, self._waiting, publication).run(self._leaving)
 
     def _config(self, websocket: WebSocket) -> SessionConfig:
         """An ephemeral key's settings, or those of the model that the URL names, or the first one served.
@@ -111,9 +120,15 @@ class _Connection:
     """One client's session. Tasks receive, work and send."""
 
     def __init__(
-        self, service: Service, config: SessionConfig, websocket: WebSocket, waiting: Waiting
+        self,
+        service: Service,
+        config: SessionConfig,
+        websocket: WebSocket,
+        waiting: Waiting,
+        publication: Publication | None,
     ) -> None:
         self._service = service
+        self._publication = publication
         self._limits = service.limits
         self._websocket = websocket
         self._config = config
@@ -196,6 +211,8 @@ class _Connection:
             OverloadedError: The client does not read them.
         """
         async for event in self._session:
+            if self._publication is not None:
+                self._publication.take(event)
             for frame in self._protocol.send(event):
                 await send_frame(self._websocket, frame, send_timeout=self._limits.send_timeout)
 

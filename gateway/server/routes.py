@@ -16,6 +16,7 @@ from gateway.errors import GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.metrics import Metrics
 from gateway.server.admission import Admission
 from gateway.server.auth import Keys
+from gateway.server.captions import Captions
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
 from gateway.server.middleware import RequestMiddleware
@@ -92,6 +93,7 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     client_secrets: ClientSecrets,
     models: Models,
     health: Health,
+    captions: Captions,
     docs: Docs,
     keys: Keys,
     sessions: Admission,
@@ -130,8 +132,10 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
             Route("/ready", health.ready),
             Route("/metrics", health.metrics),
             Route("/openapi.json", docs.openapi),
-            Route("/docs", docs.page),
+            Route("/", docs.home),
+            Route("/docs", docs.reference),
             Route("/live", docs.live),
+            Route("/captions/{token}", captions.read),
             Route("/docs/{asset}", docs.asset),
             *api,
         ],

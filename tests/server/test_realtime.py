@@ -33,6 +33,7 @@ from gateway.metrics import Metrics
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.realtime import EPHEMERAL_KEY, LARGE_FRAME, SESSION_CONFIG, Realtime
+from gateway.server.relay import Relay
 from gateway.server.service import Limits, Service
 from tests.audio.sound import int16, load
 from tests.clock import Clock
@@ -72,6 +73,7 @@ class Bench:
         self.stopping = anyio.Event()
         self.admission = Admission(1)
         self.of_keys = KeyAdmission(1)
+        self.relay = Relay(1, self.metrics)
         self.limits = LIMITS
         self.types: list[str] = []
         self.events: list[dict[str, Any]] = []
@@ -131,7 +133,7 @@ class Bench:
             self.stopping,
             SpeakerSource(no_speakers, wait=0.0),
         )
-        app = Realtime(service, self.admission, self.of_keys, self.leaving)
+        app = Realtime(service, self.admission, self.of_keys, self.relay, self.leaving)
         scope = {
             "type": "websocket",
             "query_string": query.encode(),
