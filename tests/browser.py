@@ -1,4 +1,4 @@
-"""A real browser for tests: headless Chromium, spoken to in its own protocol, whose microphone plays a recording."""
+"""Headless Chromium for tests, spoken to in its own protocol; its microphone plays a recording."""
 
 import base64
 import itertools
@@ -93,10 +93,10 @@ class Page:
         """Presses it as a finger would: where it is, if nothing lies over it."""
         self.run(f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'nearest'}})")
         where = self.run(
-            f"(e => {{ const r = e.getBoundingClientRect(); const [x, y] = [r.x + r.width / 2, r.y + r.height / 2];"
+            "(e => { const r = e.getBoundingClientRect();"
+            "const [x, y] = [r.x + r.width / 2, r.y + r.height / 2];"
             "const top = document.elementFromPoint(x, y);"
-            "return { x, y, hit: e === top || e.contains(top) || (top?.labels ? [...top.labels].includes(e) : false) } "
-            f"}})(document.querySelector({json.dumps(selector)}))"
+            f"return {{ x, y, hit: e.contains(top) }} }})(document.querySelector({json.dumps(selector)}))"
         )
         assert where["hit"], f"{selector} cannot be pressed where it is"
         for kind in ("mousePressed", "mouseReleased"):
@@ -108,8 +108,9 @@ class Page:
         """Sets a field and tells the page, as a person's choice would."""
         name = "checked" if isinstance(value, bool) else "value"
         self.run(
-            f"(e => {{ e.{name} = {json.dumps(value)}; e.dispatchEvent(new Event('input', {{bubbles: true}}));"
-            f"e.dispatchEvent(new Event('change', {{bubbles: true}})) }})(document.querySelector({json.dumps(selector)}))"
+            f"(e => {{ e.{name} = {json.dumps(value)}; for (const kind of ['input', 'change'])"
+            "e.dispatchEvent(new Event(kind, {bubbles: true})) })"
+            f"(document.querySelector({json.dumps(selector)}))"
         )
 
     def files(self, selector: str, paths: Sequence[Path]) -> None:

@@ -236,8 +236,8 @@ def _operation_paths() -> Schema:
     moved = moved_answer("To the page.")
     events = {
         "type": "string",
-        "description": "Each event is a line `data: {…}` and a blank line; lines that begin with a colon only keep "
-        "the connection open. The first event is a snapshot.",
+        "description": "Each event is a line `data: {…}` and a blank line; lines that begin with a colon "
+        "only keep the connection open. The first event is a snapshot.",
         "contentMediaType": "text/event-stream",
         "contentSchema": {"type": "array", "items": reference("CaptionsEvent")},
     }

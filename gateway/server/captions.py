@@ -10,7 +10,7 @@ from gateway.errors import ClientGoneError
 from gateway.server.relay import Channel, Relay
 
 PACE_SECONDS = 0.25
-"""The least time between two events to a reader: what changes meanwhile comes together, and nobody reads faster."""
+"""The least time between two events to a reader: what changes meanwhile comes together."""
 
 PING_SECONDS = 15.0
 """Proxies end what is silent for longer: nginx after a minute."""
@@ -43,7 +43,7 @@ class Captions:
 
 
 class _Readings(Response):
-    """One reader's stream. Written to ASGI directly: of hundreds of readers each layer would be most of the cost."""
+    """One reader's stream. Written to ASGI directly: with hundreds of readers layers are most of the cost."""
 
     def __init__(self, relay: Relay, token: str, leaving: anyio.Event, send_timeout: float) -> None:
         super().__init__(media_type="text/event-stream", headers={"cache-control": "no-store"})

@@ -46,7 +46,7 @@ class Docs:
         return Response(self._document, media_type="application/json")
 
     async def home(self, _: Request) -> Response:
-        """Speak, drop a recording, read captions. Served from here, it needs no permission to ask another origin."""
+        """Speak, drop a recording, read captions. From here it needs no leave to ask another origin."""
         return self._file("index.html")
 
     async def reference(self, _: Request) -> Response:

@@ -101,7 +101,7 @@ class Realtime:
                 "This server has transcription sessions only: intent=transcription.", param="intent"
             )
         given: SessionConfig | None = websocket.scope.get(SESSION_CONFIG)
-        model = query.get("model")
+        model = query.get("model") or query.get("deployment")  # Azure's word for it
         if model and model not in self._service.catalog.names and model.startswith(OF_CONVERSATIONS):
             model = None
         if model:

@@ -1,7 +1,7 @@
 """The captions of live sessions, for whoever has their link: a channel for each speaker, and its readers.
 
-Who speaks holds a secret, and readers the token that is made of it: a token opens captions to read and nothing
-else, and a secret cannot be had of it. So nothing is registered, and a link outlives sessions and restarts.
+Who speaks holds a secret, and readers the token that is made of it: a token opens captions to read and
+nothing else, and a secret cannot be had of it. So nothing is registered, and a link outlives restarts.
 """
 
 import base64

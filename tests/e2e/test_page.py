@@ -21,6 +21,7 @@ pytestmark = [
 ]
 
 ROWS = "[...document.querySelectorAll('#captions li')]"
+REQUESTS = "performance.getEntriesByType('resource')"
 STATUS = "document.getElementById('status').textContent"
 
 
@@ -51,7 +52,7 @@ def is_like(text: str, sample: Sample) -> bool:
 
 
 def test_speak(server: LiveServer, samples: dict[str, Sample], chromium: Browser) -> None:
-    """What is said appears while it is said, settles, stays over a second start, and is cleared when asked."""
+    """What is said appears while it is said, settles, stays over a second start, and is cleared if asked."""
     page = opened(chromium, f"{server.url}/")
     page.click("#listen")
     page.until(f"{ROWS}.some(row => row.className === 'heard' && row.innerText.length > 10)")
@@ -123,9 +124,7 @@ def test_sessions_go_on_by_themselves(
         page = opened(chromium, f"{server.url}/")
         page.click("#listen")
         page.until(f"{ROWS}.some(row => row.className === 'settled')")
-        page.until(
-            f"performance.getEntriesByType('resource').filter(one => one.name.endsWith('client_secrets')).length > 2"
-        )
+        page.until(f"{REQUESTS}.filter(one => one.name.endsWith('client_secrets')).length > 2")
         page.click("#listen")
         page.until(f"{STATUS}.startsWith('Stopped')")
 
@@ -156,7 +155,8 @@ def test_file(server: LiveServer, samples: dict[str, Sample], chromium: Browser)
     page = opened(chromium, f"{server.url}/#file")
     page.files("#files", [sample.path, samples["en_hello"].path])
     page.until("document.querySelectorAll('.takes:not([hidden])').length === 2")
-    card = "[...document.querySelectorAll('.recording')].find(card => card.querySelector('h2').textContent.startsWith('en_numbers'))"
+    cards = "[...document.querySelectorAll('.recording')]"
+    card = f"{cards}.find(card => card.ariaLabel.startsWith('en_numbers'))"
 
     assert (
         page.run(f"[...{card}.querySelectorAll('.paragraph p')].map(p => p.textContent).join(' ')")
@@ -175,9 +175,10 @@ def test_file(server: LiveServer, samples: dict[str, Sample], chromium: Browser)
 
 def _taken(page: Page, card: str, kind: str) -> str:
     """What the page saves."""
-    blob = "new Promise(done => { const make = URL.createObjectURL; URL.createObjectURL = blob => { " \
-           "URL.createObjectURL = make; blob.text().then(done); return '#'; };"  # fmt: skip
-    text: Any = page.run(f"{blob} {card}.querySelector('[aria-label=\"Save as .{kind}\"]').click() }})")
+    saved = "const make = URL.createObjectURL; URL.createObjectURL = blob => {"
+    saved += "URL.createObjectURL = make; blob.text().then(done); return '#' };"
+    press = f"{card}.querySelector('[aria-label=\"Save as .{kind}\"]').click()"
+    text: Any = page.run(f"new Promise(done => {{ {saved} {press} }})")
     return str(text)
 
 

@@ -1,4 +1,4 @@
-"""Captions reach who has the link, as they are now; a token opens nothing else, and nothing grows without bound."""
+"""Captions reach who has the link, as they are now; a token opens nothing else, and all is bounded."""
 
 import base64
 import hashlib
