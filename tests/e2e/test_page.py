@@ -89,8 +89,8 @@ def test_audience(server: LiveServer, samples: dict[str, Sample], chromium: Brow
     page.until(f"{STATUS}.startsWith('Stopped')")
     viewer.until(f"document.getElementById('lines').textContent.length >= {len(said(page)) // 2}")
 
-    assert is_like(viewer.run("[...document.querySelectorAll('#lines p')].map(line => line.textContent).join(' ')"),
-                   samples["en_numbers"])  # fmt: skip
+    lines = "[...document.querySelectorAll('#lines p')].map(line => line.textContent).join(' ')"
+    assert is_like(viewer.run(lines), samples["en_numbers"])
     assert viewer.run("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
 
 
