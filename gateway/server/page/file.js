@@ -16,6 +16,7 @@ export function startFile() {
       byId("recordings").prepend(recording.card);
       waiting.push(recording);
     }
+    document.querySelector("#file .settings").open = false;
     next();
   }
 

@@ -66,6 +66,8 @@ function fromStage() {
 
 function start() {
   fillLanguages();
+  // On a phone what matters is the button, and the recordings.
+  if (innerWidth < 700) document.querySelectorAll(".settings").forEach((settings) => (settings.open = false));
   const stage = new Stage();
   const token = new URLSearchParams(location.search).get("watch");
   addEventListener("hashchange", show);

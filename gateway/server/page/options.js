@@ -15,7 +15,7 @@ export function fillLanguages() {
     .sort((one, other) => one.name.localeCompare(other.name));
   for (const select of document.querySelectorAll("[data-languages]")) {
     select.replaceChildren(
-      element("option", { value: "", textContent: "heard from the speech" }),
+      element("option", { value: "", textContent: "as it is spoken" }),
       ...options.map(({ code, name }) => element("option", { value: code, textContent: name })),
     );
   }

@@ -132,7 +132,9 @@ export class Clock {
     const after = this.positions.findIndex((known) => known >= position);
     if (after >= 0 && after <= before) return this.times[begins ? before : after];
     if (before < 0 || after < 0) return this.times[Math.max(before, 0)];
-    const share = (position - this.positions[before]) / (this.positions[after] - this.positions[before]);
+    // Characters share time, not the halves that JavaScript has of some.
+    const length = (first, last) => [...this.text.slice(first, last)].length;
+    const share = length(this.positions[before], position) / length(this.positions[before], this.positions[after]);
     return round(this.times[before] + share * (this.times[after] - this.times[before]));
   }
 }
