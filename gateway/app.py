@@ -33,6 +33,7 @@ from gateway.protocol.contracts import ALIASES
 from gateway.protocol.dialect import openai
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
+from gateway.protocol.realtime.resume import ResumeSigner
 from gateway.protocol.whisper_cpp import INFERENCE
 from gateway.protocol.whisper_names import whisper_size
 from gateway.runtime import load_resources, load_speakers, make_batcher, plan_models
@@ -122,7 +123,8 @@ class Gateway:
             strict_openai=settings.strict_openai,
         )
         relay = Relay(settings.max_viewers, self._metrics)
-        signer = SecretSigner(_signing_keys(settings))
+        signing_keys = _signing_keys(settings)
+        signer = SecretSigner(signing_keys)
         self.app = build_routes(
             transcriptions=Transcriptions(service, openai("transcribe", strict=settings.strict_openai)),
             translations=Transcriptions(service, openai("translate", strict=settings.strict_openai)),
@@ -140,6 +142,7 @@ class Gateway:
                 KeyAdmission(settings.max_key_sessions),
                 relay,
                 self._leaving,
+                ResumeSigner(signing_keys),
             ),
             client_secrets=ClientSecrets(catalog, signer, upload_timeout=settings.upload_timeout),
             models=Models(catalog, started=int(time.time())),

@@ -166,6 +166,11 @@ class Settings(BaseSettings):
         1024, ge=1, description="People who read live captions by their link at the same time."
     )
     max_session_seconds: float = Field(3600, gt=0, description="Longest Realtime session.")
+    resume_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="Seconds that a Realtime session which dropped waits for its client; 0: it ends.",
+    )
     max_waiting_bytes: int = Field(
         64 * 1024 * 1024,
         ge=1,

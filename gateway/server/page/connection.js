@@ -57,7 +57,8 @@ export class Connection {
       clearInterval(ticking);
       removeEventListener("offline", offline);
       this.isOpen = false;
-      this.socket.close();
+      // With a word: the server keeps the sessions of those who drop for a while, for they may come back.
+      this.socket.close(1000, "done");
     });
   }
 
