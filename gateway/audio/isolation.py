@@ -150,7 +150,7 @@ class Isolation:
             return self._judged[:0]
         seen = _windows(self._own, 2 * _AROUND + 1).sum(axis=-1)
         own = np.asarray(seen >= _MOST_AROUND)
-        kept = _windows(own, 2 * _KEPT + 1).any(axis=-1)[:frames] | self._free[_BEHIND:][:frames]
+        kept = np.asarray(_windows(own, 2 * _KEPT + 1).any(axis=-1))[:frames] | self._free[_BEHIND:][:frames]
         gains = np.concatenate((self._gains[None], kept.astype(np.float32)))
         self._gains = gains[-1]
         self._own, self._free = self._own[frames:], self._free[frames:]
