@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import logging
-import logging.config
 import secrets
 import signal
 import socket
@@ -28,6 +27,7 @@ from gateway.flow.options import PartialOptions
 from gateway.flow.pacing import Load
 from gateway.flow.speaker_source import SpeakerSource
 from gateway.keys import ClientLimits, Key, plain_keys, read_keys
+from gateway.logs import configure_logging
 from gateway.metrics import Metrics
 from gateway.protocol.asr_webservice import ASR, DETECT_LANGUAGE
 from gateway.protocol.contracts import ALIASES
@@ -40,8 +40,9 @@ from gateway.runtime import load_resources, load_speakers, make_batcher, plan_mo
 from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
+from gateway.server.connections import ACCEPTED_AT_ONCE, BoundedHttp, BoundedWebSocket, raise_handle_limit
 from gateway.server.docs import Docs
-from gateway.server.listening import is_loopback, open_listeners
+from gateway.server.listening import BACKLOG, is_loopback, open_listeners
 from gateway.server.origins import Origins
 from gateway.server.realtime import Realtime
 from gateway.server.routes import build_routes
@@ -52,8 +53,6 @@ from gateway.server.transcriptions_ws import TranscriptionsWs
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-_QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "sse_starlette", "python_multipart")
 
 UVICORN_MARGIN_SECONDS = 3
 """What uvicorn waits beyond our own grace: running requests then get their refusal through."""
@@ -191,6 +190,10 @@ class Server(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 log_config=None,
+                access_log=False,  # ours has request ids, and no queries
+                http=BoundedHttp,
+                backlog=ACCEPTED_AT_ONCE,
+                ws=BoundedWebSocket,
                 lifespan="on",
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=list(settings.trusted_proxies),
@@ -221,10 +224,14 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's own; with sockets of ours it would not say where it listens."""
-        await super().startup(sockets)
-        if sockets and self.started:
-            self.config.port = sockets[0].getsockname()[1]
-            self._log_started_message(sockets)
+        listeners = sockets or open_listeners(self.config.host, self.config.port)
+        await super().startup(listeners)
+        for listener in listeners:
+            # asyncio accepts as many at once as it lets wait, before any of them can be counted.
+            listener.listen(BACKLOG)
+        if self.started:
+            self.config.port = listeners[0].getsockname()[1]
+            self._log_started_message(listeners)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's own, behind the end of the WebSockets, which it would close at once."""
@@ -240,7 +247,8 @@ def run(settings: Settings) -> None:
     Raises:
         StartError: A model cannot be had, or the port is taken.
     """
-    _configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
+    raise_handle_limit()
     _check_exposure(settings)
     listeners = open_listeners(settings.host, settings.port)
     try:
@@ -315,40 +323,3 @@ def _signing_keys(settings: Settings) -> list[bytes]:
         keys = "\n".join(sorted(settings.api_keys)).encode()
         return [hashlib.scrypt(keys, salt=b"gateway ephemeral keys", n=2**14, r=8, p=1)]
     return [secrets.token_bytes(32)]
-
-
-class _WithoutQuery(logging.Filter):
-    """Uvicorn logs a WebSocket's query, where a prompt may stand, and a prompt is the user's own."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.msg, str) and '"WebSocket %s"' in record.msg and isinstance(record.args, tuple):
-            record.args = tuple(
-                value.partition("?")[0] if isinstance(value, str) else value for value in record.args
-            )
-        return True
-
-
-def _configure_logging(level: str) -> None:
-    info = max(logging.INFO, logging.getLevelNamesMapping()[level.upper()])
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
-            "filters": {"without_query": {"()": _WithoutQuery}},
-            "handlers": {
-                "stderr": {
-                    "class": "logging.StreamHandler",
-                    "formatter": "line",
-                    "filters": ["without_query"],
-                }
-            },
-            "root": {"level": level.upper(), "handlers": ["stderr"]},
-            "loggers": {
-                # Per-request lines of HTTP clients and of the stream encoder would repeat what we log.
-                **{name: {"level": "WARNING"} for name in _QUIET},
-                # At debug level it logs the headers and frames of WebSockets: keys and transcripts.
-                "uvicorn.error": {"level": info},
-            },
-        }
-    )
