@@ -42,7 +42,10 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
     return Room(frozenset(rooms.split()), frozenset(third_party.split()), frozenset(deferred.split()))
 
 
-EVERY_ROOM = "errors aio metrics keys logs settings transcript audio engine models flow protocol server runtime app cli"
+EVERY_ROOM = (
+    "errors aio metrics keys logs settings transcript audio engine models flow protocol server runtime app "
+    "cli"
+)
 
 TABLE = {
     "": room(),  # gateway/__init__.py
@@ -74,8 +77,8 @@ TABLE = {
         "audio.chunking audio.length audio.pcm audio.speaker_model audio.speakers audio.turns audio.types "
         "audio.vad "
         "engine.api engine.catalog engine.lifecycle",
-        # python-multipart is driven directly: Starlette's form parser caps text parts. Uvicorn's connections, on
-        # h11, are bounded by subclasses.
+        # python-multipart is driven directly: Starlette's form parser caps text parts. Uvicorn's
+        # connections, on h11, are bounded by subclasses.
         "starlette sse_starlette python_multipart prometheus_client anyio uvicorn h11",
     ),
     "settings": room("errors", "pydantic pydantic_settings"),

@@ -110,7 +110,7 @@ class BoundedHttp(H11Protocol):
         elif over > EXTRA:
             self.transport.abort()
         else:
-            self.app = _ProbesOnly(self.app)  # type: ignore[assignment]  # Starlette's word for the same
+            self.app = _ProbesOnly(self.app)
 
     def _should_upgrade(self) -> bool:
         # Only a GET asks for a WebSocket; whatever else says so is a request like any other (RFC 9110, 7.8).

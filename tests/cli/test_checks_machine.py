@@ -10,8 +10,8 @@ from gateway.cli.checks_machine import (
     check_descriptors,
     check_port,
     check_processor,
-    listener_of,
 )
+from gateway.server.listening import listener_of
 from gateway.settings import Settings
 
 
