@@ -1,12 +1,10 @@
 """The composition root: settings in, a running server out. Everything is wired here and nowhere else."""
 
-import asyncio
 import hashlib
 import logging
 import secrets
 import signal
 import socket
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -22,7 +20,7 @@ from gateway import __version__
 from gateway.engine.budget import MemoryBudget
 from gateway.engine.catalog import Catalog
 from gateway.engine.lifecycle import ManagedModel, ModelPlan
-from gateway.errors import ModelUnavailableError, SettingsError, StartError
+from gateway.errors import ModelUnavailableError, OperatorError, SettingsError, StartError
 from gateway.flow.options import PartialOptions
 from gateway.flow.pacing import Load
 from gateway.flow.speaker_source import SpeakerSource
@@ -34,6 +32,7 @@ from gateway.protocol.contracts import ALIASES
 from gateway.protocol.dialect import openai
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
+from gateway.protocol.realtime.resume import ResumeSigner
 from gateway.protocol.whisper_cpp import INFERENCE
 from gateway.protocol.whisper_names import whisper_size
 from gateway.runtime import load_resources, load_speakers, make_batcher, plan_models
@@ -42,6 +41,7 @@ from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.connections import ACCEPTED_AT_ONCE, BoundedHttp, BoundedWebSocket, raise_handle_limit
 from gateway.server.docs import Docs
+from gateway.server.exchanges import Exchanges
 from gateway.server.listening import BACKLOG, is_loopback, open_listeners
 from gateway.server.origins import Origins
 from gateway.server.realtime import Realtime
@@ -51,11 +51,19 @@ from gateway.server.status import Health, Models
 from gateway.server.transcriptions import Transcriptions
 from gateway.server.transcriptions_ws import TranscriptionsWs
 from gateway.settings import Settings
+from gateway.systemd import ALIVE, READY, STOPPING, Notifier, reloading, starting
 
 logger = logging.getLogger(__name__)
 
-UVICORN_MARGIN_SECONDS = 3
-"""What uvicorn waits beyond our own grace: running requests then get their refusal through."""
+LAST_WORDS_SECONDS = 1.5
+"""For running answers and sessions to tell of the end, after their grace. With it, the defaults end the
+server within the ten seconds that containers are given."""
+
+HURRIED_SECONDS = 0.3
+"""The same after a second signal."""
+
+STARTING_SECONDS = 20.0
+"""How often systemd is told that the start goes on, with as much again to go."""
 
 
 class Gateway:
@@ -64,16 +72,22 @@ class Gateway:
     Attributes:
         app: The ASGI application; its lifespan starts and stops the workers.
         failure: Why the start failed, if it did; ``on_failure`` is called when it does.
+        reloaders: Called at SIGHUP; each takes anew what it can of the settings. An `OperatorError` of theirs
+            is logged, and the server goes on as it was.
     """
 
     def __init__(self, settings: Settings, plans: Sequence[ModelPlan]) -> None:
         self._settings = settings
         self.failure: str | None = None
         self.on_failure: Callable[[], None] = lambda: None
+        self.reloaders: list[Callable[[], None]] = []
+        self._notifier = Notifier.here()
         self._metrics = Metrics()
         self._leaving = anyio.Event()
         self._stopping = anyio.Event()
+        self._hurried = anyio.Event()
         self._sessions = Admission()
+        self._exchanges = Exchanges()
         budget = MemoryBudget(settings.memory_budget)
         self.models = [
             ManagedModel(
@@ -106,10 +120,12 @@ class Gateway:
             always_logprobs=settings.logprobs == "always",
             strict_openai=settings.strict_openai,
         )
-        signer = SecretSigner(_signing_keys(settings))
+        signing_keys = _signing_keys(settings)
+        signer = SecretSigner(signing_keys)
         self._keys = Keys(
             partial(_read_keys, settings), signer, file=settings.keys_file, limits=_client_limits(settings)
         )
+        self.reloaders.append(self._keys.reload)
         self.app = build_routes(
             transcriptions=Transcriptions(service, openai("transcribe", strict=settings.strict_openai)),
             translations=Transcriptions(service, openai("translate", strict=settings.strict_openai)),
@@ -126,6 +142,7 @@ class Gateway:
                 ),
                 KeyAdmission(settings.max_key_sessions),
                 self._leaving,
+                ResumeSigner(signing_keys),
             ),
             client_secrets=ClientSecrets(catalog, signer, upload_timeout=settings.upload_timeout),
             models=Models(catalog, started=int(time.time())),
@@ -139,6 +156,7 @@ class Gateway:
                 local=is_loopback(settings.host),
             ),
             sessions=self._sessions,
+            exchanges=self._exchanges,
             metrics=self._metrics,
             lifespan=self._lifespan,
         )
@@ -146,12 +164,20 @@ class Gateway:
     def leave(self) -> None:
         """Begins the end: running requests get the grace period, then an error; a second call is for now."""
         if self._leaving.is_set():
-            self._stopping.set()
+            self._hurried.set()
         self._leaving.set()
+        self._notifier.tell(STOPPING)
 
     def reload(self) -> None:
-        """Reads the keys anew, as an operator's SIGHUP asks for."""
-        self._keys.reload()
+        """Takes the settings anew, as far as they can change while the server runs."""
+        self._notifier.tell(reloading())
+        for reload in self.reloaders:
+            try:
+                reload()
+            except OperatorError as error:
+                logger.error("not reloaded: %s", error)  # noqa: TRY400 - one line for whoever wrote the setting
+        logger.info("reloaded")
+        self._notifier.tell(READY)
 
     def _fail(self, reason: str) -> None:
         """A model that must be there from the start cannot be: it stops the start."""
@@ -160,7 +186,7 @@ class Gateway:
 
     async def sessions_ended(self) -> None:
         """Returns when the WebSockets are gone, or have had their time."""
-        with anyio.move_on_after(self._settings.shutdown_grace + UVICORN_MARGIN_SECONDS):
+        with anyio.move_on_after(self._settings.shutdown_grace + LAST_WORDS_SECONDS + HURRIED_SECONDS):
             await self._sessions.all_left()
 
     @asynccontextmanager
@@ -170,14 +196,34 @@ class Gateway:
                 tasks.start_soon(model.run)
             tasks.start_soon(self._speakers.run)
             tasks.start_soon(self._keys.watch)
-            tasks.start_soon(self._stop_after_grace)
+            tasks.start_soon(self._end)
+            tasks.start_soon(self._tell_systemd)
             yield
             tasks.cancel_scope.cancel()
 
-    async def _stop_after_grace(self) -> None:
+    async def _end(self) -> None:
+        """The end in its steps; what has ended by itself does not notice the later ones."""
         await self._leaving.wait()
-        await anyio.sleep(self._settings.shutdown_grace)
+        with anyio.move_on_after(self._settings.shutdown_grace):
+            await self._hurried.wait()
         self._stopping.set()
+        self._exchanges.end(unanswered=True)
+        with anyio.move_on_after(LAST_WORDS_SECONDS):
+            await self._hurried.wait()
+            await anyio.sleep(HURRIED_SECONDS)
+        self._exchanges.end(unanswered=False)
+
+    async def _tell_systemd(self) -> None:
+        for model in self.models:
+            while model.is_pinned and not model.ready:
+                doing = f"model {model.name}: {model.status.state.value}"
+                self._notifier.tell(starting(doing, 2 * STARTING_SECONDS))
+                with anyio.move_on_after(STARTING_SECONDS):
+                    await model.until_ready()
+        self._notifier.tell(READY)
+        while self._notifier.watchdog_seconds is not None:
+            self._notifier.tell(ALIVE)
+            await anyio.sleep(self._notifier.watchdog_seconds)
 
 
 class Server(uvicorn.Server):
@@ -200,27 +246,34 @@ class Server(uvicorn.Server):
                 ws_max_size=MAX_FRAME_BYTES,
                 # Audio in base64 hardly shrinks; 200 KB of frames could swell to 200 MB at once, though.
                 ws_per_message_deflate=False,
-                timeout_graceful_shutdown=round(settings.shutdown_grace) + UVICORN_MARGIN_SECONDS,
+                # All but what ignores its cancellation has ended by then, see `Gateway`.
+                timeout_graceful_shutdown=round(settings.shutdown_grace + LAST_WORDS_SECONDS + 1),
             )
         )
         self._gateway = gateway
+        self._reloads = False
         gateway.on_failure = self._give_up
-
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Uvicorn's own; SIGHUP reads the keys anew instead of ending the server."""
-        loop = asyncio.get_running_loop()
-        if threading.current_thread() is threading.main_thread():
-            loop.add_signal_handler(signal.SIGHUP, self._gateway.reload)
-        await super().serve(sockets)
 
     def _give_up(self) -> None:
         self._gateway.leave()
         self.should_exit = True
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM and Ctrl-C; a second one ends at once."""
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signals call it
+        """SIGTERM and Ctrl-C; a second one ends within a second."""
         self._gateway.leave()
-        super().handle_exit(sig, frame)
+        # Not uvicorn's own: a second Ctrl-C would leave the workers to themselves.
+        self.should_exit = True
+
+    def handle_reload(self, *_: object) -> None:
+        """SIGHUP: the settings are read anew at the next tick, outside of the signal's handler."""
+        self._reloads = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Uvicorn's own, ten times a second."""
+        if self._reloads:
+            self._reloads = False
+            self._gateway.reload()
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's own; with sockets of ours it would not say where it listens."""
@@ -262,9 +315,10 @@ def run(settings: Settings) -> None:
     except ValueError as error:
         raise StartError(str(error)) from None
     server = Server(gateway, settings)
-    # Uvicorn raises the signals that ended it once more when it is done; that end was clean.
+    # One that comes when the server has ended already changes nothing about it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGHUP, server.handle_reload)
     server.run(listeners)
     if gateway.failure is not None:
         raise StartError(gateway.failure)

@@ -43,14 +43,15 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 
 EVERY_ROOM = (
-    "errors aio metrics keys logs settings transcript audio engine models flow protocol server runtime app "
-    "cli"
+    "errors aio metrics keys logs settings systemd transcript audio engine models flow protocol server "
+    "runtime app cli"
 )
 
 TABLE = {
     "": room(),  # gateway/__init__.py
     "errors": room(),
     "aio": room(third_party="anyio"),
+    "systemd": room(),
     "metrics": room(third_party="prometheus_client"),
     "keys": room("errors", "pydantic"),
     "logs": room(),

@@ -19,6 +19,7 @@ from gateway.server.admission import Admission
 from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
+from gateway.server.exchanges import Exchanges
 from gateway.server.middleware import RequestMiddleware
 from gateway.server.origins import OriginMiddleware, Origins
 from gateway.server.realtime import Realtime
@@ -105,6 +106,7 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     keys: Keys,
     origins: Origins,
     sessions: Admission,
+    exchanges: Exchanges,
     metrics: Metrics,
     lifespan: Lifespan[Starlette],
 ) -> Starlette:
@@ -150,8 +152,8 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
         middleware=[
             *origins.cors(),
             Middleware(AddressMiddleware),
-            Middleware(RequestMiddleware, metrics=metrics),
-            Middleware(WebSocketMiddleware, sessions=sessions, metrics=metrics),
+            Middleware(RequestMiddleware, exchanges=exchanges, metrics=metrics),
+            Middleware(WebSocketMiddleware, sessions=sessions, exchanges=exchanges, metrics=metrics),
             Middleware(OriginMiddleware, origins=origins),
         ],
         exception_handlers={HTTPException: _raise_ours},

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from starlette.types import Scope
 
-from gateway.errors import AuthenticationError, OverloadedError, PermissionDeniedError
+from gateway.errors import AuthenticationError, OverloadedError, PermissionDeniedError, SettingsError
 from gateway.keys import ClientLimits, add_key, plain_keys, read_keys
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.config import SessionConfig
@@ -130,7 +130,8 @@ def test_a_changed_file_holds_without_a_restart(tmp_path: Path) -> None:
         keys.check_session(of_ann)
 
     file.write_text("broken")
-    keys.reload()
+    with pytest.raises(SettingsError, match="is no TOML"):
+        keys.reload()
     keys.check(scope_of({"authorization": "Bearer k2"}))
 
 

@@ -20,6 +20,7 @@ from gateway.engine.catalog import Catalog
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.server.client_secrets import MAX_BODY_BYTES, ClientSecrets
+from gateway.server.exchanges import Exchanges
 from gateway.server.middleware import RequestMiddleware
 from tests.protocol.realtime.wire import check
 
@@ -49,7 +50,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
             Route("/new", secrets.create, methods=["POST"]),
             Route("/old", secrets.create_session, methods=["POST"]),
         ],
-        middleware=[Middleware(RequestMiddleware, metrics=Metrics())],
+        middleware=[Middleware(RequestMiddleware, exchanges=Exchanges(), metrics=Metrics())],
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as opened:
         yield opened
@@ -159,7 +160,7 @@ async def test_a_client_that_leaves_within_its_body(caplog: pytest.LogCaptureFix
     secrets = ClientSecrets(Catalog(models), SIGNER, upload_timeout=0.1)
     app = Starlette(
         routes=[Route("/new", secrets.create, methods=["POST"])],
-        middleware=[Middleware(RequestMiddleware, metrics=Metrics())],
+        middleware=[Middleware(RequestMiddleware, exchanges=Exchanges(), metrics=Metrics())],
     )
     messages: list[Message] = [
         {"type": "http.request", "body": b"{", "more_body": True},

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from gateway.errors import PermissionDeniedError
 from gateway.metrics import Metrics
+from gateway.server.exchanges import Exchanges
 from gateway.server.middleware import RequestMiddleware
 from gateway.server.origins import OriginMiddleware, Origins
 
@@ -86,7 +87,7 @@ async def test_cors() -> None:
         routes=[Route("/", fine, methods=["POST"])],
         middleware=[
             *LISTED.cors(),
-            Middleware(RequestMiddleware, metrics=Metrics()),
+            Middleware(RequestMiddleware, exchanges=Exchanges(), metrics=Metrics()),
             Middleware(OriginMiddleware, origins=LISTED),
         ],
     )

@@ -18,6 +18,7 @@ from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.admission import Admission
 from gateway.server.auth import Keys
+from gateway.server.exchanges import Exchanges
 from gateway.server.origins import Origins
 from gateway.server.routes import build_routes
 
@@ -67,6 +68,7 @@ def app() -> Any:
         docs=pages,
         keys=Keys(lambda: plain_keys(("k1",), ClientLimits()), SIGNER),
         origins=Origins(open=False),
+        exchanges=Exchanges(),
         sessions=Admission(),
         metrics=Metrics(),
         lifespan=nothing,
