@@ -79,7 +79,7 @@ def read_keys(path: Path, limits: ClientLimits) -> list[Key]:
         raise SettingsError(f"cannot read the key file {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         # The text of a broken file may hold a key; where it breaks does not.
-        raise SettingsError(f"{path} is no TOML: {error}") from None
+        raise SettingsError(f"{path} is no TOML: {str(error) or 'nested too deeply'}") from None
     entries = content.get("keys", [])
     if set(content) - {"keys"} or not isinstance(entries, list):
         raise SettingsError(f"{path} must hold [[keys]] and nothing else")

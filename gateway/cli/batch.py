@@ -103,7 +103,9 @@ class Batch:
                 batcher,
                 task=rendering.task,
                 logprobs=False,
-                speakers=await self._speakers() if rendering.with_speakers else None,
+                speakers=await self._speakers()
+                if rendering.with_speakers and not rendering.request.by_channel
+                else None,
             )
             waiting = iter(enumerate(self.names))
             # As many as fill a batch where each waits for its own chunks: more would only take memory.

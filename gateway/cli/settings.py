@@ -105,7 +105,7 @@ class _File:
         try:
             return cls(path, text.splitlines(), tomllib.loads(text))
         except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise SettingsError(f"{path} is no TOML: {error}") from None
+            raise SettingsError(f"{path} is no TOML: {str(error) or 'nested too deeply'}") from None
 
     def unknown(self) -> list[str]:
         return [

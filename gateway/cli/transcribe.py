@@ -55,6 +55,10 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
             metavar="NAME=FILE",
         ),
     ] = None,
+    channels: Annotated[
+        Literal["speakers"] | None,
+        typer.Option(help="speakers: one person speaks on each channel, as in recordings of calls."),
+    ] = None,
     word_times: Annotated[bool, typer.Option("--word-times", help="Words' times in verbose_json.")] = False,
     stream: Annotated[
         bool, typer.Option("--stream", help="Print the text as it becomes known; json: as events.")
@@ -92,6 +96,7 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
         *(("prompt", value) for value in (prompt,) if value is not None),
         *(("keywords[]", value) for value in keyword or ()),
         *(("track", str(value)) for value in (track,) if value is not None),
+        *(("channels", value) for value in (channels,) if value is not None),
     ]
     if word_times:
         if response_format != "verbose_json":
@@ -106,15 +111,17 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
     voices = [tuple(one.partition("=")[::2]) for one in known or ()]
     if any(not (name and file) for name, file in voices):
         fail("--known takes NAME=FILE", status=2)
-    if (speakers or known) and task == "translate":
-        fail("--speakers and --task translate do not go together", status=2)
+    if channels and known:
+        fail("--known and --channels do not go together: the channels say who speaks", status=2)
+    if (speakers or known or channels) and task == "translate":
+        fail("--speakers, --channels and --task translate do not go together", status=2)
     wishes = Wishes(
         tuple(files),
         request,
         task,
         output_dir,
         overwrite=overwrite,
-        speakers=speakers or bool(known) or request.wants_speakers,
+        speakers=speakers or bool(known) or request.by_channel or request.wants_speakers,
         known=tuple((name, Path(file)) for name, file in voices),
     )
     raise typer.Exit(run(wishes, settings))

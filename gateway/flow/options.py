@@ -72,7 +72,8 @@ class Recognition:
         model: The model's name as the client wrote it.
         partials: None emits a chunk's text when the chunk is complete.
         detects_language: The model can tell which language is spoken.
-        speakers: They are told apart.
+        speakers: They are told apart by their voices.
+        channel_names: Of the speakers, where each has a channel; the first channel's first.
         words: The client wants the words' times. `speakers` have them decoded, too, for themselves.
     """
 
@@ -83,6 +84,7 @@ class Recognition:
     detects_language: bool = False
     speakers: Speakers | None = None
     words: bool = False
+    channel_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

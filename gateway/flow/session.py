@@ -271,7 +271,7 @@ class LiveSession:
             await self._changed.until(lambda: self._unheard)
             order = self._unheard.popleft()
             speakers = speakers or ChunkSpeakers(order.speakers)
-            self._obey(self._turns.heard(order, await anyio.to_thread.run_sync(speakers.turns, order.chunk)))
+            self._obey(self._turns.heard(order, await speakers.turns(order.chunk)))
 
     def _obey(self, outputs: Iterable[Output]) -> None:
         assert self._rows is not None  # noqa: S101 - nothing is put out before `run` has made it

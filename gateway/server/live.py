@@ -86,24 +86,24 @@ class Live:
 
     Args:
         claims: Its name, its key and its end.
+        client: Whose allowances it takes from.
         start: Where it goes on, if a process that is gone began it.
         token: With which its client comes back; None: it cannot.
-        client: Who it counts for.
-        pinned: Its settings stay as they are.
+        pinned: Its key does not let its settings be changed.
     """
 
-    def __init__(  # noqa: PLR0913 - what a session is made of
+    def __init__(  # noqa: PLR0913 - what a session is made of, each once
         self,
         service: Service,
         config: SessionConfig,
         waiting: Waiting,
         sessions: LiveSessions,
         claims: ResumeClaims,
+        client: Client,
         *,
         start: Place | None,
         token: str | None,
         beta: bool,
-        client: Client,
         pinned: bool,
     ) -> None:
         self.id = claims.session_id
@@ -111,8 +111,6 @@ class Live:
         self._service = service
         self._limits = service.limits
         self._config = config
-        self._client = client
-        self._pinned = pinned
         self._sessions = sessions
         self._token = token
         self._expires_at = claims.expires_at
@@ -132,6 +130,8 @@ class Live:
             # Of the item under way when its process went, some may have been told.
             quiet_item_id=self._item_id(self._items + 1) if start else None,
         )
+        self._client = client
+        self._pinned = pinned
         self._session = LiveSession(
             replace(service.resources, hear=client.hear),
             service.load,
@@ -189,16 +189,20 @@ class Live:
             ClientGoneError: It left again.
             GatewayError: What ended the session meanwhile.
         """
-        if self._over.is_set() or not self._outbox.rewind(after.number + 1 - self._first_number):
+        # Who names no event, or one of a process that is gone, has got no more than `session.created`.
+        seen = max(0, after.number - self._first_number)
+        if self._over.is_set() or not self._outbox.rewind(seen + 1):
             return False
         self._is_owned_here = False
         # Whoever comes back knows that the connection is dead; the server may not, for a while.
         if self._connection is not None:
             self._connection.cancel()
             await self._changed.until(lambda: self._connection is None)
-        self._outbox.rewind(after.number + 1 - self._first_number)
+        self._outbox.rewind(seen + 1)
         await websocket.accept()
-        created = self._protocol.created(self._config, after.event_id(self.id), self._resume("kept"))
+        # Outside of the order of the events: its id says the place of the last one that was seen.
+        event_id = replace(after, number=seen + self._first_number).event_id(self.id)
+        created = self._protocol.created(self._config, event_id, self._resume("kept"))
         try:
             await send_frame(websocket, created, send_timeout=self._limits.send_timeout)
             await self._serve(websocket)

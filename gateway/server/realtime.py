@@ -66,16 +66,16 @@ class Realtime:
             ClientGoneError: The client left.
         """
         websocket = WebSocket(scope, receive, send)
-        ephemeral: Claims | None = scope.get(SESSION_CLAIMS)
         claims, after = self._resumed(websocket)
         if claims is not None and (live := self._sessions.find(claims.session_id)) is not None:
             if await live.resume(websocket, after):
                 return
             live.give_up()  # what its client missed is gone: it is begun again where it was settled
         config = claims.config if claims and claims.config else self._config(websocket)
+        key: Claims | None = scope.get(SESSION_CLAIMS)
         open_sessions = self._service.resources.metrics.live_sessions
         with (
-            self._of_keys.place(scope.get(EPHEMERAL_KEY), ephemeral.max_sessions if ephemeral else None),
+            self._of_keys.place(scope.get(EPHEMERAL_KEY), key.max_sessions if key else None),
             client_of(scope).session(),
             self._admission.place(),
             self._service.load.session(),
@@ -91,7 +91,7 @@ class Realtime:
     ) -> Live:
         """A new session, or one whose process is gone, from where it was settled."""
         limits = self._service.limits
-        ephemeral: Claims | None = websocket.scope.get(SESSION_CLAIMS)
+        key: Claims | None = websocket.scope.get(SESSION_CLAIMS)
         given = claims or ResumeClaims(
             session_id=new_session_id(),
             key=_fingerprint(websocket),
@@ -104,11 +104,11 @@ class Realtime:
             self._waiting,
             self._sessions,
             given,
+            client_of(websocket.scope),
             start=after if claims else None,
             token=self._signer.sign(given) if limits.resume_seconds else None,
             beta=_speaks_beta(websocket),
-            client=client_of(websocket.scope),
-            pinned=ephemeral is not None and ephemeral.pinned,
+            pinned=key is not None and key.pinned,
         )
 
     def _resumed(self, websocket: WebSocket) -> tuple[ResumeClaims | None, Place]:
@@ -136,14 +136,14 @@ class Realtime:
             raise InvalidRequestError(
                 "This server has transcription sessions only: intent=transcription.", param="intent"
             )
-        ephemeral: Claims | None = websocket.scope.get(SESSION_CLAIMS)
+        claims: Claims | None = websocket.scope.get(SESSION_CLAIMS)
         model = query.get("model") or query.get("deployment")  # Azure's word for it
         if model and model not in self._service.catalog.names and model.startswith(OF_CONVERSATIONS):
             model = None
         if model:
             self._service.catalog.find(model)
-        if ephemeral is not None:
-            return ephemeral.session
+        if claims is not None:
+            return claims.session
         return SessionConfig.default(model or self._service.catalog.names[0])
 
 

@@ -6,11 +6,7 @@ import socket
 
 import pytest
 
-from gateway.cli.checks_machine import (
-    check_descriptors,
-    check_port,
-    check_processor,
-)
+from gateway.cli.checks_machine import check_descriptors, check_port, check_processor
 from gateway.server.listening import listener_of
 from gateway.settings import Settings
 
