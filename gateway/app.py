@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import logging.config
 import secrets
 import signal
 import socket
@@ -28,6 +27,7 @@ from gateway.flow.options import PartialOptions
 from gateway.flow.pacing import Load
 from gateway.flow.speaker_source import SpeakerSource
 from gateway.keys import ClientLimits, Key, plain_keys, read_keys
+from gateway.logs import configure_logging
 from gateway.metrics import Metrics
 from gateway.protocol.asr_webservice import ASR, DETECT_LANGUAGE
 from gateway.protocol.contracts import ALIASES
@@ -42,9 +42,10 @@ from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.auth import Keys
 from gateway.server.captions import Captions
 from gateway.server.client_secrets import ClientSecrets
+from gateway.server.connections import ACCEPTED_AT_ONCE, BoundedHttp, BoundedWebSocket, raise_handle_limit
 from gateway.server.docs import Docs
 from gateway.server.exchanges import Exchanges
-from gateway.server.listening import is_loopback, open_listeners
+from gateway.server.listening import BACKLOG, is_loopback, open_listeners
 from gateway.server.origins import Origins
 from gateway.server.realtime import Realtime
 from gateway.server.relay import Relay
@@ -57,8 +58,6 @@ from gateway.settings import Settings
 from gateway.systemd import ALIVE, READY, STOPPING, Notifier, reloading, starting
 
 logger = logging.getLogger(__name__)
-
-_QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "sse_starlette", "python_multipart")
 
 LAST_WORDS_SECONDS = 1.5
 """For running answers and sessions to tell of the end, after their grace. With it, the defaults end the
@@ -203,9 +202,9 @@ class Gateway:
             for model in self.models:
                 tasks.start_soon(model.run)
             tasks.start_soon(self._speakers.run)
+            tasks.start_soon(self._keys.watch)
             tasks.start_soon(self._end)
             tasks.start_soon(self._tell_systemd)
-            tasks.start_soon(self._keys.watch)
             yield
             tasks.cancel_scope.cancel()
 
@@ -246,6 +245,10 @@ class Server(uvicorn.Server):
                 ssl_certfile=settings.ssl_certfile,
                 ssl_keyfile=settings.ssl_keyfile,
                 log_config=None,
+                access_log=False,  # ours has request ids, and no queries
+                http=BoundedHttp,
+                backlog=ACCEPTED_AT_ONCE,
+                ws=BoundedWebSocket,
                 lifespan="on",
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=list(settings.trusted_proxies),
@@ -266,12 +269,13 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's own; then the addresses are true."""
-        await super().startup(sockets)
+        listeners = sockets or open_listeners(self.config.host, self.config.port)
+        await super().startup(listeners)
+        for listener in listeners:
+            # asyncio accepts as many at once as it lets wait, before any of them can be counted.
+            listener.listen(BACKLOG)
         if not self.started:
             return
-        if sockets:  # of ours uvicorn says nothing by itself
-            self.config.port = sockets[0].getsockname()[1]
-            self._log_started_message(sockets)
         address = ip_address(self.servers[0].sockets[0].getsockname()[0])
         port = self.servers[0].sockets[0].getsockname()[1]
         local = address.is_loopback or address.is_unspecified
@@ -314,7 +318,8 @@ def run(settings: Settings) -> None:
     Raises:
         StartError: A model cannot be had, the certificate is none, or the port is taken.
     """
-    _configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
+    raise_handle_limit()
     _check_exposure(settings)
     listeners = open_listeners(settings.host, settings.port)
     try:
@@ -412,40 +417,3 @@ def _signing_keys(settings: Settings) -> list[bytes]:
         keys = "\n".join(sorted(settings.api_keys)).encode()
         return [hashlib.scrypt(keys, salt=b"gateway ephemeral keys", n=2**14, r=8, p=1)]
     return [secrets.token_bytes(32)]
-
-
-class _WithoutQuery(logging.Filter):
-    """Uvicorn logs a WebSocket's query, where a prompt may stand, and a prompt is the user's own."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.msg, str) and '"WebSocket %s"' in record.msg and isinstance(record.args, tuple):
-            record.args = tuple(
-                value.partition("?")[0] if isinstance(value, str) else value for value in record.args
-            )
-        return True
-
-
-def _configure_logging(level: str) -> None:
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
-            "filters": {"without_query": {"()": _WithoutQuery}},
-            "handlers": {
-                "stderr": {
-                    "class": "logging.StreamHandler",
-                    "formatter": "line",
-                    "filters": ["without_query"],
-                }
-            },
-            "root": {"level": level.upper(), "handlers": ["stderr"]},
-            "loggers": {
-                # Per-request lines of HTTP clients and of the stream encoder would repeat what we log.
-                **{name: {"level": "WARNING"} for name in _QUIET},
-                # At debug level it logs headers and frames of WebSockets: keys and transcripts. What it says
-                # of its own start we say better; what it says at its end is for those who want details.
-                "uvicorn.error": {"level": "INFO" if level == "debug" else "WARNING"},
-            },
-        }
-    )

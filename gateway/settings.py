@@ -243,6 +243,9 @@ class Settings(BaseSettings):
     shutdown_grace: float = Field(
         5.0, ge=0, description="Seconds that running requests get after SIGTERM or Ctrl-C."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Lines for people, or an object in each line for programs."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
     @classmethod

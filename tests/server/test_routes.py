@@ -23,7 +23,12 @@ from gateway.server.origins import Origins
 from gateway.server.routes import build_routes
 
 SIGNER = SecretSigner([b"secret"])
-EPHEMERAL, _ = SIGNER.sign(SessionConfig.default("m"), now=4_000_000_000, seconds=10, made_by="key-1")
+EPHEMERAL, _ = SIGNER.sign(
+    SessionConfig.default("m"),
+    now=4_000_000_000,
+    seconds=10,
+    made_by=plain_keys(("k1",), ClientLimits())[0].name,
+)
 
 
 class Stub:
