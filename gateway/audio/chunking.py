@@ -29,6 +29,7 @@ class ChunkingOptions:
         max_pause: Seconds of silence that end a window of speech whatever is in it, so that live speech has
             its text; None: a window ends when it is full.
         early: Seconds of speech after which a preview of the first window is given; None gives none.
+        overlaps: What is said at a window's end is heard in the next one, too.
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
@@ -39,6 +40,7 @@ class ChunkingOptions:
     windows: Literal["speech", "block"] = "speech"
     max_pause: float | None = None
     early: float | None = None
+    overlaps: bool = True
 
 
 class Cutter(Protocol):
@@ -74,7 +76,13 @@ def make_cutter(model: SileroModel, options: ChunkingOptions) -> Cutter:
     front_end = FrontEnd(model)
     if options.windows == "block":
         return BlockWalk(front_end, options.vad)
-    return Chunker(front_end, options.vad, max_pause=options.max_pause, early=options.early)
+    return Chunker(
+        front_end,
+        options.vad,
+        max_pause=options.max_pause,
+        early=options.early,
+        overlaps=options.overlaps,
+    )
 
 
 def decode_as(source: ByteReader, options: ChunkingOptions) -> Generator[Samples, None, None]:

@@ -11,12 +11,10 @@ assembler, the assembler holds back the rows, the rows hold back the decoding of
 import logging
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
-from dataclasses import replace
 from typing import Self, TypeAlias
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from gateway.aio import Changed, open_task_group
@@ -25,11 +23,12 @@ from gateway.audio.source import ByteSource
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.engine.api import Priority
 from gateway.errors import GatewayError
-from gateway.flow.options import PartialOptions, Recognition, Resources
+from gateway.flow.interims import Interims
+from gateway.flow.options import Recognition, Resources
 from gateway.flow.pacing import Load, Pacing
 from gateway.flow.speakers import Attribution
 from gateway.flow.stream import SURE, Row, RowStream
-from gateway.transcript import Assembler, Hypothesis, Interim, TextDelta, TranscriptEvent
+from gateway.transcript import Assembler, Hypothesis, TextDelta, TranscriptEvent
 from gateway.transcript.timeline import Timeline
 
 logger = logging.getLogger(__name__)
@@ -142,7 +141,7 @@ class _Job:
         self._attribution: Attribution[Timeline] | None = None
         if recognition.speakers is not None:
             self._attribution = Attribution(recognition.speakers, resources.cutters)
-        self._interims: _Interims | None = None
+        self._interims: Interims | None = None
         self._samples = 0
         """So many are decoded."""
 
@@ -156,7 +155,7 @@ class _Job:
             stream = RowStream(tasks, Changed(), decides_language=decides)
             if self._recognition.partials is not None and self._load is not None:
                 pacing = Pacing(self._load, anyio.current_time, self._metrics)
-                self._interims = _Interims(
+                self._interims = Interims(
                     stream, self._recognition, pacing, tasks, self._assembler, self._events
                 )
             try:
@@ -296,79 +295,3 @@ def _steps(
 
 def _next(steps: Iterator[tuple[int, list[Chunk]]]) -> tuple[int, list[Chunk]] | None:
     return next(steps, None)
-
-
-class _Interims:
-    """The interim texts of a live recording, each of a partial of the chunk that goes on.
-
-    A partial is a luxury: one is in flight at most, never before the text of the chunks ahead is out, it is
-    cancelled when its chunk is cut, and none of its failures is an error.
-    """
-
-    def __init__(
-        self,
-        stream: RowStream,
-        recognition: Recognition,
-        pacing: Pacing,
-        tasks: TaskGroup,
-        assembler: Assembler,
-        events: MemoryObjectSendStream[TranscriptEvent],
-    ) -> None:
-        self._stream = stream
-        self._recognition = replace(recognition, decoding=replace(recognition.decoding, logprobs=False))
-        self._partials = recognition.partials or PartialOptions()
-        self._pacing = pacing
-        self._tasks = tasks
-        self._assembler = assembler
-        self._events = events
-        self._running: Row | None = None
-        self._unassembled = 0
-        self._shown = ""
-        self._seen = 0
-        """Where the last one's chunk ended: nothing is added to it in a pause."""
-
-    def is_due(self, position: int) -> bool:
-        """Whether to decode the open chunk when the recording is there up to ``position``, in samples."""
-        return not self._unassembled and self._pacing.is_due(position, self._partials)
-
-    def decode(self, chunk: Chunk) -> None:
-        """Starts a partial of the open chunk, unless it is too short or as it was; only while one is due."""
-        if len(chunk.samples) < self._partials.step * SAMPLE_RATE or chunk.end == self._seen:
-            return
-        self._seen = chunk.end
-        self._running = row = self._stream.partial(chunk, self._recognition)
-        self._pacing.begin()
-        self._tasks.start_soon(self._show, row)
-
-    def cut(self) -> None:
-        """Takes note that a chunk is complete: its partial is too late, and none is due before its text."""
-        self._unassembled += 1
-        row, self._running = self._running, None
-        if row is not None:
-            row.cancel()
-            self._pacing.cancel()
-
-    async def assembled(self, *, has_text: bool) -> None:
-        """Takes note that a complete chunk's text is out; where it has none, what was shown is taken back."""
-        if self._shown and not has_text:
-            await self._events.send(Interim(""))
-        self._shown = ""
-        self._unassembled -= 1
-
-    async def _show(self, row: Row) -> None:
-        preview: TextDelta | None = None
-        in_time = False
-        with suppress(GatewayError):
-            preview = self._assembler.preview(await row.hypothesis())
-            in_time = True
-        # The answer may have been on its way when the chunk was cut.
-        if row is not self._running:
-            return
-        self._running = None
-        self._pacing.end(row.chunk.end, self._partials, in_time=in_time)
-        text = "" if preview is None else preview.text
-        if in_time and text != self._shown:
-            # A text for which there is no room is dropped.
-            with suppress(anyio.WouldBlock):
-                self._events.send_nowait(Interim(text))
-                self._shown = text
