@@ -221,7 +221,7 @@ def test_the_next_window_begins_in_the_longest_pause(overlaps: bool) -> None:  #
 @pytest.mark.parametrize("overlaps", [True, False])
 def test_what_both_windows_hear_is_the_same(overlaps: bool) -> None:  # noqa: FBT001 - a parameter
     """A window's end is the next one's beginning, sample by sample."""
-    script: Script = [(1, 0.7), (0, 0.3)] * 40 + [(1, 50)] + [(1, 13), (0, 2.5)] * 5
+    script: Script = [*[(1, 0.7), (0, 0.3)] * 40, (1, 50), *[(1, 13), (0, 2.5)] * 5]
     chunks = cut(script, overlaps=overlaps)
 
     for first, second in pairwise(chunks):

@@ -1,5 +1,7 @@
 """Where one chunk's text goes over to the next one's, of what both heard: nothing lost, nothing twice."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,11 @@ def said(text: str, start: float, end: float, *, words: bool = True) -> Segment:
         start,
         end,
         "".join(pieces),
-        tuple(Token(at, piece, piece.encode(), -0.1) for at, piece in enumerate(pieces)),
+        tuple(
+            Token(at, token, token.encode(), -0.1)
+            for at, piece in enumerate(pieces)
+            for token in re.findall(r" ?\w+|[^\w ]+| [^\w]*", piece)
+        ),
         tuple(Word(start + at * step, start + (at + 1) * step, piece, 0.9) for at, piece in enumerate(pieces))
         if words
         else (),
