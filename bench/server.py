@@ -117,6 +117,15 @@ class RunningServer:
         return data
 
 
+async def metrics_at(server: RunningServer, rows: int) -> Metrics:
+    """The server's metrics once it has decoded so many rows."""
+    while True:
+        values = await anyio.to_thread.run_sync(server.metrics)
+        if values.rows >= rows:
+            return values
+        await anyio.sleep(0.1)  # it is another process that counts
+
+
 @contextmanager
 def serve(
     model: Path | None, *, command: Sequence[str] = GATEWAY, **variables: str

@@ -62,6 +62,11 @@ class Settings(BaseSettings):
     models: tuple[ModelSettings, ...] = Field(
         (), description="Models with settings of their own, as JSON, or as [[models]] in the settings file."
     )
+    foreign_names: bool = Field(
+        default=True,
+        description="Names of Whisper on other servers (base, Systran/faster-whisper-large-v3) mean the "
+        "served model of that size, or else the first; off: they are not found.",
+    )
     idle_seconds: float = Field(
         0.0, ge=0, description="Unloads models that are not pinned after so long without a request; 0 never."
     )
@@ -87,11 +92,24 @@ class Settings(BaseSettings):
     workers: int = Field(
         1, ge=1, le=64, description="Worker processes for each model on each of its devices."
     )
+    lanes: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Engine calls that a worker has under way at once, on the same weights; 0: one for each "
+        "of its cores, at most 8; on CUDA 1.",
+    )
     cpu_threads: int = Field(
-        0, ge=0, description="Threads of a worker; 0 shares the cores among the workers."
+        0,
+        ge=0,
+        description="Threads of a worker, all its lanes together; 0: as its share of the cores wants.",
     )
     max_batch: int = Field(
-        0, ge=0, le=256, description="Most chunks in one engine call; 0: 8 on a CPU, 16 on CUDA."
+        0,
+        ge=0,
+        le=256,
+        description="Chunks in one engine call, as many as wait; 0: as many as lower the cost of each within "
+        "about a second, a quarter on CUDA.",
     )
     beam_size: int = Field(5, ge=1, le=16, description="Beam of the decoder; 1 is greedy.")
     audio_context: Literal["full", "fit"] = Field(
@@ -107,7 +125,10 @@ class Settings(BaseSettings):
         "segmentation.onnx.",
     )
     row_timeout: float = Field(
-        30.0, gt=0, description="Seconds a worker may take for each chunk of a batch before it is replaced."
+        30.0,
+        gt=0,
+        description="Seconds after which a worker that does nothing is replaced, and which one that works "
+        "has for each chunk; more where the machine proves slow.",
     )
     default_chunking: Literal["auto", "block"] = Field(
         "auto", description="What an unset chunking_strategy means: VAD, or Whisper's own 30 s windows."
@@ -136,6 +157,11 @@ class Settings(BaseSettings):
         16, ge=1, description="Realtime sessions that one ephemeral key may have open at the same time."
     )
     max_session_seconds: float = Field(3600, gt=0, description="Longest Realtime session.")
+    resume_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="Seconds that a Realtime session which dropped waits for its client; 0: it ends.",
+    )
     max_waiting_bytes: int = Field(
         64 * 1024 * 1024,
         ge=1,

@@ -42,12 +42,15 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
     return Room(frozenset(rooms.split()), frozenset(third_party.split()), frozenset(deferred.split()))
 
 
-EVERY_ROOM = "errors aio metrics settings transcript audio engine models flow protocol server runtime app cli"
+EVERY_ROOM = (
+    "errors aio metrics settings systemd transcript audio engine models flow protocol server runtime app cli"
+)
 
 TABLE = {
     "": room(),  # gateway/__init__.py
     "errors": room(),
     "aio": room(third_party="anyio"),
+    "systemd": room(),
     "metrics": room(third_party="prometheus_client"),
     "transcript": room("errors"),
     "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),
@@ -61,9 +64,10 @@ TABLE = {
     "models": room("errors", "numpy onnx", deferred="huggingface_hub"),
     "flow": room("errors aio metrics transcript audio engine", "anyio"),
     "protocol": room(
-        # pydantic_core holds pydantic's own error types; itsdangerous signs ephemeral keys.
+        # pydantic_core holds pydantic's own error types; itsdangerous signs ephemeral keys; langcodes has the
+        # registry of languages.
         "errors transcript",
-        "pydantic pydantic_core itsdangerous typing_extensions",
+        "pydantic pydantic_core itsdangerous langcodes typing_extensions",
     ),
     "server": room(
         # Of the rooms behind the flow only what a request's options and a model's state are made of.

@@ -1,6 +1,7 @@
 """How a recording becomes chunks: what it is decoded as, and the two ways to cut it."""
 
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -10,7 +11,7 @@ from gateway.audio.decode import decode, decode_pcm16
 from gateway.audio.frontend import FrontEnd
 from gateway.audio.silero import SileroModel
 from gateway.audio.source import ByteReader
-from gateway.audio.types import Chunk, Samples
+from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
 from gateway.audio.vad import VadOptions
 from gateway.errors import AudioTooLongError, InvalidRequestError
 
@@ -22,6 +23,7 @@ class ChunkingOptions:
     Attributes:
         vad: When speech begins and ends.
         max_seconds: Longest recording, as decoded.
+        head_seconds: Only so much of it is decoded; None: all.
         pcm_rate: The source has no container: 16-bit mono samples at this rate.
         too_long: Raised in place of AudioTooLongError, where ``max_seconds`` has another reason.
         track: Which sound track, from 1; None chooses.
@@ -41,6 +43,7 @@ class ChunkingOptions:
     max_pause: float | None = None
     early: float | None = None
     overlaps: bool = True
+    head_seconds: float | None = None
 
 
 class Cutter(Protocol):
@@ -86,7 +89,7 @@ def make_cutter(model: SileroModel, options: ChunkingOptions) -> Cutter:
 
 
 def decode_as(source: ByteReader, options: ChunkingOptions) -> Generator[Samples, None, None]:
-    """The source's samples in blocks of a quarter of a second to 5 s; ``options`` tell what it is.
+    """The source's samples in blocks of at most 5 s; ``options`` tell what it is, and how much is wanted.
 
     Args:
         source: Read from where it stands; its exceptions pass through unchanged.
@@ -95,6 +98,20 @@ def decode_as(source: ByteReader, options: ChunkingOptions) -> Generator[Samples
         InvalidAudioError: The recording cannot be decoded, is cut off, too short or too long.
         InvalidRequestError: It has no such track.
     """
+    blocks = _decode_whole(source, options)
+    if options.head_seconds is None:
+        yield from blocks
+        return
+    left = round(options.head_seconds * SAMPLE_RATE)
+    with closing(blocks):
+        for samples in blocks:
+            yield samples[:left]
+            left -= len(samples)
+            if left <= 0:
+                return
+
+
+def _decode_whole(source: ByteReader, options: ChunkingOptions) -> Generator[Samples, None, None]:
     try:
         if options.pcm_rate is not None:
             yield from decode_pcm16(

@@ -75,7 +75,11 @@ def check_processor(settings: Settings) -> Iterator[Finding]:
     machine = Machine.here()
     workers = settings.workers * max(1, len(settings.devices)) * max(1, len(settings.model))
     threads = machine.threads(settings.cpu_threads, workers)
-    cores = f"{machine.core_count} cores for {workers} worker(s) of {threads} thread(s)"
+    lanes = machine.lanes(settings.lanes, wanted_threads=settings.cpu_threads, workers=workers)
+    cores = (
+        f"{machine.core_count} cores for {workers} worker(s) of {threads} thread(s); "
+        f"on the CPU {lanes.count} lane(s) of {lanes.threads}"
+    )
     if machine.quota is not None and machine.quota < len(machine.cores):
         cores += f", as the container may use {machine.quota:g} of {len(machine.cores)}"
     if threads * workers > machine.core_count:

@@ -142,8 +142,13 @@ def import_model(
             repo, verified = import_archive(path, Hub(), repo=repo, expected=sha256)
     except OSError as error:
         fail(f"{path}: {error.strerror}")
-    by = f"verified by {verified}" if verified else "NOT verified: no SHA256SUMS, no --sha256"
-    typer.echo(f"{repo}: imported, {by}", err=True)
+    typer.echo(f"{repo}: imported, {f'verified by {verified}' if verified else 'NOT verified'}", err=True)
+    if not verified:
+        typer.echo(
+            "WARNING: nothing vouches for these weights: there is no SHA256SUMS beside them, and no --sha256 "
+            "was given. Whoever made them decides what is written down.",
+            err=True,
+        )
 
 
 @models.command()

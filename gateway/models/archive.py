@@ -14,7 +14,6 @@ import os
 import re
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +24,8 @@ from typing import IO, cast
 
 from gateway.errors import StoreError
 from gateway.models.hub import MODEL_FILES, Hub
-from gateway.models.store import install, sha256
+from gateway.models.store import install, repo_of, sha256
+from gateway.models.workspace import workspace
 
 SUMS = "SHA256SUMS"
 
@@ -74,10 +74,8 @@ def import_archive(
             checksums say. The cache is as it was.
         OSError: The disk says no.
     """
-    # Unpacked on the cache's own disk, so that no file is copied twice.
-    hub.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=hub.cache) as outer:
-        folder = Path(outer) / "model"
+    with workspace(hub.cache, ".import-") as outer:
+        folder = outer / "model"
         folder.mkdir()
         carried, verified = _read(source, folder, expected)
         repo = repo or carried
@@ -165,7 +163,8 @@ def _take(
     verified = _verify(folder)
     names = [_ROOT.fullmatch(part) for part in (*parts, *(home.parts if home else ()))]
     repo = next((f"{match[1]}/{match[2]}" for match in names if match), None)
-    return repo, SUMS if verified else None
+    # As strictly as a name that is typed: the archive's is a stranger's word.
+    return repo and repo_of(repo), SUMS if verified else None
 
 
 def _is_wanted(name: str) -> bool:
@@ -248,6 +247,9 @@ def _tar_entries(file: IO[bytes]) -> Iterator[_Entry]:
         for entry in archive:
             if not (entry.isreg() or entry.isdir()):
                 raise StoreError(f"{entry.name!r} is a link or a device")
+            if entry.issparse():
+                # A few bytes that become gigabytes of zeros; no tool writes weights so.
+                raise StoreError(f"{entry.name!r} is a sparse file")
             path = _safe(entry.name)
             if entry.isreg():
                 yield _Entry(path, partial(_extract, archive, entry))

@@ -15,6 +15,12 @@ ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized
 Language = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(language_code)]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 
+UNSET = frozenset({"", "null", "none", "undefined", "nil"})
+"""What clients write into a form that has no null, for a field that they mean to leave out."""
+
+_ANY_LANGUAGE = frozenset({"auto", "detect", "und"})
+"""What clients of other servers say where the language is to be heard."""
+
 
 class ServerVad(BaseModel):
     """The `chunking_strategy` object."""
@@ -73,12 +79,29 @@ class TranslationRequest(SubtitleStyle):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_blanks(cls, form: Mapping[str, Any]) -> dict[str, Any]:
-        """Clients that bind an empty input box send the field empty; they mean that it is not set."""
-        blank = {name for name, value in form.items() if isinstance(value, str) and not value.strip()}
-        if form.get("language") == "auto":
-            blank.add("language")
-        return {name: value for name, value in form.items() if name not in blank - {"model"}}
+    def _read_loosely(cls, form: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields that mean nothing are not set, and words of a fixed choice count in any case.
+
+        Clients that bind an empty input box send the field empty, and those in JavaScript send ``null``.
+        """
+        given = {
+            name: value for name, value in form.items() if name == "model" or not _means_unset(name, value)
+        }
+        for name in _CHOICES & given.keys():
+            if isinstance(given[name], str):
+                given[name] = given[name].strip().lower()
+        return given
+
+
+_CHOICES = frozenset({"response_format", "chunking_strategy"})
+"""Fields whose values are words of ours."""
+
+
+def _means_unset(name: str, value: object) -> bool:
+    if not isinstance(value, str):
+        return value is None
+    word = value.strip().lower()
+    return word in UNSET or (name == "language" and word in _ANY_LANGUAGE)
 
 
 class TranscriptionRequest(TranslationRequest):

@@ -57,10 +57,17 @@ class Keys:
 
 
 def _key(scope: Scope) -> str:
-    """The key of the Authorization header, or of the subprotocol: browsers give a WebSocket no headers."""
-    scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+    """The key of the Authorization header, of Azure's and others', or of the subprotocol, for browsers.
+
+    They give a WebSocket no headers.
+    """
+    headers = Headers(scope=scope)
+    scheme, _, key = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return key.strip()
+    for name in ("api-key", "x-api-key"):
+        if name in headers:
+            return headers[name].strip()
     for subprotocol in scope.get("subprotocols", ()):
         if subprotocol.startswith(KEY_SUBPROTOCOL):
             return str(subprotocol.removeprefix(KEY_SUBPROTOCOL))

@@ -6,6 +6,7 @@ import anyio
 from starlette.types import Message, Receive
 
 from gateway.errors import ClientGoneError, UploadTimeoutError
+from gateway.server.inflate import Inflater
 
 
 class Body:
@@ -13,11 +14,13 @@ class Body:
 
     Args:
         upload_timeout: Seconds a client may pause within its body.
+        inflater: Unpacks it; None: it comes as it is.
     """
 
-    def __init__(self, receive: Receive, *, upload_timeout: float) -> None:
+    def __init__(self, receive: Receive, *, upload_timeout: float, inflater: Inflater | None = None) -> None:
         self._receive = receive
         self._upload_timeout = upload_timeout
+        self._inflater = inflater
         self._complete = False
 
     async def blocks(self) -> AsyncIterator[bytes]:
@@ -26,7 +29,18 @@ class Body:
         Raises:
             UploadTimeoutError: Nothing came for too long.
             ClientGoneError: The client left before the end.
+            InvalidRequestError: It is packed, and cannot be unpacked.
         """
+        async for block in self._received():
+            if self._inflater is None:
+                yield block
+                continue
+            for data in self._inflater.feed(block):
+                yield data
+        if self._inflater is not None:
+            self._inflater.flush()
+
+    async def _received(self) -> AsyncIterator[bytes]:
         while not self._complete:
             message = await self._next()
             if message["type"] == "http.disconnect":
@@ -52,7 +66,7 @@ class Body:
         """
         seen = 0
         try:
-            async for block in self.blocks():
+            async for block in self._received():
                 seen += len(block)
                 if seen > limit:
                     return

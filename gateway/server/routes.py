@@ -1,6 +1,6 @@
 """Which path leads where, what each route asks of its clients, and the layers every request passes."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,10 +14,12 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from gateway.errors import GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.metrics import Metrics
+from gateway.server.addresses import AddressMiddleware
 from gateway.server.admission import Admission
 from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
+from gateway.server.exchanges import Exchanges
 from gateway.server.middleware import RequestMiddleware
 from gateway.server.realtime import Realtime
 from gateway.server.status import Health, Models
@@ -46,9 +48,15 @@ class KeyRoute(_Keyed, Route):
     """An endpoint that needs a key, whatever the method; only a browser's OPTIONS has none to give."""
 
     def __init__(
-        self, path: str, endpoint: Callable[..., Any], *, check: Check, methods: Collection[str] | None = None
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        check: Check,
+        methods: Collection[str] | None = None,
+        include_in_schema: bool = True,
     ) -> None:
-        super().__init__(path, endpoint, methods=methods)
+        super().__init__(path, endpoint, methods=methods, include_in_schema=include_in_schema)
         self._check = check
 
 
@@ -87,6 +95,7 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     *,
     transcriptions: Transcriptions,
     translations: Transcriptions,
+    dialects: Mapping[str, Transcriptions],
     transcriptions_ws: TranscriptionsWs,
     realtime: Realtime,
     client_secrets: ClientSecrets,
@@ -95,6 +104,7 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     docs: Docs,
     keys: Keys,
     sessions: Admission,
+    exchanges: Exchanges,
     metrics: Metrics,
     lifespan: Lifespan[Starlette],
 ) -> Starlette:
@@ -134,15 +144,18 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
             Route("/live", docs.live),
             Route("/docs/{asset}", docs.asset),
             *api,
+            # Whoever speaks a dialect has its document already.
+            *(post(path, endpoint, include_in_schema=False) for path, endpoint in dialects.items()),
         ],
         middleware=[
-            Middleware(RequestMiddleware, metrics=metrics),
-            Middleware(WebSocketMiddleware, sessions=sessions, metrics=metrics),
+            Middleware(AddressMiddleware),
+            Middleware(RequestMiddleware, exchanges=exchanges, metrics=metrics),
+            Middleware(WebSocketMiddleware, sessions=sessions, exchanges=exchanges, metrics=metrics),
         ],
         exception_handlers={HTTPException: _raise_ours},
         lifespan=lifespan,
     )
-    # A slash too many is answered in our envelope, not by a redirect that has a recording sent twice.
+    # Addresses are canonical here; a redirect would have a recording sent twice.
     app.router.redirect_slashes = False
     app.router.default = _Unknown(app.router.default, keys.check)
     return app

@@ -33,6 +33,7 @@ class Limits:
     max_waiting_bytes: int
     max_waiting_total: int
     max_session_seconds: float
+    resume_seconds: float
     upload_timeout: float
     send_timeout: float
 

@@ -77,6 +77,7 @@ class Assembler:
                 segments=tuple(self._segments),
                 tokens=tuple(self._tokens),
                 prompt_tokens=self._prompt_tokens,
+                language_probability=self._languages.get(language or "", 0.0),
             )
         )
 

@@ -29,6 +29,7 @@ _VOLATILE_HEADERS = {"date", "openai-processing-ms", "server"}
 _VOLATILE = (
     (re.compile(r"ek_[\w.=-]+"), "ek_…"),
     (re.compile(r'("(?:expires_at|created)": ?)\d+'), r"\1…"),
+    (re.compile(r'("resume":\{"token":")[^"]+'), r"\1…"),
     (re.compile(r'("version": ?")[^"]+'), r"\1…"),
     (re.compile(r'("vad": ?")[^"]+'), r"\1…"),
 )

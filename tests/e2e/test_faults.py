@@ -4,10 +4,12 @@ import os
 import random
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from gateway.engine.whisper.engine import WhisperSpec
@@ -90,3 +92,31 @@ def test_killed_workers_cost_no_word(mini_whisper: WhisperSpec, samples: dict[st
 
     assert heard == {name: {text} for name, text in undisturbed.items()}
     assert set(_workers()) <= others
+
+
+ROW_DEADLINE = 2.0
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_a_stopped_worker_is_told_and_replaced(
+    quick_whisper: WhisperSpec, samples: dict[str, Sample], *, is_busy: bool
+) -> None:
+    """`/ready` and `/health` know of it within the deadline, and whoever waits gets all words."""
+    others = set(_workers())
+    with live_server([quick_whisper], row_timeout=ROW_DEADLINE) as server:
+        undisturbed = _transcribe(server, samples["en_long"])
+        [worker] = set(_workers()) - others
+        with ThreadPoolExecutor(1) as threads:
+            os.kill(worker, signal.SIGSTOP)
+            began = time.monotonic()
+            answer = threads.submit(_transcribe, server, samples["en_long"]) if is_busy else None
+            until(lambda: httpx.get(f"{server.url}/ready").status_code == 503)
+            noticed = time.monotonic() - began
+            health = httpx.get(f"{server.url}/health").json()
+            until(lambda: httpx.get(f"{server.url}/ready").status_code == 200)
+            again = answer.result() if answer else _transcribe(server, samples["en_long"])
+
+    # A busy machine may take longer, but not so long as a deadline that grows with the audio.
+    assert noticed < 5 * ROW_DEADLINE
+    assert health["models"]["mini-whisper"]["workers"][0]["state"] in {"restarting", "starting"}
+    assert again == undisturbed

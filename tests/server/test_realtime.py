@@ -31,8 +31,10 @@ from gateway.flow.session import REFUSALS_AHEAD
 from gateway.flow.speaker_source import SpeakerSource
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.config import SessionConfig
+from gateway.protocol.realtime.resume import ResumeSigner
 from gateway.server.admission import Admission, KeyAdmission
-from gateway.server.realtime import EPHEMERAL_KEY, LARGE_FRAME, SESSION_CONFIG, Realtime
+from gateway.server.live import LARGE_FRAME
+from gateway.server.realtime import EPHEMERAL_KEY, SESSION_CONFIG, Realtime
 from gateway.server.service import Limits, Service
 from tests.audio.sound import int16, load
 from tests.clock import Clock
@@ -51,6 +53,7 @@ LIMITS = Limits(
     max_waiting_bytes=1 << 20,
     max_waiting_total=1 << 20,
     max_session_seconds=3600.0,
+    resume_seconds=60.0,
     upload_timeout=1.0,
     send_timeout=10.0,
 )
@@ -131,7 +134,7 @@ class Bench:
             self.stopping,
             SpeakerSource(no_speakers, wait=0.0),
         )
-        app = Realtime(service, self.admission, self.of_keys, self.leaving)
+        app = Realtime(service, self.admission, self.of_keys, self.leaving, ResumeSigner([b"secret"]))
         scope = {
             "type": "websocket",
             "query_string": query.encode(),

@@ -17,6 +17,7 @@ from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.admission import Admission
 from gateway.server.auth import Keys
+from gateway.server.exchanges import Exchanges
 from gateway.server.routes import build_routes
 
 SIGNER = SecretSigner([b"secret"])
@@ -56,6 +57,7 @@ def app() -> Any:
     return build_routes(
         transcriptions=stub,
         translations=stub,
+        dialects={"/asr": stub},
         transcriptions_ws=stub,
         realtime=stub,
         client_secrets=pages,
@@ -63,6 +65,7 @@ def app() -> Any:
         health=pages,
         docs=pages,
         keys=Keys(("k1",), SIGNER),
+        exchanges=Exchanges(),
         sessions=Admission(),
         metrics=Metrics(),
         lifespan=nothing,
@@ -79,8 +82,17 @@ def app() -> Any:
         ("POST", "/v1/realtime/client_secrets", 401, 200),
         ("GET", "/v1/audio/transcriptions", 401, 405),
         ("GET", "/v1/nothing", 401, 404),
-        ("GET", "/v1/", 401, 404),
+        ("GET", "/v1/", 404, 404),
+        ("GET", "//v1//models/", 401, 200),
+        ("POST", "/audio/transcriptions/", 401, 200),
+        ("GET", "/models/openai/whisper-1", 401, 200),
+        ("POST", "/v1/v1/audio/transcriptions", 401, 200),
+        ("POST", "/openai/v1/audio/transcriptions", 401, 200),
+        ("POST", "/openai/deployments/mine/audio/transcriptions", 401, 200),
+        ("POST", "/openai/deployments/mine/audio/translations", 401, 200),
+        ("POST", "/openai/deployments/mine", 404, 404),
         ("GET", "/a/b/v1/models", 401, 404),
+        ("POST", "/asr", 401, 200),
         ("GET", "/v1", 404, 404),
         ("GET", "/nothing", 404, 404),
         ("OPTIONS", "/v1/models", 405, 405),
@@ -106,6 +118,8 @@ async def test_http(app: Any, method: str, path: str, without: int, with_key: in
         ("/v1/realtime", "k1", 1000),
         ("/v1/realtime", EPHEMERAL, 1000),
         ("/project/v1/realtime", EPHEMERAL, 1000),
+        ("/realtime", EPHEMERAL, 1000),
+        ("/openai/realtime", "k1", 1000),
         ("/v1/realtime", "wrong", 1008),
         ("/v1/audio/transcriptions", "k1", 1000),
         ("/v1/audio/transcriptions", EPHEMERAL, 1008),

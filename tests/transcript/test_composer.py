@@ -94,7 +94,7 @@ def test_a_stop_before_a_seam_without_a_common_word_is_held() -> None:
 def test_deltas_are_the_text(words: list[str], data: st.DataObject) -> None:
     """Whatever chunks share and hear there, the deltas, the tokens' bytes and the text are the same."""
     assembler = Assembler()
-    events = []
+    events: list[Composed] = []
     for number in range(data.draw(st.integers(1, 4))):
         count = data.draw(st.integers(0, len(words)))
         cut = data.draw(st.one_of(st.none(), st.floats(10, 29)))

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -487,6 +488,22 @@ def test_where_the_time_went(engine: WhisperEngine, speech: dict[str, Samples]) 
     assert set(first.seconds) == {"encode", "search"}
     assert set(asked.seconds) == {"encode", "language", "search", "align"}
     assert all(seconds > 0 for seconds in asked.seconds.values())
+
+
+def test_lanes_hear_what_one_hears(mini_whisper: WhisperSpec, speech: dict[str, Samples]) -> None:
+    """Calls at the same time share the weights and nothing else: neither texts nor seconds get mixed up."""
+    engine = replace(mini_whisper, lanes=2).load()
+    requests = {
+        name: DecodeRequest(speech[name], DecodeOptions(language=name[:2], words=name == SHORT[0]))
+        for name in SHORT
+    }
+    alone = {name: text(hypothesis(engine.transcribe([request])[0])) for name, request in requests.items()}
+    with ThreadPoolExecutor(2) as lanes:
+        calls = {name: lanes.submit(engine.transcribe, [request]) for name, request in requests.items()}
+        together = {name: hypothesis(call.result()[0]) for name, call in calls.items()}
+
+    assert {name: text(result) for name, result in together.items()} == alone
+    assert {name for name, result in together.items() if "align" in result.seconds} == {SHORT[0]}
 
 
 @pytest.mark.parametrize("where", ["encode", "generate"])
