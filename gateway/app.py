@@ -21,10 +21,11 @@ from gateway import __version__
 from gateway.engine.budget import MemoryBudget
 from gateway.engine.catalog import Catalog
 from gateway.engine.lifecycle import ManagedModel, ModelPlan
-from gateway.errors import ModelUnavailableError, OperatorError, StartError
+from gateway.errors import ModelUnavailableError, OperatorError, SettingsError, StartError
 from gateway.flow.options import PartialOptions
 from gateway.flow.pacing import Load
 from gateway.flow.speaker_source import SpeakerSource
+from gateway.keys import ClientLimits, Key, plain_keys, read_keys
 from gateway.metrics import Metrics
 from gateway.protocol.asr_webservice import ASR, DETECT_LANGUAGE
 from gateway.protocol.contracts import ALIASES
@@ -40,6 +41,8 @@ from gateway.server.auth import Keys
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
 from gateway.server.exchanges import Exchanges
+from gateway.server.listening import is_loopback, open_listeners
+from gateway.server.origins import Origins
 from gateway.server.realtime import Realtime
 from gateway.server.routes import build_routes
 from gateway.server.service import Limits, Service
@@ -120,6 +123,10 @@ class Gateway:
         )
         signing_keys = _signing_keys(settings)
         signer = SecretSigner(signing_keys)
+        self._keys = Keys(
+            partial(_read_keys, settings), signer, file=settings.keys_file, limits=_client_limits(settings)
+        )
+        self.reloaders.append(self._keys.reload)
         self.app = build_routes(
             transcriptions=Transcriptions(service, openai("transcribe", strict=settings.strict_openai)),
             translations=Transcriptions(service, openai("translate", strict=settings.strict_openai)),
@@ -141,8 +148,14 @@ class Gateway:
             client_secrets=ClientSecrets(catalog, signer, upload_timeout=settings.upload_timeout),
             models=Models(catalog, started=int(time.time())),
             health=Health(self.models, vad=resources.vad.source, version=__version__, metrics=self._metrics),
-            docs=Docs(version=__version__, secured=bool(settings.api_keys)),
-            keys=Keys(settings.api_keys, signer),
+            docs=Docs(version=__version__, secured=self._keys.are_needed),
+            keys=self._keys,
+            origins=Origins(
+                settings.allowed_origins,
+                settings.allowed_hosts,
+                open=not self._keys.are_needed,
+                local=is_loopback(settings.host),
+            ),
             sessions=self._sessions,
             exchanges=self._exchanges,
             metrics=self._metrics,
@@ -185,6 +198,7 @@ class Gateway:
             tasks.start_soon(self._speakers.run)
             tasks.start_soon(self._end)
             tasks.start_soon(self._tell_systemd)
+            tasks.start_soon(self._keys.watch)
             yield
             tasks.cancel_scope.cancel()
 
@@ -224,6 +238,8 @@ class Server(uvicorn.Server):
                 port=settings.port,
                 log_config=None,
                 lifespan="on",
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=list(settings.trusted_proxies),
                 ws_max_size=MAX_FRAME_BYTES,
                 # Audio in base64 hardly shrinks; 200 KB of frames could swell to 200 MB at once, though.
                 ws_per_message_deflate=False,
@@ -256,6 +272,13 @@ class Server(uvicorn.Server):
             self._gateway.reload()
         return await super().on_tick(counter)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn's own; with sockets of ours it would not say where it listens."""
+        await super().startup(sockets)
+        if sockets and self.started:
+            self.config.port = sockets[0].getsockname()[1]
+            self._log_started_message(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's own, behind the end of the WebSockets, which it would close at once."""
         for server in self.servers:
@@ -271,6 +294,8 @@ def run(settings: Settings) -> None:
         StartError: A model cannot be had, or the port is taken.
     """
     _configure_logging(settings.log_level)
+    _check_exposure(settings)
+    listeners = open_listeners(settings.host, settings.port)
     try:
         plans = plan_models(settings)
     except ModelUnavailableError as error:
@@ -286,18 +311,60 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGHUP, server.handle_reload)
-    server.run()
+    server.run(listeners)
     if gateway.failure is not None:
         raise StartError(gateway.failure)
-    if not server.started:
-        raise StartError(f"cannot listen on {settings.host}:{settings.port}")
+
+
+def _check_exposure(settings: Settings) -> None:
+    """Nobody serves the whole network without keys by mistake.
+
+    Raises:
+        SettingsError: It would be so, and was not asked for.
+    """
+    if settings.api_keys or settings.keys_file or is_loopback(settings.host):
+        return
+    if not settings.no_auth:
+        raise SettingsError(
+            f"on {settings.host} everybody who can reach this machine could use it without a key: "
+            "set GATEWAY_API_KEYS, or say --no-auth (GATEWAY_NO_AUTH=true) if that is what you want"
+        )
+    logger.warning("NO KEYS: everybody who can reach %s:%d may use it", settings.host, settings.port)
+
+
+def _read_keys(settings: Settings) -> list[Key] | None:
+    """The accepted keys; None where everybody may come in.
+
+    Raises:
+        SettingsError: They cannot be read, or two share a name.
+    """
+    if not settings.api_keys and settings.keys_file is None:
+        return None
+    limits = _client_limits(settings)
+    keys = plain_keys(settings.api_keys, limits)
+    if settings.keys_file is not None:
+        keys += read_keys(settings.keys_file, limits)
+    names = [key.name for key in keys]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SettingsError(f"two keys are called {', '.join(sorted(twice))}")
+    return keys
+
+
+def _client_limits(settings: Settings) -> ClientLimits:
+    return ClientLimits(
+        requests_per_minute=settings.client_requests_per_minute,
+        audio_minutes=settings.client_audio_minutes,
+        streams=settings.client_streams or max(1, settings.max_streams * 3 // 4),
+        sessions=settings.client_sessions,
+        waiting_bytes=settings.client_waiting_bytes or settings.max_waiting_total // 2,
+    )
 
 
 def _signing_keys(settings: Settings) -> list[bytes]:
     """Replicas with the same API keys accept each other's ephemeral ones, without a further setting."""
     if settings.session_secret:
         return [settings.session_secret.encode()]
-    if settings.api_keys:
+    if settings.api_keys and settings.keys_file is None:
         # Slow on purpose: whoever holds an ephemeral key could try API keys against it.
         keys = "\n".join(sorted(settings.api_keys)).encode()
         return [hashlib.scrypt(keys, salt=b"gateway ephemeral keys", n=2**14, r=8, p=1)]

@@ -40,6 +40,8 @@ class Chunk:
         pieces: Where the samples are from, in order; empty where they are one span.
         is_preview: It is the beginning of the chunk that comes next, for its first words.
         shared: So many samples at its end the next chunk begins with, too.
+        channel: Which one it is of, from 0, where channels are cut apart.
+        settled: Position before which nothing more comes of any channel, where they are cut apart.
     """
 
     start: int
@@ -48,6 +50,8 @@ class Chunk:
     pieces: tuple[Piece, ...] = ()
     is_preview: bool = False
     shared: int = 0
+    channel: int | None = None
+    settled: int = 0
 
     @property
     def own(self) -> int:

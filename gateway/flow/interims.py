@@ -1,4 +1,4 @@
-"""Text that a live recording is shown with before its chunk is complete."""
+"""What is shown of a live recording's chunk while it goes on."""
 
 from contextlib import suppress
 from dataclasses import replace

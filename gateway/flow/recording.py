@@ -9,6 +9,7 @@ assembler, the assembler holds back the rows, the rows hold back the decoding of
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from typing import Self, TypeAlias
@@ -26,10 +27,9 @@ from gateway.errors import GatewayError
 from gateway.flow.interims import Interims
 from gateway.flow.options import Recognition, Resources
 from gateway.flow.pacing import Load, Pacing
-from gateway.flow.speakers import Attribution
+from gateway.flow.speakers import Attribution, ByChannel, ByVoice, Placed
 from gateway.flow.stream import SURE, Row, RowStream
-from gateway.transcript import Assembler, Hypothesis, TextDelta, TranscriptEvent
-from gateway.transcript.timeline import Timeline
+from gateway.transcript import Assembler, TextDelta, TranscriptEvent
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +42,8 @@ EVENTS_AHEAD = 64
 LIVE_SECONDS = 0.5
 """A source of which less than this is unread is live: a step of raw samples, and the time to work on it."""
 
-
-Placed: TypeAlias = list[tuple[Hypothesis, Timeline]]
-"""Hypotheses, and the clock of each one's chunk."""
+_Streams: TypeAlias = defaultdict[int | None, RowStream]
+"""The rows of each channel, where channels are apart: each may be in a language of its own."""
 
 
 class Transcription:
@@ -131,6 +130,7 @@ class _Job:
         self._source = source
         self._recognition = recognition
         self._metrics = resources.metrics
+        self._count = resources.count
         self._load = load
         self._events = events
         # Threads that wait for their clients must not hold up those that have something to decode.
@@ -138,9 +138,11 @@ class _Job:
         self._cutter = make_cutter(resources.vad, chunking)
         self._steps = _steps(source, chunking, self._cutter)
         self._assembler = Assembler()
-        self._attribution: Attribution[Timeline] | None = None
-        if recognition.speakers is not None:
-            self._attribution = Attribution(recognition.speakers, resources.cutters)
+        self._attribution: Attribution | None = None
+        if chunking.channels is not None:
+            self._attribution = ByChannel(recognition.channel_names)
+        elif recognition.speakers is not None:
+            self._attribution = ByVoice(recognition.speakers, resources.cutters)
         self._interims: Interims | None = None
         self._samples = 0
         """So many are decoded."""
@@ -152,32 +154,36 @@ class _Job:
         is_open = decoding.language is None and not decoding.languages
         decides = is_open and self._recognition.detects_language
         async with open_task_group() as tasks:
-            stream = RowStream(tasks, Changed(), decides_language=decides)
+            key, changed = object(), Changed()
+            streams = defaultdict[int | None, RowStream](
+                lambda: RowStream(tasks, changed, key=key, decides_language=decides)
+            )
             if self._recognition.partials is not None and self._load is not None:
                 pacing = Pacing(self._load, anyio.current_time, self._metrics)
                 self._interims = Interims(
-                    stream, self._recognition, pacing, tasks, self._assembler, self._events
+                    streams[None], self._recognition, pacing, tasks, self._assembler, self._events
                 )
             try:
-                tasks.start_soon(self._cut, rows_to_send, stream)
+                tasks.start_soon(self._cut, rows_to_send, streams)
                 await self._assemble(rows)
             finally:
                 # A thread that waits for the source cannot be cancelled: this ends its wait.
                 self._source.stop()
-            if (language := stream.decided or stream.language) is not None and decides:
+            languages = {stream.decided or stream.language for stream in streams.values()} - {None}
+            if decides and len(languages) == 1 and (language := languages.pop()) is not None:
                 self._assembler.decide_language(language)
             for event in [*self._assembler.flush(), self._assembler.finish(self._samples / SAMPLE_RATE)]:
                 await self._events.send(event)
             tasks.cancel_scope.cancel()
 
-    async def _cut(self, rows: MemoryObjectSendStream[Row | GatewayError], stream: RowStream) -> None:
+    async def _cut(self, rows: MemoryObjectSendStream[Row | GatewayError], streams: _Streams) -> None:
         """Source to rows. The rows' buffer bounds how far the cutting runs ahead of the assembling.
 
         An error of the source takes its turn after the rows before it: what was said until then is kept.
         """
         async with rows:
             try:
-                await self._start_rows(rows, stream)
+                await self._start_rows(rows, streams)
             except GatewayError as error:
                 await rows.send(error)
             finally:
@@ -185,20 +191,23 @@ class _Job:
                     # Closes the container, in a thread, which may still be needed to do it.
                     await anyio.to_thread.run_sync(self._steps.close, limiter=self._threads)
 
-    async def _start_rows(self, rows: MemoryObjectSendStream[Row | GatewayError], stream: RowStream) -> None:
+    async def _start_rows(self, rows: MemoryObjectSendStream[Row | GatewayError], streams: _Streams) -> None:
         """One hop to a thread for each decoded block."""
         row: Row | None = None
+        latest = dict[int | None, Row]()
         while (step := await anyio.to_thread.run_sync(_next, self._steps, limiter=self._threads)) is not None:
             samples, chunks = step
             self._samples += samples
-            self._metrics.audio_seconds.inc(samples / SAMPLE_RATE)
+            self._count(samples / SAMPLE_RATE)
             await self._consider_interim(has_cut=bool(chunks))
             while chunks:
                 for chunk in chunks:
+                    stream = streams[chunk.channel]
                     if chunk.is_preview:
                         await rows.send(stream.preview(chunk, self._recognition))
                     else:
-                        row = await self._start_row(chunk, row, rows, stream)
+                        previous = latest.get(chunk.channel)
+                        row = latest[chunk.channel] = await self._start_row(chunk, previous, rows, stream)
                 chunks = []
                 if row is not None and self._cutter.waiting:
                     consumed = (await row.hypothesis()).consumed
@@ -243,11 +252,11 @@ class _Job:
                 await self._add(await self._attribution.finish())
 
     async def _attributed(self, row: Row) -> Placed:
-        """The row's hypothesis, unless its speakers are known at the end only."""
+        """The row's hypothesis, unless its speakers, or what comes before it, are known later."""
         if self._attribution is None:
             return [(await row.hypothesis(), row.chunk.timeline)]
         await self._attribution.hear(row.chunk)
-        return await self._attribution.take(await row.hypothesis(), row.chunk.timeline)
+        return await self._attribution.take(await row.hypothesis(), row.chunk)
 
     async def _add(self, hypotheses: Placed) -> bool:
         """Emits what they cause; returns whether that is any text."""

@@ -45,6 +45,8 @@ class Composer:
     """Segments so far."""
     _latest: str = ""
     """The last delta."""
+    _speaker: str | None = None
+    """Whose the last segment is."""
     _owes_space: bool = False
     _held: tuple[Token, ...] = ()
     """The full stop of the last segment, which is not done before."""
@@ -117,6 +119,8 @@ class Composer:
 
     def _after_chunk(self, segment: Segment) -> tuple[Segment, list[Composed]]:
         """A chunk's first segment as it follows on the text so far, whose last segment this ends."""
+        if self._count and self._speaker != segment.speaker:
+            return segment, self._release_stop()  # nobody goes on with another's sentence
         if self._open is not None and goes_on(segment.text):
             self._held, self._open = (), without_stop(self._open)
             return segment, self._release_stop()
@@ -134,6 +138,7 @@ class Composer:
         tokens = self._following(segment)
         self._owes_space = segment.text[-1:].isspace()
         self._count += 1
+        self._speaker = segment.speaker
         if holds_stop and len(tokens) > 1 and is_stop(tokens[-1]):
             self._held, self._open = (tokens.pop(),), segment
             return self._delta(tokens)
