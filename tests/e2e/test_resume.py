@@ -69,7 +69,7 @@ def test_what_was_missed_is_told_in_order(live: LiveServer, samples: dict[str, S
     assert list(client.deltas().values()) == list(calm.deltas().values())
 
 
-@pytest.mark.promise("another replica with the same secret goes on where the first was killed")
+@pytest.mark.promise("another replica with the same secret goes on with a session that dropped")
 def test_another_replica_goes_on(
     live: LiveServer, quick_whisper: WhisperSpec, samples: dict[str, Sample]
 ) -> None:
