@@ -43,7 +43,8 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 
 EVERY_ROOM = (
-    "errors aio metrics settings systemd transcript audio engine models flow protocol server runtime app cli"
+    "errors aio metrics keys settings systemd transcript audio engine models flow protocol server runtime "
+    "app cli"
 )
 
 TABLE = {
@@ -52,6 +53,7 @@ TABLE = {
     "aio": room(third_party="anyio"),
     "systemd": room(),
     "metrics": room(third_party="prometheus_client"),
+    "keys": room("errors", "pydantic"),
     "transcript": room("errors"),
     "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),
     "engine": room(
@@ -71,7 +73,7 @@ TABLE = {
     ),
     "server": room(
         # Of the rooms behind the flow only what a request's options and a model's state are made of.
-        "protocol flow transcript errors metrics aio "
+        "protocol flow transcript errors metrics keys aio "
         "audio.chunking audio.length audio.pcm audio.speaker_model audio.speakers audio.turns audio.types "
         "audio.vad "
         "engine.api engine.catalog engine.lifecycle",
@@ -81,7 +83,7 @@ TABLE = {
     "settings": room("errors", "pydantic pydantic_settings"),
     "runtime": room("errors metrics audio engine models flow settings", "anyio"),
     "app": room(EVERY_ROOM, "anyio starlette sse_starlette uvicorn"),
-    "cli": room(EVERY_ROOM, "anyio pydantic rich typer"),
+    "cli": room(EVERY_ROOM, "anyio pydantic pydantic_settings rich typer"),
     "__main__": room("cli"),
 }
 

@@ -258,7 +258,7 @@ async def _beside(server: RunningServer, material: Material) -> list[client.Repl
         for _ in range(BESIDE):
             tasks.start_soon(keep_busy)
         # Previews and first chunks are done by then.
-        await metrics_at(server, before + 2 * BESIDE)
+        await metrics_at(server, round(before) + 2 * BESIDE)
         replies = [await client.transcribe(server.port, material.clip) for _ in range(CLIPS)]
         tasks.cancel_scope.cancel()
     return replies

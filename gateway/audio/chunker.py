@@ -142,6 +142,14 @@ class Chunker:
         return [self._close()] if is_paused else []
 
     @property
+    def settled(self) -> int:
+        """Position before which no sample is of a chunk that comes."""
+        if self._spans:
+            return self._spans[0].start
+        # An onset is known some frames later, and has its padding.
+        return max(self._given, self._vad.position - (ONSET_PATIENCE + 1) * FRAME - self._prefix)
+
+    @property
     def _silence(self) -> int:
         """Samples since the last speech of the window."""
         offset = self._spans[-1].offset if self._spans else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from gateway.audio.blocks import BlockWalk
+from gateway.audio.channels import ChannelCutter
 from gateway.audio.chunker import Chunker
 from gateway.audio.decode import decode, decode_pcm16
 from gateway.audio.frontend import FrontEnd
@@ -31,6 +32,8 @@ class ChunkingOptions:
         max_pause: Seconds of silence that end a window of speech whatever is in it, so that live speech has
             its text; None: a window ends when it is full.
         early: Seconds of speech after which a preview of the first window is given; None gives none.
+        channels: Each channel is cut for itself, into windows of speech, and there must be at least so many.
+            There are no previews then.
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
@@ -42,6 +45,7 @@ class ChunkingOptions:
     max_pause: float | None = None
     early: float | None = None
     head_seconds: float | None = None
+    channels: int | None = None
 
 
 class Cutter(Protocol):
@@ -52,7 +56,10 @@ class Cutter(Protocol):
         """No chunk comes before `advance` says how far the engine got in the last one."""
 
     def feed(self, samples: Samples) -> list[Chunk]:
-        """Takes the next samples, shape (n,), as recorded; while `waiting` they are kept."""
+        """Takes the next samples, as recorded; while `waiting` they are kept.
+
+        Their shape is (n,), or (n, channels) where channels are cut apart.
+        """
 
     def flush(self) -> list[Chunk]:
         """Ends the recording: gives what is left; while `waiting`, the next `advance` does."""
@@ -74,6 +81,8 @@ class Cutter(Protocol):
 
 def make_cutter(model: SileroModel, options: ChunkingOptions) -> Cutter:
     """A cutter for one recording, of the kind that the options ask for."""
+    if options.channels is not None:
+        return ChannelCutter(lambda: Chunker(FrontEnd(model), options.vad, max_pause=options.max_pause))
     front_end = FrontEnd(model)
     if options.windows == "block":
         return BlockWalk(front_end, options.vad)
@@ -110,6 +119,8 @@ def _decode_whole(source: ByteReader, options: ChunkingOptions) -> Generator[Sam
                 source, rate=options.pcm_rate, max_seconds=options.max_seconds, track=options.track
             )
         else:
-            yield from decode(source, max_seconds=options.max_seconds, track=options.track)
+            yield from decode(
+                source, max_seconds=options.max_seconds, track=options.track, channels=options.channels
+            )
     except AudioTooLongError as error:
         raise options.too_long or error from None

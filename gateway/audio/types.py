@@ -39,6 +39,8 @@ class Chunk:
         ends_utterance: The chunk ends in a pause or with the stream; any other may end within a word.
         pieces: Where the samples are from, in order; empty where they are one span.
         is_preview: It is the beginning of the chunk that comes next, for its first words.
+        channel: Which one it is of, from 0, where channels are cut apart.
+        settled: Position before which nothing more comes of any channel, where they are cut apart.
     """
 
     start: int
@@ -46,6 +48,8 @@ class Chunk:
     ends_utterance: bool
     pieces: tuple[Piece, ...] = ()
     is_preview: bool = False
+    channel: int | None = None
+    settled: int = 0
 
     @property
     def end(self) -> int:

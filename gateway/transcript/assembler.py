@@ -136,6 +136,8 @@ class Assembler:
 
     def _join_chunk(self, segment: Segment) -> tuple[Segment, list[TranscriptEvent]]:
         """A chunk's first segment as it follows on the text so far, whose last segment this ends."""
+        if self._segments and self._segments[-1].speaker != segment.speaker:
+            return segment, self.flush()  # nobody goes on with another's sentence
         if self._held and goes_on(segment.text):
             self._segments[-1] = without_stop(self._segments[-1])
             self._held = ()

@@ -77,6 +77,15 @@ def test_no_full_stop_within_a_sentence() -> None:
     assert [event.index for event in events if isinstance(event, SegmentDone)] == [0, 1]
 
 
+def test_nobody_goes_on_with_another_s_sentence() -> None:
+    """Where somebody else speaks, a full stop stays, and a first letter is as the engine wrote it."""
+    one = replace(_segment(" I", " see", "."), speaker="A")
+    other = replace(_segment(" mhm", "."), speaker="B")
+
+    assert _text(_run(_hypothesis(one), _hypothesis(other))) == "I see. mhm."
+    assert _text(_run(_hypothesis(one), _hypothesis(replace(other, speaker="A")))) == "I see mhm."
+
+
 def test_no_capital_within_a_sentence() -> None:
     """After a chunk without a full stop a word is small if the text has it so; names stay as they are."""
     first = _hypothesis(_segment(" He", " and", " she", " went", " to"))
