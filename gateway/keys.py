@@ -54,12 +54,12 @@ def digest(key: str) -> bytes:
 
 
 def plain_keys(keys: Sequence[str], limits: ClientLimits) -> list[Key]:
-    """Keys of the settings: ``name:key``, or a key alone, which is named by its place."""
+    """Keys of the settings: ``name:key``, or a key alone, named by its hash: on all replicas the same."""
     made = []
-    for number, written in enumerate(keys, 1):
+    for written in keys:
         name, colon, key = written.partition(":")
         if not (colon and name and key):
-            name, key = f"key-{number}", written
+            name, key = f"key-{digest(written).hex()[:8]}", written
         made.append(Key(name, digest(key), limits))
     return made
 

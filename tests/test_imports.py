@@ -43,8 +43,8 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 
 EVERY_ROOM = (
-    "errors aio metrics keys settings systemd transcript audio engine models flow protocol server runtime "
-    "app cli"
+    "errors aio metrics keys logs settings systemd transcript audio engine models flow protocol server "
+    "runtime app cli"
 )
 
 TABLE = {
@@ -54,6 +54,7 @@ TABLE = {
     "systemd": room(),
     "metrics": room(third_party="prometheus_client"),
     "keys": room("errors", "pydantic"),
+    "logs": room(),
     "transcript": room("errors"),
     "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),
     "engine": room(
@@ -77,8 +78,9 @@ TABLE = {
         "audio.chunking audio.length audio.pcm audio.speaker_model audio.speakers audio.turns audio.types "
         "audio.vad "
         "engine.api engine.catalog engine.lifecycle",
-        # python-multipart is driven directly: Starlette's form parser caps text parts.
-        "starlette sse_starlette python_multipart prometheus_client anyio",
+        # python-multipart is driven directly: Starlette's form parser caps text parts. Uvicorn's
+        # connections, on h11, are bounded by subclasses.
+        "starlette sse_starlette python_multipart prometheus_client anyio uvicorn h11",
     ),
     "settings": room("errors", "pydantic pydantic_settings"),
     "runtime": room("errors metrics audio engine models flow settings", "anyio"),

@@ -60,12 +60,12 @@ class Keys:
         return self._keys is not None
 
     def reload(self) -> None:
-        """Reads the keys anew; a file that is broken changes nothing."""
-        try:
-            self._keys = self._read()
-        except SettingsError as error:
-            logger.warning("the keys stay as they were: %s", error)
-            return
+        """Reads the keys anew.
+
+        Raises:
+            SettingsError: They cannot be read, and stay as they were.
+        """
+        self._keys = self._read()
         logger.info("%d keys read", len(self._keys or ()))
         if self._keys is not None and not self._keys:
             logger.warning("there is no key: nobody is let in")
@@ -80,7 +80,10 @@ class Keys:
             now = await anyio.to_thread.run_sync(_stamp, self._file)
             if now != seen:
                 seen = now
-                await anyio.to_thread.run_sync(self.reload)
+                try:
+                    await anyio.to_thread.run_sync(self.reload)
+                except SettingsError as error:
+                    logger.warning("the keys stay as they were: %s", error)
 
     def check(self, scope: Scope) -> None:
         """Returns where the request has an API key; its client then stands in the scope.

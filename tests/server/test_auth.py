@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from starlette.types import Scope
 
-from gateway.errors import AuthenticationError, OverloadedError, PermissionDeniedError
+from gateway.errors import AuthenticationError, OverloadedError, PermissionDeniedError, SettingsError
 from gateway.keys import ClientLimits, add_key, plain_keys, read_keys
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.config import SessionConfig
@@ -88,7 +88,7 @@ def test_without_keys_everybody_is_let_in() -> None:
 @pytest.mark.parametrize("api_keys", [("k1",), ()])
 def test_an_ephemeral_key_opens_live_sessions(api_keys: tuple[str, ...]) -> None:
     """Its settings stand in the scope, whether API keys are configured or not."""
-    value, _ = SIGNER.sign(CONFIG, now=LATER, seconds=10, made_by="key-1")
+    value, _ = SIGNER.sign(CONFIG, now=LATER, seconds=10, made_by=plain_keys(("k1",), ClientLimits())[0].name)
     scope = scope_of({}, ("realtime", f"openai-insecure-api-key.{value}"))
     keys_of(*api_keys).check_session(scope)
 
@@ -97,7 +97,7 @@ def test_an_ephemeral_key_opens_live_sessions(api_keys: tuple[str, ...]) -> None
 
 def test_an_ephemeral_key_opens_nothing_else() -> None:
     """It is no API key, and is told so."""
-    value, _ = SIGNER.sign(CONFIG, now=LATER, seconds=10, made_by="key-1")
+    value, _ = SIGNER.sign(CONFIG, now=LATER, seconds=10, made_by=plain_keys(("k1",), ClientLimits())[0].name)
     with pytest.raises(PermissionDeniedError):
         keys_of("k1").check(scope_of({"authorization": f"Bearer {value}"}))
 
@@ -130,7 +130,8 @@ def test_a_changed_file_holds_without_a_restart(tmp_path: Path) -> None:
         keys.check_session(of_ann)
 
     file.write_text("broken")
-    keys.reload()
+    with pytest.raises(SettingsError, match="is no TOML"):
+        keys.reload()
     keys.check(scope_of({"authorization": "Bearer k2"}))
 
 
