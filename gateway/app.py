@@ -5,11 +5,13 @@ import logging
 import secrets
 import signal
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from functools import partial
+from ipaddress import ip_address
 from types import FrameType
 
 import anyio
@@ -38,6 +40,7 @@ from gateway.protocol.whisper_names import whisper_size
 from gateway.runtime import load_resources, load_speakers, make_batcher, plan_models
 from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.auth import Keys
+from gateway.server.captions import Captions
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.connections import ACCEPTED_AT_ONCE, BoundedHttp, BoundedWebSocket, raise_handle_limit
 from gateway.server.docs import Docs
@@ -45,6 +48,7 @@ from gateway.server.exchanges import Exchanges
 from gateway.server.listening import BACKLOG, is_loopback, open_listeners
 from gateway.server.origins import Origins
 from gateway.server.realtime import Realtime
+from gateway.server.relay import Relay
 from gateway.server.routes import build_routes
 from gateway.server.service import Limits, Service
 from gateway.server.status import Health, Models
@@ -120,6 +124,7 @@ class Gateway:
             always_logprobs=settings.logprobs == "always",
             strict_openai=settings.strict_openai,
         )
+        relay = Relay(settings.max_viewers, self._metrics)
         signing_keys = _signing_keys(settings)
         signer = SecretSigner(signing_keys)
         self._keys = Keys(
@@ -141,12 +146,14 @@ class Gateway:
                     settings.max_sessions, "Too many people are being listened to. Please try again soon."
                 ),
                 KeyAdmission(settings.max_key_sessions),
+                relay,
                 self._leaving,
                 ResumeSigner(signing_keys),
             ),
             client_secrets=ClientSecrets(catalog, signer, upload_timeout=settings.upload_timeout),
             models=Models(catalog, started=int(time.time())),
             health=Health(self.models, vad=resources.vad.source, version=__version__, metrics=self._metrics),
+            captions=Captions(relay, self._leaving, send_timeout=settings.send_timeout),
             docs=Docs(version=__version__, secured=self._keys.are_needed),
             keys=self._keys,
             origins=Origins(
@@ -235,6 +242,8 @@ class Server(uvicorn.Server):
                 gateway.app,
                 host=settings.host,
                 port=settings.port,
+                ssl_certfile=settings.ssl_certfile,
+                ssl_keyfile=settings.ssl_keyfile,
                 log_config=None,
                 access_log=False,  # ours has request ids, and no queries
                 http=BoundedHttp,
@@ -258,6 +267,26 @@ class Server(uvicorn.Server):
         self._gateway.leave()
         self.should_exit = True
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn's own; then the addresses are true."""
+        listeners = sockets or open_listeners(self.config.host, self.config.port)
+        await super().startup(listeners)
+        for listener in listeners:
+            # asyncio accepts as many at once as it lets wait, before any of them can be counted.
+            listener.listen(BACKLOG)
+        if not self.started:
+            return
+        address = ip_address(self.servers[0].sockets[0].getsockname()[0])
+        port = self.servers[0].sockets[0].getsockname()[1]
+        local = address.is_loopback or address.is_unspecified
+        host = "localhost" if local else f"[{address}]" if address.version == 6 else address
+        url = f"{'https' if self.config.ssl_certfile else 'http'}://{host}:{port}"
+        logger.info("captions in the browser: %s/", url)
+        logger.info("base URL for OpenAI's clients: %s/v1", url)
+        logger.info("reference: %s/docs", url)
+        for model in self._gateway.models:
+            logger.info("serving model %s", model.name)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signals call it
         """SIGTERM and Ctrl-C; a second one ends within a second."""
         self._gateway.leave()
@@ -275,17 +304,6 @@ class Server(uvicorn.Server):
             self._gateway.reload()
         return await super().on_tick(counter)
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Uvicorn's own; with sockets of ours it would not say where it listens."""
-        listeners = sockets or open_listeners(self.config.host, self.config.port)
-        await super().startup(listeners)
-        for listener in listeners:
-            # asyncio accepts as many at once as it lets wait, before any of them can be counted.
-            listener.listen(BACKLOG)
-        if self.started:
-            self.config.port = listeners[0].getsockname()[1]
-            self._log_started_message(listeners)
-
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's own, behind the end of the WebSockets, which it would close at once."""
         for server in self.servers:
@@ -298,7 +316,7 @@ def run(settings: Settings) -> None:
     """Serves until a signal ends it.
 
     Raises:
-        StartError: A model cannot be had, or the port is taken.
+        StartError: A model cannot be had, the certificate is none, or the port is taken.
     """
     configure_logging(settings.log_level, settings.log_format)
     raise_handle_limit()
@@ -308,8 +326,7 @@ def run(settings: Settings) -> None:
         plans = plan_models(settings)
     except ModelUnavailableError as error:
         raise StartError(str(error)) from None
-    for plan in plans:
-        logger.info("serving model %s", plan.name)
+    _check_certificate(settings)
     try:
         gateway = Gateway(settings, plans)
     except ValueError as error:
@@ -366,6 +383,29 @@ def _client_limits(settings: Settings) -> ClientLimits:
         sessions=settings.client_sessions,
         waiting_bytes=settings.client_waiting_bytes or settings.max_waiting_total // 2,
     )
+
+
+def _check_certificate(settings: Settings) -> None:
+    """Uvicorn would end with a traceback.
+
+    Raises:
+        StartError: The certificate or its key cannot be used.
+    """
+    if settings.ssl_keyfile and not settings.ssl_certfile:
+        raise StartError("GATEWAY_SSL_KEYFILE is set, but not the certificate's GATEWAY_SSL_CERTFILE")
+    if not settings.ssl_certfile:
+        return
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, password=_no_password)
+    except OSError as error:  # ssl's own errors are of that kind, too
+        files = " with ".join(str(file) for file in (settings.ssl_certfile, settings.ssl_keyfile) if file)
+        raise StartError(f"cannot use the certificate {files}: {error}") from None
+
+
+def _no_password() -> str:
+    """OpenSSL would ask the terminal otherwise."""
+    return ""
 
 
 def _signing_keys(settings: Settings) -> list[bytes]:

@@ -20,7 +20,6 @@ _OWN = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskN
 
 def configure_logging(level: str, form: Literal["text", "json"] = "text") -> None:
     """All records to standard error."""
-    info = max(logging.INFO, logging.getLevelNamesMapping()[level.upper()])
     logging.config.dictConfig(
         {
             "version": 1,
@@ -38,8 +37,9 @@ def configure_logging(level: str, form: Literal["text", "json"] = "text") -> Non
             "loggers": {
                 # Per-request lines of HTTP clients and of the stream encoder would repeat what we log.
                 **{name: {"level": "WARNING"} for name in _QUIET},
-                # At debug level it logs the headers and frames of WebSockets: keys and transcripts.
-                "uvicorn.error": {"level": info},
+                # At debug level it logs headers and frames of WebSockets: keys and transcripts. What it says
+                # of its own start we say better; what it says at its end is for those who want details.
+                "uvicorn.error": {"level": "INFO" if level == "debug" else "WARNING"},
             },
         }
     )

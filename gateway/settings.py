@@ -54,6 +54,12 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    ssl_certfile: Path | None = Field(
+        None, description="A certificate as PEM, with those that vouch for it: the server then speaks https."
+    )
+    ssl_keyfile: Path | None = Field(
+        None, description="The certificate's private key as PEM, where it is not in the same file."
+    )
     model: Names = Field(
         (),
         description="Models to serve: names, hub ids or local folders, the first one answering to OpenAI's "
@@ -201,6 +207,9 @@ class Settings(BaseSettings):
     )
     max_key_sessions: int = Field(
         16, ge=1, description="Realtime sessions that one ephemeral key may have open at the same time."
+    )
+    max_viewers: int = Field(
+        1024, ge=1, description="People who read live captions by their link at the same time."
     )
     max_session_seconds: float = Field(3600, gt=0, description="Longest Realtime session.")
     resume_seconds: float = Field(

@@ -149,8 +149,8 @@ class Isolation:
         if frames <= 0:
             return self._judged[:0]
         seen = _windows(self._own, 2 * _AROUND + 1).sum(axis=-1)
-        own = seen >= _MOST_AROUND
-        kept = _windows(own, 2 * _KEPT + 1).any(axis=-1)[:frames] | self._free[_BEHIND:][:frames]
+        own = np.asarray(seen >= _MOST_AROUND)
+        kept = np.asarray(_windows(own, 2 * _KEPT + 1).any(axis=-1))[:frames] | self._free[_BEHIND:][:frames]
         gains = np.concatenate((self._gains[None], kept.astype(np.float32)))
         self._gains = gains[-1]
         self._own, self._free = self._own[frames:], self._free[frames:]
@@ -158,7 +158,8 @@ class Isolation:
         # From one frame's gain to the next, so that nothing clicks.
         slopes = np.linspace(0, 1, _FRAME, dtype=np.float32)[None, :, None]
         ramps = gains[:-1, None] + (gains[1:] - gains[:-1])[:, None] * slopes
-        return samples * ramps.reshape(len(samples), -1)
+        given: Samples = samples * ramps.reshape(len(samples), -1)
+        return given
 
 
 class _Levels:

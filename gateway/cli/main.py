@@ -20,11 +20,18 @@ app = typer.Typer(
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0913 - a command's flags are its arguments
     *,
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[
         int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8000")
+    ] = None,
+    ssl_certfile: Annotated[
+        Path | None,
+        typer.Option(help="Certificate as PEM; the server then speaks https.", show_default="none"),
+    ] = None,
+    ssl_keyfile: Annotated[
+        Path | None, typer.Option(help="Its private key, if not in the same file.", show_default="none")
     ] = None,
     model: Annotated[
         list[str] | None,
@@ -58,6 +65,8 @@ def serve(
     flags: dict[str, Any] = {
         "host": host,
         "port": port,
+        "ssl_certfile": ssl_certfile,
+        "ssl_keyfile": ssl_keyfile,
         "model": tuple(model) if model else None,
         "device": device,
         "workers": workers,

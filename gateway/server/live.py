@@ -27,6 +27,7 @@ from gateway.protocol.realtime.session import RealtimeProtocol
 from gateway.server.clients import Client
 from gateway.server.live_options import live_options
 from gateway.server.outbox import Outbox
+from gateway.server.relay import Publication
 from gateway.server.service import Service
 from gateway.server.websocket import send_frame
 from gateway.transcript.commands import Append
@@ -88,6 +89,7 @@ class Live:
         claims: Its name, its key and its end.
         client: Whose allowances it takes from.
         start: Where it goes on, if a process that is gone began it.
+        publication: Where its captions are relayed to, if they are.
         token: With which its client comes back; None: it cannot.
         pinned: Its key does not let its settings be changed.
     """
@@ -102,6 +104,7 @@ class Live:
         client: Client,
         *,
         start: Place | None,
+        publication: Publication | None,
         token: str | None,
         beta: bool,
         pinned: bool,
@@ -112,6 +115,7 @@ class Live:
         self._limits = service.limits
         self._config = config
         self._sessions = sessions
+        self._publication = publication
         self._token = token
         self._expires_at = claims.expires_at
         self._place = start or Place()
@@ -291,6 +295,8 @@ class Live:
     async def _pump(self) -> None:
         """The session's events to frames; the next ones wait until these are sent, if somebody is there."""
         async for event in self._session:
+            if self._publication is not None:
+                self._publication.take(event)
             match event:
                 case BufferCommitted(item_id, end):
                     self._ends[item_id] = end

@@ -19,6 +19,7 @@ from gateway.protocol.realtime.resume import Place, ResumeClaims, ResumeSigner
 from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.clients import client_of
 from gateway.server.live import Live, LiveSessions, new_session_id
+from gateway.server.relay import Publication, Relay
 from gateway.server.service import Service
 
 SESSION_CLAIMS = "gateway.session_claims"
@@ -37,6 +38,7 @@ class Realtime:
     Args:
         admission: How many sessions may be open.
         of_keys: The same under one ephemeral key.
+        relay: Who has the link of a session that asks for one reads its captions there.
         leaving: Set when the server begins to end: sessions emit what was said until then, and close.
         signer: Of the tokens with which sessions that dropped are taken up again.
     """
@@ -46,10 +48,12 @@ class Realtime:
         service: Service,
         admission: Admission,
         of_keys: KeyAdmission,
+        relay: Relay,
         leaving: anyio.Event,
         signer: ResumeSigner,
     ) -> None:
         self._service = service
+        self._relay = relay
         self._signer = signer
         self._sessions = LiveSessions()
         self._of_keys = of_keys
@@ -80,14 +84,20 @@ class Realtime:
             self._admission.place(),
             self._service.load.session(),
             open_sessions.track_inprogress(),
+            self._relay.speaking(websocket.query_params.get("publish")) as publication,
         ):
             await websocket.accept()
-            live = self._live(websocket, config, claims, after)
+            live = self._live(websocket, config, claims, after, publication)
             with self._sessions.place(live):
                 await live.own(websocket, self._leaving)
 
     def _live(
-        self, websocket: WebSocket, config: SessionConfig, claims: ResumeClaims | None, after: Place
+        self,
+        websocket: WebSocket,
+        config: SessionConfig,
+        claims: ResumeClaims | None,
+        after: Place,
+        publication: Publication | None,
     ) -> Live:
         """A new session, or one whose process is gone, from where it was settled."""
         limits = self._service.limits
@@ -106,6 +116,7 @@ class Realtime:
             given,
             client_of(websocket.scope),
             start=after if claims else None,
+            publication=publication,
             token=self._signer.sign(given) if limits.resume_seconds else None,
             beta=_speaks_beta(websocket),
             pinned=key is not None and key.pinned,

@@ -17,6 +17,7 @@ from gateway.metrics import Metrics
 from gateway.server.addresses import AddressMiddleware
 from gateway.server.admission import Admission
 from gateway.server.auth import Keys
+from gateway.server.captions import Captions
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
 from gateway.server.exchanges import Exchanges
@@ -102,6 +103,7 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     client_secrets: ClientSecrets,
     models: Models,
     health: Health,
+    captions: Captions,
     docs: Docs,
     keys: Keys,
     origins: Origins,
@@ -142,8 +144,10 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
             Route("/ready", health.ready),
             Route("/metrics", health.metrics),
             Route("/openapi.json", docs.openapi),
-            Route("/docs", docs.page),
+            Route("/", docs.home),
+            Route("/docs", docs.reference),
             Route("/live", docs.live),
+            Route("/captions/{token}", captions.read),
             Route("/docs/{asset}", docs.asset),
             *api,
             # Whoever speaks a dialect has its document already.

@@ -1,15 +1,20 @@
 """Live sessions that drop are taken up again: the client gets what it would have got, each event once."""
 
+import base64
+import inspect
 import json
 import random
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from openai import AsyncOpenAI
+from openai.resources.realtime import AsyncRealtime
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from gateway.engine.whisper.engine import WhisperSpec
-from tests.e2e.resuming import FRAME_BYTES, Client
+from tests.e2e.resuming import BYTES_PER_MS, FRAME_BYTES, Client
 from tests.e2e.speaker import COMPLETED, WAIT_SECONDS, speech
 from tests.support import LiveServer, Sample, live_server, until
 
@@ -145,3 +150,45 @@ def test_goodbye_ends_the_session(live: LiveServer) -> None:
     until(lambda: live.metric("gateway_live_sessions") == before - 1)
 
     assert states == ["new", "kept"]
+
+
+@pytest.mark.skipif(
+    "on_reconnecting" not in inspect.signature(AsyncRealtime.connect).parameters,
+    reason="this version of the openai package does not reconnect",
+)
+async def test_the_official_client_comes_back(live: LiveServer, samples: dict[str, Sample]) -> None:
+    """By its own hook: it reconnects with the token and the last event's id, and goes on."""
+    audio = _audio(samples, "en_hello")
+    calm = _undisturbed(live, audio)
+    at: dict[str, Any] = {}
+
+    def come_back(event: Any) -> dict[str, Any]:
+        return {"extra_query": {**event.extra_query, "resume": at["token"], "after": at["after"]}}
+
+    states, texts = [], []
+    async with (
+        AsyncOpenAI(base_url=f"{live.url}/v1", api_key="unused") as client,
+        client.realtime.connect(
+            model="whisper-1", extra_query={"intent": "transcription"}, on_reconnecting=come_back
+        ) as session,
+    ):
+        async for event in session:
+            at["after"] = event.event_id
+            if event.type == "session.created":
+                resume = (event.model_extra or {})["resume"]
+                at["token"] = resume["token"]
+                states.append(resume["state"])
+                rest = audio[resume["audio_ms"] * BYTES_PER_MS :]
+                rest = rest[: len(audio) // 2] if len(states) == 1 else rest
+                for start in range(0, len(rest), FRAME_BYTES):
+                    data = base64.b64encode(rest[start : start + FRAME_BYTES]).decode()
+                    await session.input_audio_buffer.append(audio=data)
+                if len(states) == 1:
+                    session._connection.transport.abort()
+            elif event.type == COMPLETED:
+                texts.append(event.transcript)
+                if len(texts) == len(calm.texts):
+                    break
+
+    assert states == ["new", "kept"]
+    assert texts == calm.texts

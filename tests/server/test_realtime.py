@@ -36,6 +36,7 @@ from gateway.protocol.realtime.resume import ResumeSigner
 from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.live import LARGE_FRAME
 from gateway.server.realtime import EPHEMERAL_KEY, SESSION_CLAIMS, Realtime
+from gateway.server.relay import Relay
 from gateway.server.service import Limits, Service
 from tests.audio.sound import int16, load
 from tests.clock import Clock
@@ -76,6 +77,7 @@ class Bench:
         self.stopping = anyio.Event()
         self.admission = Admission(1)
         self.of_keys = KeyAdmission(1)
+        self.relay = Relay(1, self.metrics)
         self.limits = LIMITS
         self.types: list[str] = []
         self.events: list[dict[str, Any]] = []
@@ -135,7 +137,9 @@ class Bench:
             self.stopping,
             SpeakerSource(no_speakers, wait=0.0),
         )
-        app = Realtime(service, self.admission, self.of_keys, self.leaving, ResumeSigner([b"secret"]))
+        app = Realtime(
+            service, self.admission, self.of_keys, self.relay, self.leaving, ResumeSigner([b"secret"])
+        )
         scope = {
             "type": "websocket",
             "query_string": query.encode(),

@@ -59,7 +59,7 @@ async def nothing(_: Any) -> AsyncIterator[None]:
 def app() -> Any:
     """All routes, with one API key, and stubs as endpoints."""
     stub: Any = Stub()
-    names = "create create_session list one health ready metrics openapi page live asset"
+    names = "create create_session list one health ready metrics openapi home reference live asset read"
     pages: Any = SimpleNamespace(**dict.fromkeys(names.split(), fine))
     return build_routes(
         transcriptions=stub,
@@ -70,6 +70,7 @@ def app() -> Any:
         client_secrets=pages,
         models=pages,
         health=pages,
+        captions=pages,
         docs=pages,
         keys=Keys(lambda: plain_keys(("k1",), ClientLimits()), SIGNER),
         origins=Origins(open=False),
@@ -106,7 +107,9 @@ def app() -> Any:
         ("OPTIONS", "/v1/models", 405, 405),
         ("OPTIONS", "/v1/nothing", 404, 404),
         ("GET", "/health", 200, 200),
+        ("GET", "/", 200, 200),
         ("GET", "/docs", 200, 200),
+        ("GET", "/captions/any", 200, 200),
     ],
 )
 async def test_http(app: Any, method: str, path: str, without: int, with_key: int) -> None:
