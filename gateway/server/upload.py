@@ -18,6 +18,10 @@ from gateway.server.base64_part import Base64Part
 from gateway.server.spool import Spool
 
 MAX_FIELDS = 1_000
+
+MAX_BOUNDARY_BYTES = 256
+"""What the parser takes."""
+
 MAX_FIELD_BYTES = 16 * 1024 * 1024
 """All text fields together: four speaker references of ten seconds fit, as data URLs of 48 kHz stereo WAV."""
 
@@ -151,6 +155,10 @@ def _boundary(headers: Headers, file: str) -> bytes:
     boundary = options.get(b"boundary", b"")
     if not boundary:
         raise InvalidRequestError("The Content-Type multipart/form-data has no boundary.")
+    if len(boundary) > MAX_BOUNDARY_BYTES:
+        raise InvalidRequestError(
+            f"The boundary in Content-Type is over {MAX_BOUNDARY_BYTES} bytes; RFC 2046 has at most 70."
+        )
     return boundary
 
 

@@ -271,3 +271,15 @@ async def test_strangers_bytes(noise: bytes, step: int) -> None:
         return
 
     assert isinstance(upload, Upload)
+
+
+@pytest.mark.parametrize("size", [256, 257, 5_000])
+def test_a_boundary_that_is_too_long(size: int) -> None:
+    """Up to what the parser takes it works; beyond, the refusal says what is wrong."""
+    headers = Headers({"content-type": f"multipart/form-data; boundary={'x' * size}"})
+    with Spool() as spool:
+        if size <= 256:
+            assert not Upload(headers, spool, max_file_bytes=1).has_file
+            return
+        with pytest.raises(InvalidRequestError, match="boundary in Content-Type is over 256 bytes"):
+            Upload(headers, spool, max_file_bytes=1)
