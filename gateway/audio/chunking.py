@@ -32,6 +32,7 @@ class ChunkingOptions:
         max_pause: Seconds of silence that end a window of speech whatever is in it, so that live speech has
             its text; None: a window ends when it is full.
         early: Seconds of speech after which a preview of the first window is given; None gives none.
+        overlaps: What is said at a window's end is heard in the next one, too.
         channels: Each channel is cut for itself, into windows of speech, and there must be at least so many.
             There are no previews then.
     """
@@ -44,6 +45,7 @@ class ChunkingOptions:
     windows: Literal["speech", "block"] = "speech"
     max_pause: float | None = None
     early: float | None = None
+    overlaps: bool = True
     head_seconds: float | None = None
     channels: int | None = None
 
@@ -82,11 +84,20 @@ class Cutter(Protocol):
 def make_cutter(model: SileroModel, options: ChunkingOptions) -> Cutter:
     """A cutter for one recording, of the kind that the options ask for."""
     if options.channels is not None:
-        return ChannelCutter(lambda: Chunker(FrontEnd(model), options.vad, max_pause=options.max_pause))
+        # What is said is put in order by its times, so nothing may come twice.
+        return ChannelCutter(
+            lambda: Chunker(FrontEnd(model), options.vad, max_pause=options.max_pause, overlaps=False)
+        )
     front_end = FrontEnd(model)
     if options.windows == "block":
         return BlockWalk(front_end, options.vad)
-    return Chunker(front_end, options.vad, max_pause=options.max_pause, early=options.early)
+    return Chunker(
+        front_end,
+        options.vad,
+        max_pause=options.max_pause,
+        early=options.early,
+        overlaps=options.overlaps,
+    )
 
 
 def decode_as(source: ByteReader, options: ChunkingOptions) -> Generator[Samples, None, None]:

@@ -124,8 +124,8 @@ class Isolation:
         audible = self._loudest - _AUDIBLE
         # A pair learns while neither only hears a third.
         loud = np.maximum(self._loudest - _LOUD, others.max(axis=1) - _ALIKE)
-        has_voice = np.asarray(held > self._noise(smooth[-len(power) :]) + _ABOVE_NOISE)
-        is_quiet = np.asarray(others < audible)
+        has_voice = held > self._noise(smooth[-len(power) :]) + _ABOVE_NOISE
+        is_quiet = others < audible
         own = has_voice
         for (one, other), pair in self._pairs.items():
             difference = others[:, other] - others[:, one]
@@ -142,7 +142,7 @@ class Isolation:
         """The channels' levels while nobody speaks."""
         for noise, level in zip(self._noises, levels.T, strict=True):
             noise.learn(level)
-        return np.array([noise.at(_RARE) for noise in self._noises], dtype=np.float32)
+        return np.array([noise.at(_RARE) for noise in self._noises], np.float32)
 
     def _given(self, frames: int) -> Samples:
         """The next frames, of which those around them are judged."""
@@ -150,8 +150,7 @@ class Isolation:
             return self._judged[:0]
         seen = _windows(self._own, 2 * _AROUND + 1).sum(axis=-1)
         own = np.asarray(seen >= _MOST_AROUND)
-        kept = np.asarray(_windows(own, 2 * _KEPT + 1).any(axis=-1))[:frames]
-        kept = kept | self._free[_BEHIND:][:frames]
+        kept = np.asarray(_windows(own, 2 * _KEPT + 1).any(axis=-1))[:frames] | self._free[_BEHIND:][:frames]
         gains = np.concatenate((self._gains[None], kept.astype(np.float32)))
         self._gains = gains[-1]
         self._own, self._free = self._own[frames:], self._free[frames:]
@@ -159,7 +158,8 @@ class Isolation:
         # From one frame's gain to the next, so that nothing clicks.
         slopes = np.linspace(0, 1, _FRAME, dtype=np.float32)[None, :, None]
         ramps = gains[:-1, None] + (gains[1:] - gains[:-1])[:, None] * slopes
-        return np.asarray(samples * ramps.reshape(len(samples), -1), dtype=np.float32)
+        given: Samples = samples * ramps.reshape(len(samples), -1)
+        return given
 
 
 class _Levels:

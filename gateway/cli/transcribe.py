@@ -17,8 +17,9 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
     model: Annotated[
         str | None,
         typer.Option(
-            help="A name (small, large-v3-turbo), a hub id or a local folder; none takes the best at hand.",
+            help="A name (small, large-v3-turbo), a hub id or a local folder.",
             metavar="NAME_OR_PATH",
+            show_default="the best at hand",
             autocompletion=complete_model,
         ),
     ] = None,
@@ -27,7 +28,8 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
         typer.Option("--format", help="What is printed or written."),
     ] = "text",
     language: Annotated[
-        str | None, typer.Option(help="The language spoken, as code or English name; none detects it.")
+        str | None,
+        typer.Option(help="The language spoken, as code or English name.", show_default="detected"),
     ] = None,
     prompt: Annotated[
         str | None, typer.Option(help="Text that might have come before: sets spelling and style.")
@@ -41,7 +43,7 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
     ] = "transcribe",
     track: Annotated[
         int | None,
-        typer.Option(help="Which sound track of a film, from 1; none takes one with sound.", min=1),
+        typer.Option(help="Which sound track of a film, from 1.", min=1, show_default="one with sound"),
     ] = None,
     speakers: Annotated[
         bool, typer.Option("--speakers", help="Tell who speaks; in text, each turn is a line.")
@@ -65,9 +67,11 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
         Path | None, typer.Option(help="Write a file for each input into this folder instead of printing.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda (auto).")] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes (1).")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error (warning).")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.", show_default="auto")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes.", show_default="1")] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning or error.", show_default="warning")
+    ] = None,
 ) -> None:
     """Transcribe files without a server. The GATEWAY_ variables of the server hold here too.
 

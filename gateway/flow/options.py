@@ -24,11 +24,18 @@ class Resources:
     Attributes:
         vad: The Silero model; each stream has its own state.
         cutters: Threads that may decode and cut recordings at the same time.
+        hear: Told of the seconds of audio that a client has decoded.
     """
 
     vad: SileroModel
     cutters: anyio.CapacityLimiter
     metrics: Metrics
+    hear: Callable[[float], None] = lambda _: None
+
+    def count(self, seconds: float) -> None:
+        """Takes note of decoded audio."""
+        self.metrics.audio_seconds.inc(seconds)
+        self.hear(seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,7 @@ class _Job:
         self._source = source
         self._recognition = recognition
         self._metrics = resources.metrics
+        self._count = resources.count
         self._load = load
         self._events = events
         # Threads that wait for their clients must not hold up those that have something to decode.
@@ -197,7 +198,7 @@ class _Job:
         while (step := await anyio.to_thread.run_sync(_next, self._steps, limiter=self._threads)) is not None:
             samples, chunks = step
             self._samples += samples
-            self._metrics.audio_seconds.inc(samples / SAMPLE_RATE)
+            self._count(samples / SAMPLE_RATE)
             await self._consider_interim(has_cut=bool(chunks))
             while chunks:
                 for chunk in chunks:

@@ -129,7 +129,12 @@ class RowStream:
             remembered = self._expected(options, recognizer.capabilities)
             expected = decided if self._decides_language else remembered
             request = DecodeRequest(
-                chunk.samples, options, whole=whole, breaks=chunk.breaks, expected=expected
+                chunk.samples,
+                options,
+                whole=whole,
+                breaks=chunk.breaks,
+                expected=expected,
+                shared=chunk.shared,
             )
             # Loading a model takes long, too, but is no load.
             with nullcontext() if load is None else load.final(counts=priority is Priority.LIVE_FINAL):

@@ -40,6 +40,8 @@ def chunking_options(
     if isinstance(strategy, ServerVad):
         vad = VadOptions(strategy.threshold, strategy.prefix_padding_ms, strategy.silence_duration_ms)
         options = replace(options, vad=vad)
+    # Whose words they are is known chunk by chunk, and no voice is to count twice.
+    options = replace(options, overlaps=not request.wants_speakers)
     if not request.stream:
         return options
     # Of words in a preview nobody knows yet whose they are, nor in which segment.

@@ -17,10 +17,12 @@ from gateway.metrics import Metrics
 from gateway.server.addresses import AddressMiddleware
 from gateway.server.admission import Admission
 from gateway.server.auth import Keys
+from gateway.server.captions import Captions
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
 from gateway.server.exchanges import Exchanges
 from gateway.server.middleware import RequestMiddleware
+from gateway.server.origins import OriginMiddleware, Origins
 from gateway.server.realtime import Realtime
 from gateway.server.status import Health, Models
 from gateway.server.transcriptions import Transcriptions
@@ -101,8 +103,10 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     client_secrets: ClientSecrets,
     models: Models,
     health: Health,
+    captions: Captions,
     docs: Docs,
     keys: Keys,
+    origins: Origins,
     sessions: Admission,
     exchanges: Exchanges,
     metrics: Metrics,
@@ -140,17 +144,21 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
             Route("/ready", health.ready),
             Route("/metrics", health.metrics),
             Route("/openapi.json", docs.openapi),
-            Route("/docs", docs.page),
+            Route("/", docs.home),
+            Route("/docs", docs.reference),
             Route("/live", docs.live),
+            Route("/captions/{token}", captions.read),
             Route("/docs/{asset}", docs.asset),
             *api,
             # Whoever speaks a dialect has its document already.
             *(post(path, endpoint, include_in_schema=False) for path, endpoint in dialects.items()),
         ],
         middleware=[
+            *origins.cors(),
             Middleware(AddressMiddleware),
             Middleware(RequestMiddleware, exchanges=exchanges, metrics=metrics),
             Middleware(WebSocketMiddleware, sessions=sessions, exchanges=exchanges, metrics=metrics),
+            Middleware(OriginMiddleware, origins=origins),
         ],
         exception_handlers={HTTPException: _raise_ours},
         lifespan=lifespan,

@@ -6,6 +6,7 @@ from itertools import count, groupby, product
 from string import ascii_uppercase
 from typing import TypeAlias
 
+from gateway.transcript.tokens import raw_of
 from gateway.transcript.types import Hypothesis, Segment, Token, Word
 
 Speaker: TypeAlias = int | str
@@ -96,9 +97,9 @@ def _tokens_of(tokens: Sequence[Token], runs: Sequence[Sequence[Word]]) -> list[
     for run in runs:
         raw = "".join(word.text for word in run).encode()
         share: list[Token] = []
-        while rest and len(b"".join(token.raw for token in share)) < len(raw):
+        while rest and len(raw_of(share)) < len(raw):
             share.append(rest.pop(0))
-        if b"".join(token.raw for token in share) != raw:
+        if raw_of(share) != raw:
             return None
         shares.append(tuple(share))
     return shares if not rest else None

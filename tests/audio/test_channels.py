@@ -65,6 +65,8 @@ def test_it_waits_for_nobody() -> None:
     cutter = ChannelCutter(lambda: Chunker(ScriptedFrontEnd([]), VadOptions()))
 
     assert cutter.flush() == []
+    shown: object = cutter.peek()  # type: ignore[func-returns-value]  # as the protocol has it
+    assert shown is None
     assert not cutter.waiting
     with pytest.raises(RuntimeError):
         cutter.advance(1.0)

@@ -1,5 +1,6 @@
 """The transcript's text only grows, and deltas, token bytes and the final text are the same bytes."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from hypothesis import given
@@ -42,7 +43,7 @@ def _run(*hypotheses: Hypothesis) -> list[TranscriptEvent]:
     return [*events, *assembler.flush(), assembler.finish(len(hypotheses) * 10.0)]
 
 
-def _text(events: list[TranscriptEvent]) -> str:
+def _text(events: Iterable[TranscriptEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
