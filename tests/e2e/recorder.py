@@ -32,6 +32,8 @@ _VOLATILE = (
     (re.compile(r'("resume":\{"token":")[^"]+'), r"\1…"),
     (re.compile(r'("version": ?")[^"]+'), r"\1…"),
     (re.compile(r'("vad": ?")[^"]+'), r"\1…"),
+    # By who asked the shared server before.
+    (re.compile(r'("speakers": ?")(?:unused|fetching|ready|failed)(?=")'), r"\1…"),
 )
 _ID = re.compile(r"\b(event|item|sess|req)_[0-9a-f]{24,32}\b")
 

@@ -111,7 +111,10 @@ async def test_networks_are_loaded_when_wanted() -> None:
         tasks.start_soon(source.run)
         await anyio.wait_all_tasks_blocked()
         assert loads == []
+        states = [source.state]
         assert await source.get() is await source.get() is model
+        states.append(source.state)
+        assert states == ["unused", "ready"]
     assert loads == [1]
 
 
@@ -139,5 +142,6 @@ async def test_networks_on_their_way() -> None:
 
     with pytest.raises(UnavailableError) as caught:
         await source.get()
+    assert source.state == "fetching"
 
     assert caught.value.retry_after == 5
