@@ -65,6 +65,10 @@ class RunningServer:
         tasks = Path(f"/proc/{self.edge}/task").iterdir()
         return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
 
+    def cpu_seconds(self) -> float:
+        """Of all its processes."""
+        return sum(map(cpu_seconds, [self.edge, *self.workers]))
+
     def upload(self, path: Path, *, seconds: float = 0.0, leave_after: int | None = None) -> client.Reply:
         """One client, as `bench.client.transcribe`."""
         return anyio.run(
@@ -117,7 +121,7 @@ class RunningServer:
         return data
 
 
-async def metrics_at(server: RunningServer, rows: int) -> Metrics:
+async def metrics_at(server: RunningServer, rows: float) -> Metrics:
     """The server's metrics once it has decoded so many rows."""
     while True:
         values = await anyio.to_thread.run_sync(server.metrics)

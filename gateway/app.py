@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import logging.config
 import secrets
 import signal
 import socket
@@ -23,10 +22,12 @@ from gateway import __version__
 from gateway.engine.budget import MemoryBudget
 from gateway.engine.catalog import Catalog
 from gateway.engine.lifecycle import ManagedModel, ModelPlan
-from gateway.errors import ModelUnavailableError, OperatorError, StartError
+from gateway.errors import ModelUnavailableError, OperatorError, SettingsError, StartError
 from gateway.flow.options import PartialOptions
 from gateway.flow.pacing import Load
 from gateway.flow.speaker_source import SpeakerSource
+from gateway.keys import ClientLimits, Key, plain_keys, read_keys
+from gateway.logs import configure_logging
 from gateway.metrics import Metrics
 from gateway.protocol.asr_webservice import ASR, DETECT_LANGUAGE
 from gateway.protocol.contracts import ALIASES
@@ -41,8 +42,11 @@ from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.auth import Keys
 from gateway.server.captions import Captions
 from gateway.server.client_secrets import ClientSecrets
+from gateway.server.connections import ACCEPTED_AT_ONCE, BoundedHttp, BoundedWebSocket, raise_handle_limit
 from gateway.server.docs import Docs
 from gateway.server.exchanges import Exchanges
+from gateway.server.listening import BACKLOG, is_loopback, open_listeners
+from gateway.server.origins import Origins
 from gateway.server.realtime import Realtime
 from gateway.server.relay import Relay
 from gateway.server.routes import build_routes
@@ -54,8 +58,6 @@ from gateway.settings import Settings
 from gateway.systemd import ALIVE, READY, STOPPING, Notifier, reloading, starting
 
 logger = logging.getLogger(__name__)
-
-_QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "sse_starlette", "python_multipart")
 
 LAST_WORDS_SECONDS = 1.5
 """For running answers and sessions to tell of the end, after their grace. With it, the defaults end the
@@ -125,6 +127,10 @@ class Gateway:
         relay = Relay(settings.max_viewers, self._metrics)
         signing_keys = _signing_keys(settings)
         signer = SecretSigner(signing_keys)
+        self._keys = Keys(
+            partial(_read_keys, settings), signer, file=settings.keys_file, limits=_client_limits(settings)
+        )
+        self.reloaders.append(self._keys.reload)
         self.app = build_routes(
             transcriptions=Transcriptions(service, openai("transcribe", strict=settings.strict_openai)),
             translations=Transcriptions(service, openai("translate", strict=settings.strict_openai)),
@@ -148,8 +154,14 @@ class Gateway:
             models=Models(catalog, started=int(time.time())),
             health=Health(self.models, vad=resources.vad.source, version=__version__, metrics=self._metrics),
             captions=Captions(relay, self._leaving, send_timeout=settings.send_timeout),
-            docs=Docs(version=__version__, secured=bool(settings.api_keys)),
-            keys=Keys(settings.api_keys, signer),
+            docs=Docs(version=__version__, secured=self._keys.are_needed),
+            keys=self._keys,
+            origins=Origins(
+                settings.allowed_origins,
+                settings.allowed_hosts,
+                open=not self._keys.are_needed,
+                local=is_loopback(settings.host),
+            ),
             sessions=self._sessions,
             exchanges=self._exchanges,
             metrics=self._metrics,
@@ -190,6 +202,7 @@ class Gateway:
             for model in self.models:
                 tasks.start_soon(model.run)
             tasks.start_soon(self._speakers.run)
+            tasks.start_soon(self._keys.watch)
             tasks.start_soon(self._end)
             tasks.start_soon(self._tell_systemd)
             yield
@@ -232,7 +245,13 @@ class Server(uvicorn.Server):
                 ssl_certfile=settings.ssl_certfile,
                 ssl_keyfile=settings.ssl_keyfile,
                 log_config=None,
+                access_log=False,  # ours has request ids, and no queries
+                http=BoundedHttp,
+                backlog=ACCEPTED_AT_ONCE,
+                ws=BoundedWebSocket,
                 lifespan="on",
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=list(settings.trusted_proxies),
                 ws_max_size=MAX_FRAME_BYTES,
                 # Audio in base64 hardly shrinks; 200 KB of frames could swell to 200 MB at once, though.
                 ws_per_message_deflate=False,
@@ -250,7 +269,11 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's own; then the addresses are true."""
-        await super().startup(sockets)
+        listeners = sockets or open_listeners(self.config.host, self.config.port)
+        await super().startup(listeners)
+        for listener in listeners:
+            # asyncio accepts as many at once as it lets wait, before any of them can be counted.
+            listener.listen(BACKLOG)
         if not self.started:
             return
         address = ip_address(self.servers[0].sockets[0].getsockname()[0])
@@ -295,7 +318,10 @@ def run(settings: Settings) -> None:
     Raises:
         StartError: A model cannot be had, the certificate is none, or the port is taken.
     """
-    _configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
+    raise_handle_limit()
+    _check_exposure(settings)
+    listeners = open_listeners(settings.host, settings.port)
     try:
         plans = plan_models(settings)
     except ModelUnavailableError as error:
@@ -310,11 +336,53 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGHUP, server.handle_reload)
-    server.run()
+    server.run(listeners)
     if gateway.failure is not None:
         raise StartError(gateway.failure)
-    if not server.started:
-        raise StartError(f"cannot listen on {settings.host}:{settings.port}")
+
+
+def _check_exposure(settings: Settings) -> None:
+    """Nobody serves the whole network without keys by mistake.
+
+    Raises:
+        SettingsError: It would be so, and was not asked for.
+    """
+    if settings.api_keys or settings.keys_file or is_loopback(settings.host):
+        return
+    if not settings.no_auth:
+        raise SettingsError(
+            f"on {settings.host} everybody who can reach this machine could use it without a key: "
+            "set GATEWAY_API_KEYS, or say --no-auth (GATEWAY_NO_AUTH=true) if that is what you want"
+        )
+    logger.warning("NO KEYS: everybody who can reach %s:%d may use it", settings.host, settings.port)
+
+
+def _read_keys(settings: Settings) -> list[Key] | None:
+    """The accepted keys; None where everybody may come in.
+
+    Raises:
+        SettingsError: They cannot be read, or two share a name.
+    """
+    if not settings.api_keys and settings.keys_file is None:
+        return None
+    limits = _client_limits(settings)
+    keys = plain_keys(settings.api_keys, limits)
+    if settings.keys_file is not None:
+        keys += read_keys(settings.keys_file, limits)
+    names = [key.name for key in keys]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SettingsError(f"two keys are called {', '.join(sorted(twice))}")
+    return keys
+
+
+def _client_limits(settings: Settings) -> ClientLimits:
+    return ClientLimits(
+        requests_per_minute=settings.client_requests_per_minute,
+        audio_minutes=settings.client_audio_minutes,
+        streams=settings.client_streams or max(1, settings.max_streams * 3 // 4),
+        sessions=settings.client_sessions,
+        waiting_bytes=settings.client_waiting_bytes or settings.max_waiting_total // 2,
+    )
 
 
 def _check_certificate(settings: Settings) -> None:
@@ -344,45 +412,8 @@ def _signing_keys(settings: Settings) -> list[bytes]:
     """Replicas with the same API keys accept each other's ephemeral ones, without a further setting."""
     if settings.session_secret:
         return [settings.session_secret.encode()]
-    if settings.api_keys:
+    if settings.api_keys and settings.keys_file is None:
         # Slow on purpose: whoever holds an ephemeral key could try API keys against it.
         keys = "\n".join(sorted(settings.api_keys)).encode()
         return [hashlib.scrypt(keys, salt=b"gateway ephemeral keys", n=2**14, r=8, p=1)]
     return [secrets.token_bytes(32)]
-
-
-class _WithoutQuery(logging.Filter):
-    """Uvicorn logs a WebSocket's query, where a prompt may stand, and a prompt is the user's own."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.msg, str) and '"WebSocket %s"' in record.msg and isinstance(record.args, tuple):
-            record.args = tuple(
-                value.partition("?")[0] if isinstance(value, str) else value for value in record.args
-            )
-        return True
-
-
-def _configure_logging(level: str) -> None:
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
-            "filters": {"without_query": {"()": _WithoutQuery}},
-            "handlers": {
-                "stderr": {
-                    "class": "logging.StreamHandler",
-                    "formatter": "line",
-                    "filters": ["without_query"],
-                }
-            },
-            "root": {"level": level.upper(), "handlers": ["stderr"]},
-            "loggers": {
-                # Per-request lines of HTTP clients and of the stream encoder would repeat what we log.
-                **{name: {"level": "WARNING"} for name in _QUIET},
-                # At debug level it logs headers and frames of WebSockets: keys and transcripts. What it says
-                # of its own start we say better; what it says at its end is for those who want details.
-                "uvicorn.error": {"level": "INFO" if level == "debug" else "WARNING"},
-            },
-        }
-    )

@@ -85,7 +85,33 @@ class Settings(BaseSettings):
         description="Seconds a request waits for its model to be loaded before it is told to retry.",
     )
     config: Path | None = Field(None, description="A TOML file with any of these settings, in lower case.")
-    api_keys: Names = Field((), description="Accepted API keys; none accepts everybody.")
+    api_keys: Names = Field(
+        (), description="Accepted API keys, each alone or as name:key; none accepts everybody."
+    )
+    keys_file: Path | None = Field(
+        None,
+        description="A TOML file with the SHA-256 of further keys, names and limits (gateway keys add); read "
+        "anew when it changes, and at SIGHUP.",
+    )
+    no_auth: bool = Field(
+        default=False,
+        description="Serve everybody without a key, where other machines can reach the server, too.",
+    )
+    allowed_origins: Names = Field(
+        (),
+        description="Origins whose pages may use the server, beside its own, with CORS headers: "
+        "https://captions.example; * is any.",
+    )
+    allowed_hosts: Names = Field(
+        (),
+        description="Names by which clients call a server without keys, beside addresses, localhost and "
+        "names without a dot; * is any.",
+    )
+    trusted_proxies: Names = Field(
+        ("127.0.0.1", "::1"),
+        description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed; "
+        "* is any.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where Whisper runs.")
     compute_type: str = Field(
         "auto", description="CTranslate2's number format; auto: int8 on a CPU, float16 on CUDA."
@@ -156,6 +182,26 @@ class Settings(BaseSettings):
     max_streams: int = Field(
         64, ge=1, description="Recordings transcribed at the same time; more are answered 429."
     )
+    client_requests_per_minute: float = Field(
+        0, ge=0, description="Requests a minute of each key, or without keys of each address; 0: any."
+    )
+    client_audio_minutes: float = Field(
+        0, ge=0, description="Minutes of audio a minute that each of them may have decoded; 0: any."
+    )
+    client_streams: int = Field(
+        0,
+        ge=0,
+        description="Recordings of each of them at the same time; 0: three quarters of GATEWAY_MAX_STREAMS.",
+    )
+    client_sessions: int = Field(
+        0, ge=0, description="Realtime sessions of each of them at the same time; 0: as many as there are."
+    )
+    client_waiting_bytes: int = Field(
+        0,
+        ge=0,
+        description="Bytes of audio of all Realtime sessions of each of them that may wait; 0: half of "
+        "GATEWAY_MAX_WAITING_TOTAL.",
+    )
     max_sessions: int = Field(
         2048, ge=1, description="Realtime sessions open at the same time; more are closed with 1013."
     )
@@ -191,11 +237,14 @@ class Settings(BaseSettings):
     session_secret: str = Field(
         "",
         description="Signs ephemeral keys; the same on all replicas. Unset: made from GATEWAY_API_KEYS, or, "
-        "without any, new at each start.",
+        "without any or with GATEWAY_KEYS_FILE, new at each start.",
     )
     send_timeout: float = Field(60.0, gt=0, description="Seconds a client may stop reading its event stream.")
     shutdown_grace: float = Field(
         5.0, ge=0, description="Seconds that running requests get after SIGTERM or Ctrl-C."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Lines for people, or an object in each line for programs."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 

@@ -43,7 +43,8 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 
 EVERY_ROOM = (
-    "errors aio metrics settings systemd transcript audio engine models flow protocol server runtime app cli"
+    "errors aio metrics keys logs settings systemd transcript audio engine models flow protocol server "
+    "runtime app cli"
 )
 
 TABLE = {
@@ -52,6 +53,8 @@ TABLE = {
     "aio": room(third_party="anyio"),
     "systemd": room(),
     "metrics": room(third_party="prometheus_client"),
+    "keys": room("errors", "pydantic"),
+    "logs": room(),
     "transcript": room("errors"),
     "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),
     "engine": room(
@@ -71,17 +74,18 @@ TABLE = {
     ),
     "server": room(
         # Of the rooms behind the flow only what a request's options and a model's state are made of.
-        "protocol flow transcript errors metrics aio "
+        "protocol flow transcript errors metrics keys aio "
         "audio.chunking audio.length audio.pcm audio.speaker_model audio.speakers audio.turns audio.types "
         "audio.vad "
         "engine.api engine.catalog engine.lifecycle",
-        # python-multipart is driven directly: Starlette's form parser caps text parts.
-        "starlette sse_starlette python_multipart prometheus_client anyio",
+        # python-multipart is driven directly: Starlette's form parser caps text parts. Uvicorn's
+        # connections, on h11, are bounded by subclasses.
+        "starlette sse_starlette python_multipart prometheus_client anyio uvicorn h11",
     ),
     "settings": room("errors", "pydantic pydantic_settings"),
     "runtime": room("errors metrics audio engine models flow settings", "anyio"),
     "app": room(EVERY_ROOM, "anyio starlette sse_starlette uvicorn"),
-    "cli": room(EVERY_ROOM, "anyio pydantic rich typer"),
+    "cli": room(EVERY_ROOM, "anyio pydantic pydantic_settings rich typer"),
     "__main__": room("cli"),
 }
 

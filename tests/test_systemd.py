@@ -36,7 +36,9 @@ def test_nobody_listens(tmp_path: Path) -> None:
     assert Notifier(None, "1000000").watchdog_seconds is None
 
 
-@pytest.mark.parametrize(("pid", "seconds"), [(None, 5.0), (os.getpid(), 5.0), (1, None)])
+@pytest.mark.parametrize(
+    ("pid", "seconds"), [(None, 5.0), (os.getpid(), 5.0), (1, None)], ids=["any", "this", "other"]
+)
 def test_the_watchdog_is_fed_twice_as_often(
     pid: int | None, seconds: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

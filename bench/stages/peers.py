@@ -4,13 +4,15 @@ Weights and recordings are those of the words benchmark where they are there, el
 """
 
 import os
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import numpy as np
@@ -24,10 +26,15 @@ from bench.stage import Bench, Finding, Plot, Table, Target
 from bench.stats import interleaved, percentile, ratios, seconds, spread
 from bench.variants import wav
 from gateway.audio.types import SAMPLE_RATE
+from gateway.engine.whisper.stopwatch import STAGES
 
 BEAM = 5
 CLIENTS = (1, 4, 16)
 CLIP_SECONDS = 3
+QUICK_CLIENTS = 8
+QUICK_BYTES = 2_000_000
+"""Recordings of a minute at most."""
+
 BESIDE = 8
 LONG_SECONDS = 600
 CLIPS = 12
@@ -40,10 +47,14 @@ VARIANTS: Mapping[str, Mapping[str, str]] = {
         "GATEWAY_MAX_BATCH": "8",
     },
 }
+COLUMNS = ("", "times real time", "of the best of faster_whisper", "CPU ms for a second of audio")
 NOT_HERE = (
     "Not beside them: pywhispercpp is on the package index, but no weights in its format (ggml) are; "
     "WhisperLive is, but wants torch, for the same faster-whisper; speaches is not."
 )
+
+
+Costs: TypeAlias = dict[tuple[str, int], list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +75,10 @@ class Material:
 
 
 def run(bench: Bench) -> Iterator[Finding]:
-    """Throughput for 1, 4 and 16 clients, quick for 16 alone; then a clip alone and beside long files."""
+    """Throughput of 1, 4 and 16 clients, then a clip alone and beside long files."""
     material = _material(bench)
-    rounds = min(3, bench.rounds)
-    clients = (CLIENTS[-1],) if bench.quick else CLIENTS
+    rounds = 2 if bench.quick else min(3, bench.rounds)
+    clients = (QUICK_CLIENTS,) if bench.quick else CLIENTS
     with ExitStack() as stack:
         servers = {
             name: stack.enter_context(serve(material.model, GATEWAY_DEVICE="cpu", **variables))
@@ -75,14 +86,21 @@ def run(bench: Bench) -> Iterator[Finding]:
         }
         peers, clip_alone = _peers(material)
         work: dict[tuple[str, int], Callable[[], float]] = {}
+        costs: Costs = defaultdict(list)
         for count in clients:
             files = material.files[:count]
             for name, server in servers.items():
-                work[name, count] = partial(_rate, server.upload_all, material, files)
+                keep = costs[name, count]
+                work[name, count] = partial(
+                    _rate, server.upload_all, material, files, server.cpu_seconds, keep
+                )
             for name, call in peers.items():
-                work[name, count] = partial(_rate, call, material, files[:BESIDE])
+                keep = costs[name, count]
+                # One after the other: how many wait changes nothing.
+                work[name, count] = partial(_rate, call, material, files[:BESIDE], time.process_time, keep)
         rates = interleaved(work, rounds)
-        yield from _throughput(rates, clients, material)
+        yield from _throughput(rates, costs, clients, material)
+        yield _where_time_goes(servers[DEFAULT])
         yield from _clips(servers, material, clip_alone, rounds)
         rows = [
             (name, f"{memory_mb(server.edge, peak=True):.0f}", f"{_worker_mb(server):.0f}")
@@ -104,7 +122,10 @@ def _material(bench: Bench) -> Material:
         )
     bench.folder.mkdir(parents=True, exist_ok=True)
     english = [each for each in load(speech) if each.language == "en"]
-    recordings = sorted(english, key=lambda each: len(each.file), reverse=True)[: CLIENTS[-1]]
+    recordings = sorted(english, key=lambda each: len(each.file), reverse=True)
+    if bench.quick:
+        recordings = [each for each in recordings if len(each.file) < QUICK_BYTES][:QUICK_CLIENTS]
+    recordings = recordings[: CLIENTS[-1]]
     seconds = {}
     for recording in recordings:
         path = bench.folder / f"{recording.name}.flac"
@@ -148,13 +169,22 @@ def _peers(
     return {SEQUENTIAL: sequential, BATCHED: batched}, partial(seconds, partial(sequential, [material.clip]))
 
 
-def _rate(call: Callable[[Sequence[Path]], object], material: Material, files: Sequence[Path]) -> float:
-    """Seconds of audio for each second."""
-    return sum(material.seconds[file] for file in files) / seconds(partial(call, files))
+def _rate(
+    call: Callable[[Sequence[Path]], object],
+    material: Material,
+    files: Sequence[Path],
+    clock: Callable[[], float],
+    costs: list[float],
+) -> float:
+    """Seconds of audio for each second; what a second of audio cost, by the clock, goes to ``costs``."""
+    began, length = clock(), sum(material.seconds[file] for file in files)
+    took = seconds(partial(call, files))
+    costs.append((clock() - began) / length)
+    return length / took
 
 
 def _throughput(
-    rates: Mapping[tuple[str, int], list[float]], clients: Sequence[int], material: Material
+    rates: Mapping[tuple[str, int], list[float]], costs: Costs, clients: Sequence[int], material: Material
 ) -> Iterator[Finding]:
     names = list(dict.fromkeys(name for name, _ in rates))
     lines: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
@@ -163,14 +193,34 @@ def _throughput(
         rows = []
         for name in names:
             found = rates[name, count]
-            rows.append((name, spread(found, 1), spread(ratios(found, rates[best, count]))))
+            share = ratios(found, rates[best, count])
+            cost = 1000 * median(costs[name, count])
+            rows.append((name, spread(found, 1), spread(share), f"{cost:.0f}"))
             lines[name].append((count, median(found)))
         title = f"{count} client{'s'[: count > 1]}: {material.what}"
-        yield Table(title, ("", "times real time", "of the best of faster_whisper"), rows)
-        least = 1.35 if count == CLIENTS[-1] else 1.25
+        yield Table(title, COLUMNS, rows)
+        least = 1.25 if count == 1 else 1.35
         share = ratios(rates[DEFAULT, count], rates[best, count])
         yield Target(f"{count} clients: {least} of its best", spread(share), median(share) >= least)
     yield Plot("Hours of speech transcribed in an hour", "people at the same time", "hours", lines)
+
+
+def _where_time_goes(server: RunningServer) -> Table:
+    """The worker's own clock, as `/metrics` tells it: calls at the same time share the cores."""
+    rows = server.metrics().rows
+    seconds = {
+        stage: server.metrics(stage=stage).get("gateway_stage_seconds_total", 0.0)
+        for stage in (*STAGES.values(), "retry")
+    }
+    whole = sum(seconds.values()) or 1.0
+    return Table(
+        f"Where a row's time goes, {rows:.0f} rows, from /metrics",
+        ("", "s for a row", "share"),
+        [
+            (stage, f"{spent / max(rows, 1):.3f}", f"{100 * spent / whole:.0f} %")
+            for stage, spent in seconds.items()
+        ],
+    )
 
 
 def _clips(
@@ -208,7 +258,7 @@ async def _beside(server: RunningServer, material: Material) -> list[client.Repl
         for _ in range(BESIDE):
             tasks.start_soon(keep_busy)
         # Previews and first chunks are done by then.
-        await metrics_at(server, before + 2 * BESIDE)
+        await metrics_at(server, round(before) + 2 * BESIDE)
         replies = [await client.transcribe(server.port, material.clip) for _ in range(CLIPS)]
         tasks.cancel_scope.cancel()
     return replies

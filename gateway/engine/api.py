@@ -57,6 +57,8 @@ class DecodeRequest:
         expected: The language of what was said before. Where none is given, the row is in this one unless it
             says clearly that it is in another.
         hurried: It is wanted soon rather than at its best: the engine may read less context.
+        shared: So many samples at its end the next row begins with, too. They are context: what is said there
+            is transcribed as far as that costs nothing.
     """
 
     samples: Samples
@@ -66,6 +68,7 @@ class DecodeRequest:
     breaks: tuple[int, ...] = ()
     expected: str | None = None
     hurried: bool = False
+    shared: int = 0
 
 
 @dataclass(frozen=True, slots=True)

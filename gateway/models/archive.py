@@ -24,6 +24,7 @@ from typing import IO, cast
 
 from gateway.errors import StoreError
 from gateway.models.hub import MODEL_FILES, Hub
+from gateway.models.speakers import weights as speakers
 from gateway.models.store import install, repo_of, sha256
 from gateway.models.workspace import workspace
 
@@ -67,7 +68,7 @@ def import_archive(
         expected: SHA-256 that the archive must have, in hexadecimal.
 
     Returns:
-        Its name, and by which checksum it was verified.
+        Its name, and by which checksum it was verified; ``speakers`` are what tells speakers apart.
 
     Raises:
         StoreError: It is unsafe, broken, too large, no Whisper model, without a name, or not what its
@@ -78,6 +79,9 @@ def import_archive(
         folder = outer / "model"
         folder.mkdir()
         carried, verified = _read(source, folder, expected)
+        if all((folder / name).exists() for name in speakers.CHECKPOINTS):
+            speakers.place(folder, hub)
+            return speakers.NAME, verified
         repo = repo or carried
         if repo is None:
             raise StoreError(f"{source} does not say which model it is: name it with --name")
@@ -111,12 +115,13 @@ def write(folder: Path, repo: str, archive: Path) -> None:
     """Packs a model and its checksums; the archive is there as a whole or not at all.
 
     Args:
+        repo: Its name in the cache, or that of what tells speakers apart.
         archive: Compressed where its name ends in ``.tar.gz`` or ``.tgz``; weights hardly get smaller by it.
 
     Raises:
         StoreError: It cannot be written.
     """
-    root = f"models--{repo.replace('/', '--')}"
+    root = repo if repo == speakers.NAME else f"models--{repo.replace('/', '--')}"
     paths = [path for path in sorted(folder.iterdir()) if _is_wanted(path.name) and path.name != SUMS]
     sums = "".join(f"{sha256(path)}  {path.name}\n" for path in paths).encode()
     temporary = archive.with_name(f".{archive.name}.{os.getpid()}.part")
@@ -168,7 +173,11 @@ def _take(
 
 
 def _is_wanted(name: str) -> bool:
-    return name == SUMS or any(fnmatch.fnmatchcase(name, pattern) for pattern in MODEL_FILES)
+    return (
+        name == SUMS
+        or name in speakers.CHECKPOINTS
+        or any(fnmatch.fnmatchcase(name, pattern) for pattern in MODEL_FILES)
+    )
 
 
 def _copy(file: IO[bytes], target: Path) -> None:

@@ -167,7 +167,7 @@ def _secret(request: str, made: str) -> Schema:
     return {
         # Without a body all is as by default.
         "requestBody": _body("application/json", request, required=False),
-        "responses": responses(json_answer("The key.", made), 400, 401, 404, 405, 408, 413, 500),
+        "responses": responses(json_answer("The key.", made), 400, 401, 403, 404, 405, 408, 413, 429, 500),
     }
 
 
@@ -193,7 +193,7 @@ def _upload(form: str) -> Schema:
         "text/plain": {"schema": {"type": "string", "description": "For response_format text or srt."}},
         "text/vtt": {"schema": {"type": "string", "description": "For response_format=vtt."}},
     }
-    refusals = (400, 401, 404, 405, 408, 413, 429, 500, 503)
+    refusals = (400, 401, 403, 404, 405, 408, 413, 429, 500, 503)
     return {
         "requestBody": _body("multipart/form-data", form, required=True),
         "responses": responses(answer("The transcript.", content), *refusals),
@@ -201,8 +201,8 @@ def _upload(form: str) -> Schema:
 
 
 def _model_paths() -> Schema:
-    names = responses(json_answer("All names.", "ModelList"), 401, 405, 500)
-    named = responses(json_answer("The model.", "Model"), 401, 404, 405, 500)
+    names = responses(json_answer("All names.", "ModelList"), 401, 403, 405, 429, 500)
+    named = responses(json_answer("The model.", "Model"), 401, 403, 404, 405, 429, 500)
     return {
         "/v1/models": {
             "get": _operation(

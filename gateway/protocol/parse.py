@@ -198,16 +198,16 @@ def check_length(value: object, most: int, param: str) -> None:
         raise invalid_value(param, f"It has at most {most} items", code="array_above_max_length")
 
 
-def validated(kind: type[ModelT], fields: Mapping[str, Any], param: str) -> ModelT:
+def validated(kind: type[ModelT], fields: Mapping[str, Any], param: str = "") -> ModelT:
     """``fields`` as an instance of ``kind``; a null is as good as no field.
 
     Raises:
-        InvalidRequestError: Names the first wrong field, under ``param``.
+        InvalidRequestError: Names the first wrong field, under ``param`` if it is not empty.
     """
     try:
         return kind.model_validate({name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
-        path = param.split(".")
+        path = param.split(".") if param else ()
         errors = error.errors(include_url=False, include_input=False, include_context=False)
         for each in errors:
             each["loc"] = (*path, *each["loc"])

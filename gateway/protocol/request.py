@@ -136,6 +136,12 @@ class TranscriptionRequest(TranslationRequest):
     max_speakers: Annotated[int, Field(ge=1, le=32)] | None = Field(
         None, description="No more people than so many speak. An extension."
     )
+    channels: Literal["speakers"] | None = Field(
+        None,
+        description="`speakers`: one person speaks on each channel, as in calls; the first is A, "
+        "or has the first of known_speaker_names, which need no references then. Unset: channels are mixed. "
+        "An extension.",
+    )
 
     @property
     def wants_logprobs(self) -> bool:
@@ -143,16 +149,21 @@ class TranscriptionRequest(TranslationRequest):
         return "logprobs" in self.include
 
     @property
+    def by_channel(self) -> bool:
+        """Each channel is a speaker's."""
+        return self.channels == "speakers"
+
+    @property
     def wants_speakers(self) -> bool:
         """The answer tells who spoke: diarized_json does, and what else has room for it where asked."""
-        asks = self.num_speakers or self.max_speakers or self.known_speaker_names
+        asks = self.num_speakers or self.max_speakers or self.known_speaker_names or self.channels
         return self.response_format == "diarized_json" or (
             self.response_format in {"srt", "vtt", "verbose_json"}
             and bool(asks or contract(self.model).diarizes)
         )
 
 
-_EXTENSIONS = {"seed", "num_speakers", "max_speakers"}
+_EXTENSIONS = {"seed", "num_speakers", "max_speakers", "channels"}
 TRANSLATION_FIELDS = frozenset({"model", "prompt", "response_format", "temperature"})
 TRANSCRIPTION_FIELDS = (
     TranscriptionRequest.model_fields.keys() - SubtitleStyle.model_fields.keys() - _EXTENSIONS
@@ -182,9 +193,21 @@ def check_combinations(request: TranscriptionRequest) -> None:
         )
     if contract(request.model).diarizes:
         _refuse_set(request, ("prompt", "include", "timestamp_granularities"))
-    check_speakers(request.known_speaker_names, request.known_speaker_references)
+    if request.by_channel:
+        _refuse_beside_channels(request)
+    check_speakers(
+        request.known_speaker_names, request.known_speaker_references, by_channel=request.by_channel
+    )
     if request.num_speakers and request.max_speakers and request.num_speakers > request.max_speakers:
         raise InvalidRequestError("num_speakers is more than max_speakers.", param="num_speakers")
+
+
+def _refuse_beside_channels(request: TranscriptionRequest) -> None:
+    for name in ("num_speakers", "max_speakers", "known_speaker_references"):
+        if getattr(request, name):
+            raise InvalidRequestError(
+                f"{name} does not go with channels=speakers: the channels say who speaks.", param=name
+            )
 
 
 def refuse_unknown(form: Collection[str], known: Collection[str]) -> None:

@@ -94,6 +94,7 @@ def reference(name: str) -> Schema:
 REFUSALS = {
     400: ("BadRequest", "A parameter or the file is wrong; `param` names it."),
     401: ("Unauthorized", "No API key, or one that is not accepted."),
+    403: ("Forbidden", "This key, page or host name may not do this."),
     404: ("NotFound", "No such path, or the model is not served here."),
     405: ("MethodNotAllowed", "The path exists, the method does not; `allow` lists what does."),
     408: ("RequestTimeout", "The client stopped sending its body."),

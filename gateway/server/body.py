@@ -8,6 +8,9 @@ from starlette.types import Message, Receive
 from gateway.errors import ClientGoneError, UploadTimeoutError
 from gateway.server.inflate import Inflater
 
+SLOWEST = 512
+"""Bytes a second, beyond the time that a pause may take: half of what speech needs in the thinnest codec."""
+
 
 class Body:
     """A request body that is read once, and then watched until the client leaves.
@@ -22,6 +25,8 @@ class Body:
         self._upload_timeout = upload_timeout
         self._inflater = inflater
         self._complete = False
+        self._seen = 0
+        self._waited = 0.0
 
     async def blocks(self) -> AsyncIterator[bytes]:
         """The body as it arrives.
@@ -47,16 +52,23 @@ class Body:
                 raise ClientGoneError
             self._complete = not message.get("more_body", False)
             if block := message.get("body", b""):
+                self._seen += len(block)
                 yield block
 
     async def _next(self) -> Message:
+        # Only the client's own time counts, not what our disk and decoder take.
+        left = self._upload_timeout + self._seen / SLOWEST - self._waited
+        began = anyio.current_time()
         try:
-            with anyio.fail_after(self._upload_timeout):
+            with anyio.fail_after(max(0.0, min(left, self._upload_timeout))):
                 return await self._receive()
         except TimeoutError:
-            raise UploadTimeoutError(
-                f"The request body stopped: nothing came for {self._upload_timeout:g} seconds.", param="file"
-            ) from None
+            fault = f"The request body stopped: nothing came for {self._upload_timeout:g} seconds."
+            if left < self._upload_timeout:
+                fault = f"The request body came too slowly: less than {SLOWEST} bytes a second."
+            raise UploadTimeoutError(fault, param="file") from None
+        finally:
+            self._waited += anyio.current_time() - began
 
     async def discard(self, limit: int) -> None:
         """Reads what is left and drops it, at most ``limit`` bytes.

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from gateway.flow.session import LiveSession
 from gateway.protocol.realtime.config import SessionConfig, Wire
 from gateway.protocol.realtime.resume import Place, ResumeClaims
 from gateway.protocol.realtime.session import RealtimeProtocol
+from gateway.server.clients import Client
 from gateway.server.live_options import live_options
 from gateway.server.outbox import Outbox
 from gateway.server.relay import Publication
@@ -85,9 +87,11 @@ class Live:
 
     Args:
         claims: Its name, its key and its end.
+        client: Whose allowances it takes from.
         start: Where it goes on, if a process that is gone began it.
         publication: Where its captions are relayed to, if they are.
         token: With which its client comes back; None: it cannot.
+        pinned: Its key does not let its settings be changed.
     """
 
     def __init__(  # noqa: PLR0913 - what a session is made of, each once
@@ -97,11 +101,13 @@ class Live:
         waiting: Waiting,
         sessions: LiveSessions,
         claims: ResumeClaims,
+        client: Client,
         *,
         start: Place | None,
         publication: Publication | None,
         token: str | None,
         beta: bool,
+        pinned: bool,
     ) -> None:
         self.id = claims.session_id
         self.key = claims.key
@@ -128,13 +134,16 @@ class Live:
             # Of the item under way when its process went, some may have been told.
             quiet_item_id=self._item_id(self._items + 1) if start else None,
         )
+        self._client = client
+        self._pinned = pinned
         self._session = LiveSession(
-            service.resources,
+            replace(service.resources, hear=client.hear),
             service.load,
             settings=config,
             resolve=self._resolve,
             new_item_id=self._new_item_id,
             waiting=waiting,
+            share=client.share,
         )
         self._outbox = Outbox()
         self._changed = Changed()
@@ -184,16 +193,20 @@ class Live:
             ClientGoneError: It left again.
             GatewayError: What ended the session meanwhile.
         """
-        if self._over.is_set() or not self._outbox.rewind(after.number + 1 - self._first_number):
+        # Who names no event, or one of a process that is gone, has got no more than `session.created`.
+        seen = max(0, after.number - self._first_number)
+        if self._over.is_set() or not self._outbox.rewind(seen + 1):
             return False
         self._is_owned_here = False
         # Whoever comes back knows that the connection is dead; the server may not, for a while.
         if self._connection is not None:
             self._connection.cancel()
             await self._changed.until(lambda: self._connection is None)
-        self._outbox.rewind(after.number + 1 - self._first_number)
+        self._outbox.rewind(seen + 1)
         await websocket.accept()
-        created = self._protocol.created(self._config, after.event_id(self.id), self._resume("kept"))
+        # Outside of the order of the events: its id says the place of the last one that was seen.
+        event_id = replace(after, number=seen + self._first_number).event_id(self.id)
+        created = self._protocol.created(self._config, event_id, self._resume("kept"))
         try:
             await send_frame(websocket, created, send_timeout=self._limits.send_timeout)
             await self._serve(websocket)
@@ -251,6 +264,7 @@ class Live:
                 if message.get("code") in LEFT:
                     self.give_up()
                 raise ClientGoneError
+            self._client.check_audio()
             frame = message.get("text") or message.get("bytes") or ""
             if len(frame) < LARGE_FRAME:
                 received = self._protocol.receive(frame)
@@ -386,6 +400,10 @@ class Live:
     async def _resolve(self, session: Mapping[str, Any] | None) -> tuple[LiveOptions, SessionConfig]:
         """The options for a `session.update`, or those to begin with, and the settings they come from."""
         config = self._config if session is None else self._config.updated(session)
+        if self._pinned and config != self._config:
+            raise InvalidRequestError(
+                "The key of this session has pinned its settings.", param="session", code="session_pinned"
+            )
         options = await live_options(
             config,
             self._service.catalog,

@@ -21,9 +21,14 @@ from gateway.errors import (
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
 from gateway.server.body import Body
+from gateway.server.clients import client_of
 from gateway.server.exchanges import Exchanges
 
 logger = logging.getLogger(__name__)
+access = logging.getLogger("gateway.access")
+
+PROBES = frozenset({"/health", "/ready", "/metrics"})
+"""Asked every few seconds by machines: not worth a line of the log."""
 
 DISCARD_SECONDS = 10.0
 DISCARD_BYTES = 256 * 1024 * 1024
@@ -73,6 +78,7 @@ class RequestMiddleware:
             route = scope.get("route")
             endpoint = getattr(route, "path", "unknown")
             self._metrics.requests.labels(endpoint, str(answer.status)).inc()
+            answer.log(endpoint)
 
 
 class _Answer:
@@ -107,6 +113,18 @@ class _Answer:
             headers["x-request-id"] = self.request_id
             headers["openai-processing-ms"] = str(round(milliseconds))
         await self._send(message)
+
+    def log(self, endpoint: str) -> None:
+        """A line for each request, with neither query nor key: where, how it ended, how long it took, who."""
+        if endpoint in PROBES:
+            return
+        client = client_of(self._scope)
+        extra = {
+            "request_id": self.request_id,
+            "milliseconds": round((time.perf_counter() - self._started) * 1000),
+            "client": client.name or (self._scope.get("client") or ("",))[0],
+        }
+        access.info("%s %s %d", self._scope["method"], endpoint, self.status, extra=extra)
 
     async def refuse(self, error: GatewayError) -> None:
         if self.status:

@@ -13,15 +13,17 @@ from starlette.websockets import WebSocket
 
 from gateway.errors import InvalidRequestError
 from gateway.flow.inbox import Waiting
+from gateway.protocol.realtime.client_secrets import Claims
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.protocol.realtime.resume import Place, ResumeClaims, ResumeSigner
 from gateway.server.admission import Admission, KeyAdmission
+from gateway.server.clients import client_of
 from gateway.server.live import Live, LiveSessions, new_session_id
 from gateway.server.relay import Publication, Relay
 from gateway.server.service import Service
 
-SESSION_CONFIG = "gateway.session_config"
-"""Where in the scope an ephemeral key's settings stand."""
+SESSION_CLAIMS = "gateway.session_claims"
+"""Where in the scope stands what an ephemeral key says."""
 
 EPHEMERAL_KEY = "gateway.ephemeral_key"
 """Where the key itself does."""
@@ -74,9 +76,11 @@ class Realtime:
                 return
             live.give_up()  # what its client missed is gone: it is begun again where it was settled
         config = claims.config if claims and claims.config else self._config(websocket)
+        key: Claims | None = scope.get(SESSION_CLAIMS)
         open_sessions = self._service.resources.metrics.live_sessions
         with (
-            self._of_keys.place(scope.get(EPHEMERAL_KEY)),
+            self._of_keys.place(scope.get(EPHEMERAL_KEY), key.max_sessions if key else None),
+            client_of(scope).session(),
             self._admission.place(),
             self._service.load.session(),
             open_sessions.track_inprogress(),
@@ -97,6 +101,7 @@ class Realtime:
     ) -> Live:
         """A new session, or one whose process is gone, from where it was settled."""
         limits = self._service.limits
+        key: Claims | None = websocket.scope.get(SESSION_CLAIMS)
         given = claims or ResumeClaims(
             session_id=new_session_id(),
             key=_fingerprint(websocket),
@@ -109,10 +114,12 @@ class Realtime:
             self._waiting,
             self._sessions,
             given,
+            client_of(websocket.scope),
             start=after if claims else None,
             publication=publication,
             token=self._signer.sign(given) if limits.resume_seconds else None,
             beta=_speaks_beta(websocket),
+            pinned=key is not None and key.pinned,
         )
 
     def _resumed(self, websocket: WebSocket) -> tuple[ResumeClaims | None, Place]:
@@ -140,14 +147,14 @@ class Realtime:
             raise InvalidRequestError(
                 "This server has transcription sessions only: intent=transcription.", param="intent"
             )
-        given: SessionConfig | None = websocket.scope.get(SESSION_CONFIG)
+        claims: Claims | None = websocket.scope.get(SESSION_CLAIMS)
         model = query.get("model") or query.get("deployment")  # Azure's word for it
         if model and model not in self._service.catalog.names and model.startswith(OF_CONVERSATIONS):
             model = None
         if model:
             self._service.catalog.find(model)
-        if given is not None:
-            return given
+        if claims is not None:
+            return claims.session
         return SessionConfig.default(model or self._service.catalog.names[0])
 
 

@@ -22,6 +22,7 @@ from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
 from gateway.server.exchanges import Exchanges
 from gateway.server.middleware import RequestMiddleware
+from gateway.server.origins import OriginMiddleware, Origins
 from gateway.server.realtime import Realtime
 from gateway.server.status import Health, Models
 from gateway.server.transcriptions import Transcriptions
@@ -105,6 +106,7 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     captions: Captions,
     docs: Docs,
     keys: Keys,
+    origins: Origins,
     sessions: Admission,
     exchanges: Exchanges,
     metrics: Metrics,
@@ -152,9 +154,11 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
             *(post(path, endpoint, include_in_schema=False) for path, endpoint in dialects.items()),
         ],
         middleware=[
+            *origins.cors(),
             Middleware(AddressMiddleware),
             Middleware(RequestMiddleware, exchanges=exchanges, metrics=metrics),
             Middleware(WebSocketMiddleware, sessions=sessions, exchanges=exchanges, metrics=metrics),
+            Middleware(OriginMiddleware, origins=origins),
         ],
         exception_handlers={HTTPException: _raise_ours},
         lifespan=lifespan,

@@ -78,7 +78,7 @@ class Service:
             InvalidRequestError: It cannot be done here, or a reference is not what it must be.
             UnavailableError: Not yet.
         """
-        if not request.wants_speakers:
+        if request.by_channel or not request.wants_speakers:
             return None
         model = await self.speakers.get()
         references = zip(
@@ -120,4 +120,12 @@ def recognition(
     if speakers is not None:
         decoding = replace(decoding, words=recognizer.capabilities.words)
     detects = recognizer.capabilities.detects_language
-    return Recognition(lambda: nullcontext(recognizer), request.model, decoding, partials, detects, speakers)
+    return Recognition(
+        lambda: nullcontext(recognizer),
+        request.model,
+        decoding,
+        partials,
+        detects,
+        speakers,
+        channel_names=request.known_speaker_names if request.by_channel else (),
+    )

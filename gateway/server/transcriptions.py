@@ -28,6 +28,7 @@ from gateway.protocol.events import EventRenderer
 from gateway.protocol.parse import missing, misspelt
 from gateway.server.addresses import DEPLOYMENT
 from gateway.server.body import Body
+from gateway.server.clients import client_of
 from gateway.server.event_stream import open_event_stream
 from gateway.server.inflate import Inflater
 from gateway.server.options import with_defaults
@@ -57,7 +58,8 @@ class Transcriptions:
             GatewayError: A refusal, while nothing of the answer was sent.
         """
         limits, headers = self._service.limits, Headers(scope=scope)
-        with self._service.admission.place(), Spool() as spool:
+        client = client_of(scope)
+        with client.stream(), self._service.admission.place(), Spool() as spool:
             upload = Upload(
                 headers,
                 spool,
@@ -126,7 +128,7 @@ class Transcriptions:
             open_transcription(
                 spool.reader(),
                 recognition(wanted, recognizer, task=asked.task, logprobs=logprobs, speakers=speakers),
-                service.resources,
+                replace(service.resources, hear=client_of(scope).hear),
                 chunking=chunking,
             ) as transcription,
         ):

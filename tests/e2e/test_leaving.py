@@ -50,6 +50,7 @@ def _request(server: LiveServer, audio: bytes, *, stream: bool) -> socket.socket
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.promise("a client that leaves frees what was decoded for it")
 def test_a_client_that_leaves_frees_its_rows(
     mini_whisper: WhisperSpec, samples: dict[str, Sample], *, stream: bool
 ) -> None:
@@ -151,6 +152,7 @@ def _half_a_request(url: str, audio: bytes, *, stream: bool) -> socket.socket:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("seconds", [1, 60])
+@pytest.mark.promise("at SIGTERM uploads under way get the 503 envelope, without a traceback")
 def test_uploads_under_way_are_refused_at_the_end(
     samples: dict[str, Sample], monkeypatch: pytest.MonkeyPatch, *, stream: bool, seconds: int
 ) -> None:
@@ -174,6 +176,7 @@ def test_uploads_under_way_are_refused_at_the_end(
     assert process.returncode == 0
 
 
+@pytest.mark.promise("a second signal ends the server and its workers, running requests are told")
 def test_a_second_signal_ends_at_once(samples: dict[str, Sample], monkeypatch: pytest.MonkeyPatch) -> None:
     """Minutes before the grace is over: running requests still get their refusal."""
     monkeypatch.setenv("GATEWAY_SHUTDOWN_GRACE", "600")

@@ -1,134 +1,22 @@
 """Live sessions that drop are taken up again: the client gets what it would have got, each event once."""
 
 import base64
+import inspect
 import json
 import random
-import socket
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from openai import AsyncOpenAI
+from openai.resources.realtime import AsyncRealtime
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
-from websockets.sync.connection import Connection
 
 from gateway.engine.whisper.engine import WhisperSpec
-from tests.e2e.speaker import COMMITTED, COMPLETED, DELTA, STARTED, STOPPED, WAIT_SECONDS, speech
-from tests.protocol.realtime.wire import check_frame
+from tests.e2e.resuming import BYTES_PER_MS, FRAME_BYTES, Client
+from tests.e2e.speaker import COMPLETED, WAIT_SECONDS, speech
 from tests.support import LiveServer, Sample, live_server, until
-
-FRAME_BYTES = 4_800
-BYTES_PER_MS = 48
-
-
-class Client:
-    """Keeps what it sent, and what it was told; drops when it is told to, without a word.
-
-    Attributes:
-        events: All but `session.created`, over all connections.
-        states: What each connection began with.
-    """
-
-    def __init__(self, server: LiveServer, audio: bytes, key: str = "unused") -> None:
-        self._url = server.url
-        self._key = key
-        self._audio = audio
-        self._sent = 0
-        self._resume: dict[str, Any] = {}
-        self._last_event: str | None = None
-        self.events: list[dict[str, Any]] = []
-        self.states: list[str] = []
-        self.socket: Connection = self.connect()
-
-    def connect(self, server: LiveServer | None = None) -> Connection:
-        """Opens a session, or goes on with the one that dropped."""
-        self._url = server.url if server else self._url
-        query = {"intent": "transcription"}
-        if self._resume:
-            query |= {"resume": self._resume["token"], "after": str(self._last_event)}
-        self.socket = connect(
-            f"{self._url.replace('http', 'ws', 1)}/v1/realtime?{urlencode(query)}",
-            additional_headers={"Authorization": f"Bearer {self._key}"},
-            compression=None,
-        )
-        created = check_frame(str(self.socket.recv(WAIT_SECONDS)))
-        assert created["type"] == "session.created", created
-        self._last_event = created["event_id"]
-        self._resume = created["resume"]
-        self.states.append(self._resume["state"])
-        self._sent = self._resume["audio_ms"] * BYTES_PER_MS
-        return self.socket
-
-    def drop(self) -> None:
-        """As a network that goes away: what is on its way is lost, and nobody says goodbye."""
-        self.socket.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-
-    @property
-    def is_done(self) -> bool:
-        """All of the audio is sent."""
-        return self._sent >= len(self._audio)
-
-    def say(self, frames: int) -> None:
-        """Sends so many frames more."""
-        for _ in range(frames):
-            if self.is_done:
-                return
-            data = self._audio[self._sent : self._sent + FRAME_BYTES]
-            self.send("input_audio_buffer.append", audio=base64.b64encode(data).decode())
-            self._sent += len(data)
-
-    def send(self, event: str, **fields: Any) -> None:
-        """One client event."""
-        self.socket.send(json.dumps({"type": event, **fields}))
-
-    def read(self, seconds: float = 0.0) -> bool:
-        """One event more, if it comes in time."""
-        try:
-            event = check_frame(str(self.socket.recv(seconds)))
-        except (TimeoutError, ConnectionClosed):
-            return False
-        self._last_event = event["event_id"]
-        self.events.append(event)
-        return True
-
-    def until_items(self, items: int) -> None:
-        """Reads until so many items are complete."""
-        while len(self.texts) < items:
-            assert self.read(WAIT_SECONDS), self.states
-
-    def finish(self) -> None:
-        """Says the rest, and reads until all of it is told."""
-        self.say(len(self._audio))
-        self.send("input_audio_buffer.clear")
-        while not self.of("input_audio_buffer.cleared") or len(self.texts) < len(self.of(COMMITTED)):
-            assert self.read(WAIT_SECONDS), self.states
-        self.socket.close()
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        """The events of a kind."""
-        return [event for event in self.events if event["type"] == kind]
-
-    @property
-    def texts(self) -> list[str]:
-        """The items' transcripts."""
-        return [event["transcript"] for event in self.events if event["type"] == COMPLETED]
-
-    def told(self) -> dict[str, list[Any]]:
-        """What does not depend on the machine's load: texts and times, without names."""
-        return {
-            COMPLETED: self.texts,
-            STARTED: [event["audio_start_ms"] for event in self.of(STARTED)],
-            STOPPED: [event["audio_end_ms"] for event in self.of(STOPPED)],
-            COMMITTED: [event["previous_item_id"] is None for event in self.of(COMMITTED)],
-        }
-
-    def deltas(self) -> dict[str, str]:
-        """The deltas' text of each item."""
-        texts: dict[str, str] = {}
-        for event in self.of(DELTA):
-            texts[event["item_id"]] = texts.get(event["item_id"], "") + event["delta"]
-        return texts
 
 
 def _audio(samples: dict[str, Sample], *names: str) -> bytes:
@@ -142,6 +30,7 @@ def _undisturbed(server: LiveServer, audio: bytes) -> Client:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.promise("50 drops of a live session at random points: the same transcript, each event once")
 def test_fifty_drops_cost_nothing(live: LiveServer, samples: dict[str, Sample]) -> None:
     """At random points: the same items, at the same times, with the same texts, and each event once."""
     audio = _audio(samples, "en_long", "en_hello", "en_dialogue")
@@ -179,6 +68,7 @@ def test_what_was_missed_is_told_in_order(live: LiveServer, samples: dict[str, S
     assert list(client.deltas().values()) == list(calm.deltas().values())
 
 
+@pytest.mark.promise("another replica with the same secret goes on where the first was killed")
 def test_another_replica_goes_on(
     live: LiveServer, quick_whisper: WhisperSpec, samples: dict[str, Sample]
 ) -> None:
@@ -204,6 +94,7 @@ def test_another_replica_goes_on(
     assert len(set(items)) == len(items)
 
 
+@pytest.mark.promise("a rolling restart loses no word of a live session")
 def test_a_drained_server_loses_nothing(
     quick_whisper: WhisperSpec, live: LiveServer, samples: dict[str, Sample]
 ) -> None:
@@ -224,6 +115,7 @@ def test_a_drained_server_loses_nothing(
     assert client.texts == calm.texts
 
 
+@pytest.mark.promise("a session is taken up with its own key alone")
 def test_who_may_not_come_back(live: LiveServer, samples: dict[str, Sample]) -> None:
     """With a forged token, or one of another key: an error that names it, and the close code of a refusal."""
     client = Client(live, b"", key="one")
@@ -258,3 +150,45 @@ def test_goodbye_ends_the_session(live: LiveServer) -> None:
     until(lambda: live.metric("gateway_live_sessions") == before - 1)
 
     assert states == ["new", "kept"]
+
+
+@pytest.mark.skipif(
+    "on_reconnecting" not in inspect.signature(AsyncRealtime.connect).parameters,
+    reason="this version of the openai package does not reconnect",
+)
+async def test_the_official_client_comes_back(live: LiveServer, samples: dict[str, Sample]) -> None:
+    """By its own hook: it reconnects with the token and the last event's id, and goes on."""
+    audio = _audio(samples, "en_hello")
+    calm = _undisturbed(live, audio)
+    at: dict[str, Any] = {}
+
+    def come_back(event: Any) -> dict[str, Any]:
+        return {"extra_query": {**event.extra_query, "resume": at["token"], "after": at["after"]}}
+
+    states, texts = [], []
+    async with (
+        AsyncOpenAI(base_url=f"{live.url}/v1", api_key="unused") as client,
+        client.realtime.connect(
+            model="whisper-1", extra_query={"intent": "transcription"}, on_reconnecting=come_back
+        ) as session,
+    ):
+        async for event in session:
+            at["after"] = event.event_id
+            if event.type == "session.created":
+                resume = (event.model_extra or {})["resume"]
+                at["token"] = resume["token"]
+                states.append(resume["state"])
+                rest = audio[resume["audio_ms"] * BYTES_PER_MS :]
+                rest = rest[: len(audio) // 2] if len(states) == 1 else rest
+                for start in range(0, len(rest), FRAME_BYTES):
+                    data = base64.b64encode(rest[start : start + FRAME_BYTES]).decode()
+                    await session.input_audio_buffer.append(audio=data)
+                if len(states) == 1:
+                    session._connection.transport.abort()
+            elif event.type == COMPLETED:
+                texts.append(event.transcript)
+                if len(texts) == len(calm.texts):
+                    break
+
+    assert states == ["new", "kept"]
+    assert texts == calm.texts

@@ -245,6 +245,7 @@ def test_lanes_answer_each_message_by_its_number(capfd: pytest.CaptureFixture[st
 
 
 @pytest.mark.slow
+@pytest.mark.promise("a stopped worker does not outlive the server")
 def test_a_stopped_worker_does_not_outlive_its_parent() -> None:
     """It reads no end of input, but the kernel ends it when the server is killed."""
     program = (

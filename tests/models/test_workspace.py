@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from gateway.models.workspace import workspace
 
 _KILLED = """
@@ -16,6 +18,7 @@ with workspace(Path(sys.argv[1]), ".import-") as folder:
 """
 
 
+@pytest.mark.promise("an import that was killed leaves nothing for good")
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
     """And nothing else is: neither other folders, nor those that somebody is at work in."""
     (tmp_path / "models--a--b").mkdir()

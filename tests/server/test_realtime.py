@@ -30,11 +30,12 @@ from gateway.flow.pacing import Load
 from gateway.flow.session import REFUSALS_AHEAD
 from gateway.flow.speaker_source import SpeakerSource
 from gateway.metrics import Metrics
+from gateway.protocol.realtime.client_secrets import Claims
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.protocol.realtime.resume import ResumeSigner
 from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.live import LARGE_FRAME
-from gateway.server.realtime import EPHEMERAL_KEY, SESSION_CONFIG, Realtime
+from gateway.server.realtime import EPHEMERAL_KEY, SESSION_CLAIMS, Realtime
 from gateway.server.relay import Relay
 from gateway.server.service import Limits, Service
 from tests.audio.sound import int16, load
@@ -329,9 +330,10 @@ async def test_refusals_before_the_handshake(bench: Bench, query: str, error: ty
 
 async def test_the_settings_of_an_ephemeral_key(bench: Bench) -> None:
     """They hold, whatever model the URL names besides."""
-    bench.scope[SESSION_CONFIG] = SessionConfig.default("fake").updated({"audio": {"input": {
+    config = SessionConfig.default("fake").updated({"audio": {"input": {
         "turn_detection": None, "transcription": {"prompt": "of the key"}
     }}})  # fmt: skip
+    bench.scope[SESSION_CLAIMS] = Claims(expires_at=0, session=config)
     bench.model.capabilities = Capabilities(frozenset({"en"}), prompt=True)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_leave_behind, bench, "session.created")
@@ -513,3 +515,21 @@ async def test_cancelling_ends_it(bench: Bench, hello: bytes) -> None:
         pass
 
     assert bench.close is None
+
+
+async def test_a_pinned_key_keeps_its_settings(bench: Bench) -> None:
+    """An update that changes nothing is fine, another one is an error, and the session goes on."""
+    config = SessionConfig.default("fake")
+    bench.scope[SESSION_CLAIMS] = Claims(expires_at=0, session=config, pinned=True)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_leave_behind, bench, "error")
+        bench.put("session.update", session={"type": "transcription"})
+        bench.put(
+            "session.update", session={"type": "transcription", "audio": {"input": {"turn_detection": None}}}
+        )
+        with pytest.raises(ClientGoneError):
+            await bench.serve()
+    error = bench.events[-1]["error"]
+
+    assert "session.updated" in bench.kinds()
+    assert (error["code"], error["param"]) == ("session_pinned", "session")

@@ -12,16 +12,23 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from gateway.keys import ClientLimits, plain_keys
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.admission import Admission
 from gateway.server.auth import Keys
 from gateway.server.exchanges import Exchanges
+from gateway.server.origins import Origins
 from gateway.server.routes import build_routes
 
 SIGNER = SecretSigner([b"secret"])
-EPHEMERAL, _ = SIGNER.sign(SessionConfig.default("m"), now=4_000_000_000, seconds=10)
+EPHEMERAL, _ = SIGNER.sign(
+    SessionConfig.default("m"),
+    now=4_000_000_000,
+    seconds=10,
+    made_by=plain_keys(("k1",), ClientLimits())[0].name,
+)
 
 
 class Stub:
@@ -65,7 +72,8 @@ def app() -> Any:
         health=pages,
         captions=pages,
         docs=pages,
-        keys=Keys(("k1",), SIGNER),
+        keys=Keys(lambda: plain_keys(("k1",), ClientLimits()), SIGNER),
+        origins=Origins(open=False),
         exchanges=Exchanges(),
         sessions=Admission(),
         metrics=Metrics(),
@@ -112,7 +120,7 @@ async def test_http(app: Any, method: str, path: str, without: int, with_key: in
         keyed = await client.request(method, path, headers={"authorization": "Bearer k1"})
 
     assert (bare.status_code, keyed.status_code) == (without, with_key)
-    assert ephemeral.status_code == without
+    assert ephemeral.status_code == (403 if without == 401 else without)
 
 
 @pytest.mark.parametrize(
