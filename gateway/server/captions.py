@@ -74,7 +74,12 @@ class _Readings(Response):
 
     async def _relay_to(self, send: Send, channel: Channel) -> None:
         seen = None
+        next_at = 0.0
         while True:
+            # Seldom so: words come more slowly. A timer for each event would be a good part of the cost.
+            if (early := next_at - anyio.current_time()) > 0:
+                await anyio.sleep(early)
+            next_at = anyio.current_time() + PACE_SECONDS
             if seen == channel.version:
                 body = ": still here\n\n"
             else:
@@ -84,7 +89,6 @@ class _Readings(Response):
                     await send({"type": "http.response.body", "body": body.encode(), "more_body": True})
             except TimeoutError:
                 raise ClientGoneError from None
-            await anyio.sleep(PACE_SECONDS)
             with anyio.move_on_after(PING_SECONDS):
                 while channel.version == seen:
                     await channel.changed.wait()

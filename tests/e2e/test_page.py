@@ -190,3 +190,20 @@ def test_phone(server: LiveServer, chromium: Browser) -> None:
         page.open(f"{server.url}/#{view}")
         page.until("document.querySelector('#server.ready')")
         assert page.run("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_nobody_is_shut_out(server: LiveServer, chromium: Browser, node: Path, dark: bool) -> None:  # noqa: FBT001 - a parameter
+    """The audit of axe-core finds nothing serious in any view, light or dark."""
+    axe = node / "node_modules" / "axe-core" / "axe.min.js"
+    if not axe.is_file():
+        pytest.skip("axe-core is not installed: npm install in tests/node")
+    page = chromium.page()
+    page.look(dark=dark)
+    for view in ("#speak", "#file", "#api", "?view=captions", "docs"):
+        page.open(f"{server.url}/{view}")
+        page.run(f"{axe.read_text('utf-8')};0")
+        found = page.run(
+            "axe.run().then(found => found.violations.map(one => [one.impact, one.id, one.help]))"
+        )
+        assert [one for one in found if one[0] in ("serious", "critical")] == [], view
