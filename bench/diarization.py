@@ -1,7 +1,7 @@
 """How right speakers are: by time, and by word.
 
-`pyannote.metrics` would bring pandas, matplotlib and a database of corpora; what is used of it here is the
-diarization error rate without a collar, which is the assignment of SciPy over frames of 10 ms.
+The diarization error rate without a collar, as `pyannote.metrics` has it: the assignment of SciPy over frames
+of 10 ms, which adds up over recordings and needs no more than SciPy.
 """
 
 from collections.abc import Sequence

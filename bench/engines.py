@@ -21,10 +21,9 @@ from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
 from gateway.audio.vad import VadOptions
 from gateway.engine.api import DecodeOptions, DecodeRequest, Engine, RowFailed
 from gateway.engine.devices.cuda import choose
+from gateway.engine.devices.placement import Machine
 from gateway.engine.whisper.engine import WhisperSpec
 from gateway.engine.whisper.features import FITTED_FRAMES, WINDOW_FRAMES, mel_features
-from gateway.runtime import whisper_options
-from gateway.settings import Settings
 from gateway.transcript import Hypothesis
 
 Context: TypeAlias = Literal["full", "fit"]
@@ -46,8 +45,8 @@ def whisper(model: Path, **options: Any) -> WhisperSpec:
 
 
 def cpu_threads() -> int:
-    """As many as a server gives its worker."""
-    return whisper_options(Settings(device="cpu")).cpu_threads
+    """As many as a server gives its only worker."""
+    return Machine.here().threads(0, 1)
 
 
 def cards() -> list[str]:

@@ -65,6 +65,10 @@ class RunningServer:
         tasks = Path(f"/proc/{self.edge}/task").iterdir()
         return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
 
+    def cpu_seconds(self) -> float:
+        """Of all its processes."""
+        return sum(map(cpu_seconds, [self.edge, *self.workers]))
+
     def upload(self, path: Path, *, seconds: float = 0.0, leave_after: int | None = None) -> client.Reply:
         """One client, as `bench.client.transcribe`."""
         return anyio.run(
@@ -115,6 +119,15 @@ class RunningServer:
     def _get(self, path: str) -> bytes:
         data: bytes = _OPEN(f"http://127.0.0.1:{self.port}{path}", timeout=30).read()
         return data
+
+
+async def metrics_at(server: RunningServer, rows: float) -> Metrics:
+    """The server's metrics once it has decoded so many rows."""
+    while True:
+        values = await anyio.to_thread.run_sync(server.metrics)
+        if values.rows >= rows:
+            return values
+        await anyio.sleep(0.1)  # it is another process that counts
 
 
 @contextmanager

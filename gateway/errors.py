@@ -4,10 +4,24 @@ A `GatewayError` is what a client may be told, an `OperatorError` is for the ope
 modules tell each other.
 """
 
+import difflib
+from collections.abc import Iterable
 from typing import Literal, Self
+
+NEAR = 0.7
+"""By `difflib`'s ratio: what is nearer to a name than this was probably meant to be it."""
+
+MAX_NAME = 100
+"""Characters of a stranger's name that are compared: the comparison takes longer than their number."""
 
 SUPPORTED_FORMATS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
 """The file formats named in OpenAI's own error text. Many more are decoded: `gateway.audio.containers`."""
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant, if one is near enough."""
+    found = difflib.get_close_matches(name[:MAX_NAME], list(known), n=1, cutoff=NEAR)
+    return found[0] if found else None
 
 
 class GatewayError(Exception):
@@ -95,6 +109,12 @@ class AuthenticationError(GatewayError):
     default_code = "invalid_api_key"
 
 
+class PermissionDeniedError(GatewayError):
+    """Who asks is known, or not even that, and may not do this."""
+
+    status = 403
+
+
 class NotFoundError(GatewayError):
     """No such path."""
 
@@ -107,8 +127,11 @@ class ModelNotFoundError(NotFoundError):
     default_code = "model_not_found"
 
     def __init__(self, model: str, served: tuple[str, ...]) -> None:
+        nearest = nearest_name(model, served)
+        hint = f" Did you mean '{nearest}'?" if nearest else ""
         super().__init__(
-            f"The model '{model}' does not exist here. Served models: {', '.join(served)}.", param="model"
+            f"The model '{model}' does not exist here.{hint} Served models: {', '.join(served)}.",
+            param="model",
         )
 
 
@@ -162,7 +185,23 @@ class ShuttingDownError(UnavailableError):
 
 
 class OperatorError(Exception):
-    """One line for whoever runs the server or the command; it may hold paths, so no client sees it."""
+    """One line for whoever runs the server or the command; it may hold paths, so no client sees it.
+
+    Attributes:
+        exit_status: What the command ends with.
+    """
+
+    exit_status = 1
+
+
+class SettingsError(OperatorError):
+    """The settings cannot be used; a line for each fault."""
+
+    exit_status = 2
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
 
 
 class StartError(OperatorError):

@@ -36,6 +36,7 @@ class Metrics:
         )
         self.open_streams = gauge("gateway_open_streams", "Recordings being transcribed")
         self.live_sessions = gauge("gateway_live_sessions", "Realtime sessions open")
+        self.caption_readers = gauge("gateway_caption_readers", "Readers of live captions by their link")
         self.live_waiting_bytes = gauge("gateway_live_waiting_bytes", "Bytes of live audio not worked on yet")
         self.live_final_seconds = histogram(
             "gateway_live_final_seconds",

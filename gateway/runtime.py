@@ -11,7 +11,7 @@ from gateway.audio.speaker_model import SpeakerModel
 from gateway.engine.api import EngineSpec, ModelDefaults, ReplicaOptions
 from gateway.engine.batcher import Batcher, BatcherOptions
 from gateway.engine.devices.cuda import choose, compute_types
-from gateway.engine.devices.placement import Machine, parse_devices, worker_environments
+from gateway.engine.devices.placement import Lanes, Machine, parse_devices, worker_environments
 from gateway.engine.lifecycle import ModelPlan, ModelPolicy
 from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
 from gateway.errors import DeviceUnavailableError
@@ -99,10 +99,12 @@ def whisper_options(settings: Settings) -> WhisperOptions:
     if compute_type == "auto" and all("float16" in compute_types(gpu) for gpu in gpus):
         # GPUs older than 2017 do not compute float16 well: what suits them CTranslate2 knows.
         compute_type = "float16" if gpus else "int8"
+    lanes = _lanes(settings, on_gpu=bool(gpus), models=max(1, len(settings.model) + len(settings.models)))
     return WhisperOptions(
         device="cuda" if gpus else "cpu",
         compute_type=compute_type,
-        cpu_threads=_threads(settings, models=max(1, len(settings.model) + len(settings.models))),
+        lanes=lanes.count,
+        cpu_threads=lanes.threads,
         max_batch=settings.max_batch or (16 if gpus else 8),
         beam_size=settings.beam_size,
         audio_context=settings.audio_context,
@@ -117,6 +119,7 @@ def make_batcher(spec: EngineSpec, settings: Settings, metrics: Metrics, *, mode
     """
     options = BatcherOptions(
         max_rows=settings.max_streams * (ROWS_AHEAD + 2),
+        bounds_calls=not settings.max_batch,
         replica=ReplicaOptions(row_timeout=settings.row_timeout),
     )
     on_gpu = spec.device == "cuda"
@@ -144,5 +147,15 @@ def load_resources(metrics: Metrics) -> Resources:
 
 def _threads(settings: Settings, *, models: int) -> int:
     """Threads of one worker: the cores, shared among all workers."""
-    workers = settings.workers * max(1, len(settings.devices)) * models
-    return Machine.here().threads(settings.cpu_threads, workers)
+    return Machine.here().threads(settings.cpu_threads, _workers(settings, models))
+
+
+def _lanes(settings: Settings, *, on_gpu: bool, models: int) -> Lanes:
+    if on_gpu:
+        return Lanes(settings.lanes or 1, _threads(settings, models=models))
+    workers = _workers(settings, models)
+    return Machine.here().lanes(settings.lanes, wanted_threads=settings.cpu_threads, workers=workers)
+
+
+def _workers(settings: Settings, models: int) -> int:
+    return settings.workers * max(1, len(settings.devices)) * models

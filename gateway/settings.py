@@ -54,6 +54,12 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    ssl_certfile: Path | None = Field(
+        None, description="A certificate as PEM, with those that vouch for it: the server then speaks https."
+    )
+    ssl_keyfile: Path | None = Field(
+        None, description="The certificate's private key as PEM, where it is not in the same file."
+    )
     model: Names = Field(
         (),
         description="Models to serve: names, hub ids or local folders, the first one answering to OpenAI's "
@@ -61,6 +67,11 @@ class Settings(BaseSettings):
     )
     models: tuple[ModelSettings, ...] = Field(
         (), description="Models with settings of their own, as JSON, or as [[models]] in the settings file."
+    )
+    foreign_names: bool = Field(
+        default=True,
+        description="Names of Whisper on other servers (base, Systran/faster-whisper-large-v3) mean the "
+        "served model of that size, or else the first; off: they are not found.",
     )
     idle_seconds: float = Field(
         0.0, ge=0, description="Unloads models that are not pinned after so long without a request; 0 never."
@@ -74,7 +85,33 @@ class Settings(BaseSettings):
         description="Seconds a request waits for its model to be loaded before it is told to retry.",
     )
     config: Path | None = Field(None, description="A TOML file with any of these settings, in lower case.")
-    api_keys: Names = Field((), description="Accepted API keys; none accepts everybody.")
+    api_keys: Names = Field(
+        (), description="Accepted API keys, each alone or as name:key; none accepts everybody."
+    )
+    keys_file: Path | None = Field(
+        None,
+        description="A TOML file with the SHA-256 of further keys, names and limits (gateway keys add); read "
+        "anew when it changes, and at SIGHUP.",
+    )
+    no_auth: bool = Field(
+        default=False,
+        description="Serve everybody without a key, where other machines can reach the server, too.",
+    )
+    allowed_origins: Names = Field(
+        (),
+        description="Origins whose pages may use the server, beside its own, with CORS headers: "
+        "https://captions.example; * is any.",
+    )
+    allowed_hosts: Names = Field(
+        (),
+        description="Names by which clients call a server without keys, beside addresses, localhost and "
+        "names without a dot; * is any.",
+    )
+    trusted_proxies: Names = Field(
+        ("127.0.0.1", "::1"),
+        description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed; "
+        "* is any.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where Whisper runs.")
     compute_type: str = Field(
         "auto", description="CTranslate2's number format; auto: int8 on a CPU, float16 on CUDA."
@@ -87,11 +124,24 @@ class Settings(BaseSettings):
     workers: int = Field(
         1, ge=1, le=64, description="Worker processes for each model on each of its devices."
     )
+    lanes: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Engine calls that a worker has under way at once, on the same weights; 0: one for each "
+        "of its cores, at most 8; on CUDA 1.",
+    )
     cpu_threads: int = Field(
-        0, ge=0, description="Threads of a worker; 0 shares the cores among the workers."
+        0,
+        ge=0,
+        description="Threads of a worker, all its lanes together; 0: as its share of the cores wants.",
     )
     max_batch: int = Field(
-        0, ge=0, le=256, description="Most chunks in one engine call; 0: 8 on a CPU, 16 on CUDA."
+        0,
+        ge=0,
+        le=256,
+        description="Chunks in one engine call, as many as wait; 0: as many as lower the cost of each within "
+        "about a second, a quarter on CUDA.",
     )
     beam_size: int = Field(5, ge=1, le=16, description="Beam of the decoder; 1 is greedy.")
     audio_context: Literal["full", "fit"] = Field(
@@ -107,7 +157,10 @@ class Settings(BaseSettings):
         "segmentation.onnx.",
     )
     row_timeout: float = Field(
-        30.0, gt=0, description="Seconds a worker may take for each chunk of a batch before it is replaced."
+        30.0,
+        gt=0,
+        description="Seconds after which a worker that does nothing is replaced, and which one that works "
+        "has for each chunk; more where the machine proves slow.",
     )
     default_chunking: Literal["auto", "block"] = Field(
         "auto", description="What an unset chunking_strategy means: VAD, or Whisper's own 30 s windows."
@@ -129,13 +182,41 @@ class Settings(BaseSettings):
     max_streams: int = Field(
         64, ge=1, description="Recordings transcribed at the same time; more are answered 429."
     )
+    client_requests_per_minute: float = Field(
+        0, ge=0, description="Requests a minute of each key, or without keys of each address; 0: any."
+    )
+    client_audio_minutes: float = Field(
+        0, ge=0, description="Minutes of audio a minute that each of them may have decoded; 0: any."
+    )
+    client_streams: int = Field(
+        0,
+        ge=0,
+        description="Recordings of each of them at the same time; 0: three quarters of GATEWAY_MAX_STREAMS.",
+    )
+    client_sessions: int = Field(
+        0, ge=0, description="Realtime sessions of each of them at the same time; 0: as many as there are."
+    )
+    client_waiting_bytes: int = Field(
+        0,
+        ge=0,
+        description="Bytes of audio of all Realtime sessions of each of them that may wait; 0: half of "
+        "GATEWAY_MAX_WAITING_TOTAL.",
+    )
     max_sessions: int = Field(
         2048, ge=1, description="Realtime sessions open at the same time; more are closed with 1013."
     )
     max_key_sessions: int = Field(
         16, ge=1, description="Realtime sessions that one ephemeral key may have open at the same time."
     )
+    max_viewers: int = Field(
+        1024, ge=1, description="People who read live captions by their link at the same time."
+    )
     max_session_seconds: float = Field(3600, gt=0, description="Longest Realtime session.")
+    resume_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="Seconds that a Realtime session which dropped waits for its client; 0: it ends.",
+    )
     max_waiting_bytes: int = Field(
         64 * 1024 * 1024,
         ge=1,
@@ -156,11 +237,14 @@ class Settings(BaseSettings):
     session_secret: str = Field(
         "",
         description="Signs ephemeral keys; the same on all replicas. Unset: made from GATEWAY_API_KEYS, or, "
-        "without any, new at each start.",
+        "without any or with GATEWAY_KEYS_FILE, new at each start.",
     )
     send_timeout: float = Field(60.0, gt=0, description="Seconds a client may stop reading its event stream.")
     shutdown_grace: float = Field(
         5.0, ge=0, description="Seconds that running requests get after SIGTERM or Ctrl-C."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Lines for people, or an object in each line for programs."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.engine.whisper.engine import WhisperSpec
 from tests.clock import Clock
+from tests.promises import Promises
 from tests.support import MODEL, LiveServer, Sample, block_sources, live_server, load_samples
 
 # Worker processes unpickle the tests' engines, so they must find this folder, as this process does.
@@ -26,6 +27,24 @@ hypothesis.settings.register_profile(
     "anywhere", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("anywhere")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--promises FILE`` prints what is promised, see `tests.promises`."""
+    parser.addoption("--promises", type=Path, metavar="FILE", help="print the marked promises to a page")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that starts the others collects from all."""
+    page = config.getoption("--promises")
+    if page is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Promises(page))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A promise travels with its test's reports."""
+    for mark in item.iter_markers("promise"):
+        item.user_properties.append(("promise", mark.args[0]))
 
 
 @pytest.fixture

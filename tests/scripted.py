@@ -6,7 +6,6 @@ with one word of a small vocabulary per second, so the text is a pure function o
 
 import json
 import os
-import signal
 import socket
 import threading
 import time
@@ -68,6 +67,7 @@ class ScriptedSpec(ProcessSpec):
 
     name: str = "scripted"
     max_batch: int = 8
+    lanes: int = 1
     capabilities: Capabilities = CAPABILITIES
     row_seconds: float = 0.0
     oom_over: int | None = None
@@ -98,12 +98,7 @@ class ScriptedEngine:
 
     def __init__(self, spec: ScriptedSpec) -> None:
         self._spec = spec
-        self._cues: TextIO | None = None
-        if spec.cues is not None:
-            connection = socket.socket(socket.AF_UNIX)
-            connection.connect(spec.cues)
-            self._cues = connection.makefile("rw", encoding="ascii")
-            connection.close()
+        self._lane = threading.local()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -112,16 +107,27 @@ class ScriptedEngine:
 
     def transcribe(self, batch: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
         """Announces the batch, waits for its cue, then does what the rows demand."""
-        if self._cues is not None:
+        if self._spec.cues is not None:
+            cues = self._connected(self._spec.cues)
             rows = [int(row.samples[2]) for row in batch]
-            self._cues.write(json.dumps({"pid": os.getpid(), "rows": rows}) + "\n")
-            self._cues.flush()
-            self._cues.readline()
+            cues.write(json.dumps({"pid": os.getpid(), "rows": rows}) + "\n")
+            cues.flush()
+            cues.readline()
         if self._spec.oom_over is not None and len(batch) > self._spec.oom_over:
             raise RuntimeError("CUDA failed with error out of memory")
         time.sleep(self._spec.row_seconds * len(batch))
         results = [_answer(row) for row in batch]
         return results[1:] if self._spec.too_few else results
+
+    def _connected(self, path: str) -> TextIO:
+        """This lane's own connection."""
+        if not hasattr(self._lane, "cues"):
+            connection = socket.socket(socket.AF_UNIX)
+            connection.connect(path)
+            self._lane.cues = connection.makefile("rw", encoding="ascii")
+            connection.close()
+        cues: TextIO = self._lane.cues
+        return cues
 
 
 def _answer(row: DecodeRequest) -> Hypothesis | RowFailed:
@@ -138,7 +144,7 @@ def _answer(row: DecodeRequest) -> Hypothesis | RowFailed:
 
 def _misbehave(what: Act) -> None:
     if what is Act.DIE:
-        os.kill(os.getpid(), signal.SIGABRT)
+        os.abort()
     if what is Act.HANG:
         threading.Event().wait()
     if what is Act.RAISE:

@@ -109,7 +109,7 @@ def live_server(
     specs: Sequence[EngineSpec], *, unpinned: Collection[str] = (), **settings: Any
 ) -> Iterator[LiveServer]:
     """Serves ``specs`` until the context is left; inside it all models but the ``unpinned`` are loaded."""
-    chosen = Settings(port=0, log_level="warning", **{"speakers": str(toy_speakers()), **settings})
+    chosen = Settings(log_level="warning", **{"port": 0, "speakers": str(toy_speakers()), **settings})
     plans = [
         ModelPlan(
             spec.name,

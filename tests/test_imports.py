@@ -42,13 +42,19 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
     return Room(frozenset(rooms.split()), frozenset(third_party.split()), frozenset(deferred.split()))
 
 
-EVERY_ROOM = "errors aio metrics settings transcript audio engine models flow protocol server runtime app cli"
+EVERY_ROOM = (
+    "errors aio metrics keys logs settings systemd transcript audio engine models flow protocol server "
+    "runtime app cli"
+)
 
 TABLE = {
     "": room(),  # gateway/__init__.py
     "errors": room(),
     "aio": room(third_party="anyio"),
+    "systemd": room(),
     "metrics": room(third_party="prometheus_client"),
+    "keys": room("errors", "pydantic"),
+    "logs": room(),
     "transcript": room("errors"),
     "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),
     "engine": room(
@@ -61,23 +67,25 @@ TABLE = {
     "models": room("errors", "numpy onnx", deferred="huggingface_hub"),
     "flow": room("errors aio metrics transcript audio engine", "anyio"),
     "protocol": room(
-        # pydantic_core holds pydantic's own error types; itsdangerous signs ephemeral keys.
+        # pydantic_core holds pydantic's own error types; itsdangerous signs ephemeral keys; langcodes has the
+        # registry of languages.
         "errors transcript",
-        "pydantic pydantic_core itsdangerous typing_extensions",
+        "pydantic pydantic_core itsdangerous langcodes typing_extensions",
     ),
     "server": room(
         # Of the rooms behind the flow only what a request's options and a model's state are made of.
-        "protocol flow transcript errors metrics aio "
+        "protocol flow transcript errors metrics keys aio "
         "audio.chunking audio.length audio.pcm audio.speaker_model audio.speakers audio.turns audio.types "
         "audio.vad "
         "engine.api engine.catalog engine.lifecycle",
-        # python-multipart is driven directly: Starlette's form parser caps text parts.
-        "starlette sse_starlette python_multipart prometheus_client anyio",
+        # python-multipart is driven directly: Starlette's form parser caps text parts. Uvicorn's
+        # connections, on h11, are bounded by subclasses.
+        "starlette sse_starlette python_multipart prometheus_client anyio uvicorn h11",
     ),
     "settings": room("errors", "pydantic pydantic_settings"),
     "runtime": room("errors metrics audio engine models flow settings", "anyio"),
     "app": room(EVERY_ROOM, "anyio starlette sse_starlette uvicorn"),
-    "cli": room(EVERY_ROOM, "anyio pydantic rich typer"),
+    "cli": room(EVERY_ROOM, "anyio pydantic pydantic_settings rich typer"),
     "__main__": room("cli"),
 }
 

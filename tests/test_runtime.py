@@ -21,10 +21,11 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_cpu() -> None:
-    """Nobody is asked for GPUs; the threads are the operator's."""
+    """Nobody is asked for GPUs; the threads are the operator's, one for each lane."""
     options = whisper_options(Settings(device="cpu", cpu_threads=3, compute_type="float32"))
 
-    assert (options.device, options.cpu_threads, options.compute_type) == ("cpu", 3, "float32")
+    assert (options.device, options.compute_type) == ("cpu", "float32")
+    assert (options.lanes, options.cpu_threads) == (3, 1)
 
 
 def test_what_nobody_set() -> None:
@@ -40,7 +41,8 @@ def test_options_reach_the_spec(mini_whisper: WhisperSpec) -> None:
         device="cpu",
         model=(str(mini_whisper.path),),
         compute_type="float32",
-        cpu_threads=3,
+        lanes=2,
+        cpu_threads=6,
         max_batch=5,
         beam_size=1,
         audio_context="fit",
@@ -49,7 +51,8 @@ def test_options_reach_the_spec(mini_whisper: WhisperSpec) -> None:
 
     assert isinstance(spec, WhisperSpec)
     assert (spec.name, spec.path, spec.device) == ("model", mini_whisper.path, "cpu")
-    assert (spec.compute_type, spec.cpu_threads, spec.max_batch, spec.beam_size) == ("float32", 3, 5, 1)
+    assert (spec.compute_type, spec.lanes, spec.cpu_threads) == ("float32", 2, 3)
+    assert (spec.max_batch, spec.beam_size) == (5, 1)
     assert spec.audio_context == "fit"
 
 

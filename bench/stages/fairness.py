@@ -7,7 +7,7 @@ from statistics import median
 import anyio
 
 from bench import client
-from bench.server import Metrics, RunningServer, serve
+from bench.server import RunningServer, metrics_at, serve
 from bench.stage import Bench, Finding, Table, Target
 from bench.stats import spread
 
@@ -46,8 +46,8 @@ async def _beside(server: RunningServer, clip: Path, long: Path, rounds: int) ->
         for _ in range(LONG):
             tasks.start_soon(_keep_busy, server, long)
         # All eight are in the batches by then.
-        before = await _metrics_at(server, 4 * LONG)
-        after = await _metrics_at(server, 4 * LONG + CALLS * LONG)
+        before = await metrics_at(server, 4 * LONG)
+        after = await metrics_at(server, 4 * LONG + CALLS * LONG)
         seconds = [(await client.transcribe(server.port, clip)).seconds for _ in range(rounds)]
         tasks.cancel_scope.cancel()
     return seconds, (after - before).call_seconds
@@ -56,12 +56,3 @@ async def _beside(server: RunningServer, clip: Path, long: Path, rounds: int) ->
 async def _keep_busy(server: RunningServer, long: Path) -> None:
     while True:
         await client.transcribe(server.port, long)
-
-
-async def _metrics_at(server: RunningServer, rows: int) -> Metrics:
-    """The server's metrics once it has decoded so many rows."""
-    while True:
-        values = await anyio.to_thread.run_sync(server.metrics)
-        if values.rows >= rows:
-            return values
-        await anyio.sleep(0.1)  # it is another process that counts

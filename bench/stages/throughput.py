@@ -17,7 +17,7 @@ from bench.stats import interleaved, ratios, seconds, spread
 CLIENTS = (1, 4, 16)
 BEAM = 5
 BATCH = 8
-SETTINGS = {"GATEWAY_BEAM_SIZE": str(BEAM), "GATEWAY_MAX_BATCH": str(BATCH), "GATEWAY_DEVICE": "cpu"}
+SETTINGS = {"GATEWAY_BEAM_SIZE": str(BEAM), "GATEWAY_DEVICE": "cpu"}
 LIMIT, SEQUENTIAL, BATCHED = "the limit", "faster_whisper", "faster_whisper batched"
 FITTED = "gateway, 16 clients, audio_context=fit"
 

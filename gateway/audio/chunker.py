@@ -16,10 +16,16 @@ OFFSET_PADDING = SAMPLE_RATE // 5
 """Kept after speech: final fricatives are quieter than the threshold."""
 
 FULL_FROM = MAX_CHUNK_SAMPLES * 3 // 4
-"""A window ends in its longest pause after this; without one, unbroken speech is cut after this."""
+"""The next window begins after so much of a window, or later."""
 
-_HISTORY_FRAMES = 320
-"""10 s: the part of the window in which a cut may be forced, and the wait before it."""
+LAST_CUT = MAX_CHUNK_SAMPLES - 2 * SAMPLE_RATE
+"""And not after this: what both hear holds a few words, to find the seam by."""
+
+LONG_PAUSE = 2 * SAMPLE_RATE
+"""So long a silence makes a good seam, with nothing after it heard twice."""
+
+HISTORY_FRAMES = 400
+"""13 s: the part of the window in which a cut may be forced, a pause that is not long, and the wait."""
 
 
 def _nothing() -> Samples:
@@ -53,10 +59,10 @@ class Chunker:
     """Packs speech into windows of at most 30 s. Holds little more than one window of samples.
 
     A window holds as many spans of speech as go into it; the pauses between them are shortened to their
-    paddings, and `Chunk.pieces` says where each is from. It ends in the longest pause of its last quarter,
-    so that most sentences stay whole, and not before the speech comes that is too much for it: a pause
-    alone ends nothing. Speech without a pause is cut at its deepest dip, and the next window begins with the
-    very next sample.
+    paddings, and `Chunk.pieces` says where each is from. It ends when it is full: a pause alone ends nothing.
+    The next one begins in the longest pause of its last quarter, or in the deepest dip of speech without one,
+    but two seconds before its end at the latest. So every word has speech on both sides of it in one of them
+    (`Chunk.shared`), and what a window's end does to a sentence is heard better by the next one.
     """
 
     waiting = False
@@ -69,20 +75,24 @@ class Chunker:
         *,
         max_pause: float | None = None,
         early: float | None = None,
+        overlaps: bool = True,
     ) -> None:
         """Takes what hears speech.
 
         Args:
             max_pause: Seconds of silence that end a window all the same.
             early: Seconds of the first window after which a preview of it is given.
+            overlaps: False ends each window where the next one begins.
         """
         self._detector = detector
         self._prefix = options.prefix_samples
         self._max_pause = None if max_pause is None else max_pause * SAMPLE_RATE
         self._early = None if early is None else round(early * SAMPLE_RATE)
+        self._overlaps = overlaps
+        self._last_cut = LAST_CUT if overlaps else MAX_CHUNK_SAMPLES
         self._vad = Vad(options)
         self._buffer = SampleBuffer()
-        self._dips = DipFinder(_HISTORY_FRAMES)
+        self._dips = DipFinder(HISTORY_FRAMES)
         self._spans: list[_Span] = []
         """Those of the window that is gathered."""
         self._given = 0
@@ -95,7 +105,10 @@ class Chunker:
         # An onset is known at most ONSET_PATIENCE frames late.
         oldest = max(self._vad.position - (ONSET_PATIENCE + 1) * FRAME - self._prefix, self._given)
         span = self._spans[-1] if self._spans else None
-        self._buffer.drop(oldest if span is None or len(span.samples) else span.start)
+        if span is not None and not len(span.samples):
+            oldest = span.start
+        # A dip may yet be sought in what has ended.
+        self._buffer.drop(min(oldest, self._vad.position - HISTORY_FRAMES * FRAME))
         return chunks
 
     def flush(self) -> list[Chunk]:
@@ -142,6 +155,14 @@ class Chunker:
         return [self._close()] if is_paused else []
 
     @property
+    def settled(self) -> int:
+        """Position before which no sample is of a chunk that comes."""
+        if self._spans:
+            return self._spans[0].start
+        # An onset is known some frames later, and has its padding.
+        return max(self._given, self._vad.position - (ONSET_PATIENCE + 1) * FRAME - self._prefix)
+
+    @property
     def _silence(self) -> int:
         """Samples since the last speech of the window."""
         offset = self._spans[-1].offset if self._spans else None
@@ -177,38 +198,54 @@ class Chunker:
         self._given = end
 
     def _so_far(self, span: _Span, limit: int = MAX_CHUNK_SAMPLES) -> _Span:
-        """The span that may go on, up to the newest sample or so many samples of the window."""
-        if len(span.samples):
-            return span
-        end = min(self._buffer.end, span.start + limit - span.at)
+        """The span, which may go on, up to the newest sample or so many samples of the window."""
+        end = min(span.end if len(span.samples) else self._buffer.end, span.start + limit - span.at)
         offset = end if span.offset is None else min(span.offset, end)
         onset = min(span.onset, offset)  # a long padding may be all that there is room for
-        return _Span(span.start, onset, span.at, offset, self._buffer.read(span.start, end))
+        known = span.samples[: end - span.start]
+        samples = known if len(known) else self._buffer.read(span.start, end)
+        return _Span(span.start, onset, span.at, offset, samples)
 
     def _overflow(self) -> list[Chunk]:
-        """Ends the window before the speech that is too much for it, if there is."""
-        span = self._spans[-1]
-        if span.at + self._vad.position - span.start < MAX_CHUNK_SAMPLES:
+        """Ends the window with the speech that is too much for it, if there is, and begins the next one."""
+        spans = self._spans
+        if spans[-1].at + self._vad.position - spans[-1].start < MAX_CHUNK_SAMPLES:
             return []
-        pauses = [at for at in range(1, len(self._spans)) if self._spans[at].at >= FULL_FROM]
+        if self._vad.state is VadState.STOPPING:
+            # It may be about to pause; where an offset takes longer than that, this is one.
+            return [self._close()] if self._vad.silence >= 2 * OFFSET_PADDING else []
+        pauses = [at for at in range(1, len(spans)) if FULL_FROM <= spans[at].at <= self._last_cut]
         if pauses:
             return [self._split(max(pauses, key=lambda at: (self._pause(at), at)))]
-        if self._vad.state is VadState.STOPPING:
-            # It may be about to pause.
-            return [self._close()] if self._vad.silence >= OFFSET_PADDING else []
-        return [self._force(span)]
+        last = max(at for at, span in enumerate(spans) if span.at <= self._last_cut)
+        late = range(last + 1, len(spans))
+        if sum(map(self._pause, late)) > LONG_PAUSE:
+            return [self._split(max(late, key=self._pause))]
+        span = spans[last]
+        first = span.start - span.at
+        # Not in its padding, however quiet it is there.
+        dip = self._dips.find(self._buffer, max(first + FULL_FROM, span.onset), first + self._last_cut)
+        return [self._split(last, dip)]
 
     def _pause(self, at: int) -> int:
         """Samples of silence before a span, in the recording."""
         return self._spans[at].onset - (self._spans[at - 1].offset or 0)
 
-    def _split(self, at: int) -> Chunk:
-        """The window up to before a span, which begins the next."""
-        chunk = _chunk(self._spans[:at])
-        self._spans = self._spans[at:]
-        first = self._spans[0].at
+    def _split(self, at: int, dip: int | None = None) -> Chunk:
+        """The window; the next one begins with one of its spans, or with a dip in it."""
+        spans, cut = self._spans, self._spans[at]
+        own = cut.at if dip is None else cut.at + dip - cut.start
+        limit = MAX_CHUNK_SAMPLES if self._overlaps else own
+        full = [self._so_far(span, limit) for span in spans if span.at < limit]
+        shared = sum(len(span.samples) for span in full) - own
+        chunk = _chunk(full, ends_utterance=dip is None and not shared, shared=shared)
+        if dip is not None:
+            cut.samples = cut.samples[dip - cut.start :]
+            cut.start = cut.onset = dip
+            cut.at = own
+        self._spans = spans[at:]
         for span in self._spans:
-            span.at -= first
+            span.at -= own
         return chunk
 
     def _close(self) -> Chunk:
@@ -222,19 +259,10 @@ class Chunker:
         self._early = None
         return _chunk(spans)
 
-    def _force(self, span: _Span) -> Chunk:
-        """The window up to a dip in its last span; the next one begins there."""
-        first = span.start - span.at
-        # Not in its padding, however quiet it is there.
-        end = self._dips.find(self._buffer, max(first + FULL_FROM, span.onset), first + MAX_CHUNK_SAMPLES)
-        span.samples, span.offset = self._buffer.read(span.start, end), end
-        self._given = end
-        chunk = _chunk(self._spans, ends_utterance=False)
-        self._spans = [_Span(end, end, at=0)]
-        return chunk
 
-
-def _chunk(spans: list[_Span], *, ends_utterance: bool = True, is_preview: bool = False) -> Chunk:
+def _chunk(
+    spans: list[_Span], *, ends_utterance: bool = True, is_preview: bool = False, shared: int = 0
+) -> Chunk:
     samples = normalise(np.concatenate([span.samples for span in spans]))
     pieces = tuple(Piece(span.start, span.end, span.onset, span.offset or span.end) for span in spans)
-    return Chunk(pieces[0].start, samples, ends_utterance, pieces, is_preview)
+    return Chunk(pieces[0].start, samples, ends_utterance, pieces, is_preview, shared)

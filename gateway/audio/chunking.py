@@ -1,16 +1,18 @@
 """How a recording becomes chunks: what it is decoded as, and the two ways to cut it."""
 
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from gateway.audio.blocks import BlockWalk
+from gateway.audio.channels import ChannelCutter
 from gateway.audio.chunker import Chunker
 from gateway.audio.decode import decode, decode_pcm16
 from gateway.audio.frontend import FrontEnd
 from gateway.audio.silero import SileroModel
 from gateway.audio.source import ByteReader
-from gateway.audio.types import Chunk, Samples
+from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
 from gateway.audio.vad import VadOptions
 from gateway.errors import AudioTooLongError, InvalidRequestError
 
@@ -22,6 +24,7 @@ class ChunkingOptions:
     Attributes:
         vad: When speech begins and ends.
         max_seconds: Longest recording, as decoded.
+        head_seconds: Only so much of it is decoded; None: all.
         pcm_rate: The source has no container: 16-bit mono samples at this rate.
         too_long: Raised in place of AudioTooLongError, where ``max_seconds`` has another reason.
         track: Which sound track, from 1; None chooses.
@@ -29,6 +32,9 @@ class ChunkingOptions:
         max_pause: Seconds of silence that end a window of speech whatever is in it, so that live speech has
             its text; None: a window ends when it is full.
         early: Seconds of speech after which a preview of the first window is given; None gives none.
+        overlaps: What is said at a window's end is heard in the next one, too.
+        channels: Each channel is cut for itself, into windows of speech, and there must be at least so many.
+            There are no previews then.
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
@@ -39,6 +45,9 @@ class ChunkingOptions:
     windows: Literal["speech", "block"] = "speech"
     max_pause: float | None = None
     early: float | None = None
+    overlaps: bool = True
+    head_seconds: float | None = None
+    channels: int | None = None
 
 
 class Cutter(Protocol):
@@ -49,7 +58,10 @@ class Cutter(Protocol):
         """No chunk comes before `advance` says how far the engine got in the last one."""
 
     def feed(self, samples: Samples) -> list[Chunk]:
-        """Takes the next samples, shape (n,), as recorded; while `waiting` they are kept."""
+        """Takes the next samples, as recorded; while `waiting` they are kept.
+
+        Their shape is (n,), or (n, channels) where channels are cut apart.
+        """
 
     def flush(self) -> list[Chunk]:
         """Ends the recording: gives what is left; while `waiting`, the next `advance` does."""
@@ -71,14 +83,25 @@ class Cutter(Protocol):
 
 def make_cutter(model: SileroModel, options: ChunkingOptions) -> Cutter:
     """A cutter for one recording, of the kind that the options ask for."""
+    if options.channels is not None:
+        # What is said is put in order by its times, so nothing may come twice.
+        return ChannelCutter(
+            lambda: Chunker(FrontEnd(model), options.vad, max_pause=options.max_pause, overlaps=False)
+        )
     front_end = FrontEnd(model)
     if options.windows == "block":
         return BlockWalk(front_end, options.vad)
-    return Chunker(front_end, options.vad, max_pause=options.max_pause, early=options.early)
+    return Chunker(
+        front_end,
+        options.vad,
+        max_pause=options.max_pause,
+        early=options.early,
+        overlaps=options.overlaps,
+    )
 
 
 def decode_as(source: ByteReader, options: ChunkingOptions) -> Generator[Samples, None, None]:
-    """The source's samples in blocks of a quarter of a second to 5 s; ``options`` tell what it is.
+    """The source's samples in blocks of at most 5 s; ``options`` tell what it is, and how much is wanted.
 
     Args:
         source: Read from where it stands; its exceptions pass through unchanged.
@@ -87,12 +110,28 @@ def decode_as(source: ByteReader, options: ChunkingOptions) -> Generator[Samples
         InvalidAudioError: The recording cannot be decoded, is cut off, too short or too long.
         InvalidRequestError: It has no such track.
     """
+    blocks = _decode_whole(source, options)
+    if options.head_seconds is None:
+        yield from blocks
+        return
+    left = round(options.head_seconds * SAMPLE_RATE)
+    with closing(blocks):
+        for samples in blocks:
+            yield samples[:left]
+            left -= len(samples)
+            if left <= 0:
+                return
+
+
+def _decode_whole(source: ByteReader, options: ChunkingOptions) -> Generator[Samples, None, None]:
     try:
         if options.pcm_rate is not None:
             yield from decode_pcm16(
                 source, rate=options.pcm_rate, max_seconds=options.max_seconds, track=options.track
             )
         else:
-            yield from decode(source, max_seconds=options.max_seconds, track=options.track)
+            yield from decode(
+                source, max_seconds=options.max_seconds, track=options.track, channels=options.channels
+            )
     except AudioTooLongError as error:
         raise options.too_long or error from None

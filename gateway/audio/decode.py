@@ -24,7 +24,7 @@ from gateway.audio.containers import (
     opened,
 )
 from gateway.audio.joined import Recordings
-from gateway.audio.mono import ToMono, is_sound
+from gateway.audio.mono import ToChannels, ToMono, is_sound
 from gateway.audio.pcm import PCM16_BYTES, PcmDecoder
 from gateway.audio.source import ByteReader, GuardedSource
 from gateway.audio.tracks import TrackChoice
@@ -43,6 +43,9 @@ MIN_SAMPLES = SAMPLE_RATE // 10
 STEPS_PER_SECOND = 4
 """A live source is passed on this often: a step costs a change of threads, waiting costs latency."""
 
+MOST_CHANNELS = 8
+"""So many people may have a channel each: every one is cut, and heard for speech, by itself."""
+
 _MAX_TRACKS = 8
 """So many sound tracks are looked at where none is named: each may have a look-ahead to be held."""
 
@@ -51,7 +54,7 @@ _FRAME = SAMPLE_RATE // 10
 
 
 def decode(
-    source: ByteReader, *, max_seconds: float, track: int | None = None
+    source: ByteReader, *, max_seconds: float, track: int | None = None, channels: int | None = None
 ) -> Generator[Samples, None, None]:
     """Decodes one sound track, each sample at its time by the container's clock: pauses in it are silence.
 
@@ -62,18 +65,21 @@ def decode(
         source: Read from where it stands; its exceptions pass through unchanged.
         max_seconds: Longest recording; checked on what was decoded, whatever the header says.
         track: Which sound track, from 1; None chooses, see `TrackChoice`.
+        channels: They stay apart, and there must be at least so many; then it is the default track where none
+            is named.
 
     Yields:
-        Consecutive blocks of shape (n,), 1 s at first and 5 s later, the last one shorter.
+        Consecutive blocks of shape (n,), or (n, channels) where they stay apart, 1 s at first and 5 s later,
+        the last one shorter.
 
     Raises:
         InvalidAudioError: Not audio, no samples, cut off, shorter than 0.1 s or longer than ``max_seconds``.
-        InvalidRequestError: There is no such track.
+        InvalidRequestError: There is no such track, or not as many channels.
     """
     limit = int(max_seconds * SAMPLE_RATE)
     pending: list[Samples] = []
     pending_samples = blocks = total = 0
-    with closing(_decode_recordings(source, track)) as pieces:
+    with closing(_decode_recordings(source, track, channels)) as pieces:
         for piece in pieces:
             total += len(piece)
             if total > limit:
@@ -155,17 +161,43 @@ def _refuse_track(track: int | None, tracks: int) -> None:
         )
 
 
-def _decode_recordings(inner: ByteReader, track: int | None) -> Generator[Samples, None, None]:
+def _refuse_channels(found: int, least: int) -> None:
+    """Raises InvalidRequestError where channels cannot be people."""
+    if found < 2:
+        raise InvalidRequestError(
+            "channels=speakers needs a recording with one person on each channel; this one has a single "
+            "channel.",
+            param="channels",
+            code="invalid_value",
+        )
+    if found > MOST_CHANNELS:
+        raise InvalidRequestError(
+            f"channels=speakers takes recordings of at most {MOST_CHANNELS} channels; this one has {found}.",
+            param="channels",
+            code="invalid_value",
+        )
+    if found < least:
+        raise InvalidRequestError(
+            f"There are {least} known_speaker_names for the channels, and {found} channels.",
+            param="known_speaker_names",
+        )
+
+
+def _decode_recordings(
+    inner: ByteReader, track: int | None, channels: int | None
+) -> Generator[Samples, None, None]:
     """Reads front to back first, then again with seeking if that gave no samples."""
     start = inner.tell() if inner.seekable() else None
     recordings = Recordings(inner)
-    reading = _Reading(GuardedSource(recordings, seekable=False), track)
+    reading = _Reading(GuardedSource(recordings, seekable=False), track, channels)
     yield from reading.decode(SMALL_PROBE)
     while reading.has_samples and recordings.advance():
-        yield from _Reading(GuardedSource(recordings, seekable=False), track).decode(SMALL_PROBE)
+        following = _Reading(GuardedSource(recordings, seekable=False), track, channels)
+        following.channels = reading.channels
+        yield from following.decode(SMALL_PROBE)
     if not reading.has_samples and start is not None:
         inner.seek(start)
-        reading = _Reading(GuardedSource(inner, seekable=True), track)
+        reading = _Reading(GuardedSource(inner, seekable=True), track, channels)
         yield from reading.decode(LARGE_PROBE)
     _refuse_track(track, reading.tracks)
     if not reading.has_samples:
@@ -178,11 +210,14 @@ class _Reading:
     Attributes:
         tracks: Sound tracks that it has.
         has_samples: One of them gave samples.
+        channels: That stay apart, once they are known; None where they are mixed.
     """
 
-    def __init__(self, source: GuardedSource, track: int | None) -> None:
+    def __init__(self, source: GuardedSource, track: int | None, least_channels: int | None) -> None:
         self._source = source
         self._track = track
+        self._least_channels = least_channels
+        self.channels: int | None = None
         self.tracks = 0
         self.has_samples = False
 
@@ -200,11 +235,15 @@ class _Reading:
         if self._track is not None:
             streams = streams[self._track - 1 : self._track]
         streams.sort(key=lambda stream: not stream.disposition & Disposition.default)
-        return [stream for stream in streams if has_decoder(stream)][:_MAX_TRACKS]
+        most = _MAX_TRACKS if self._least_channels is None else 1
+        return [stream for stream in streams if has_decoder(stream)][:most]
 
     def _decode(self, container: InputContainer, streams: list[AudioStream]) -> Iterator[Samples]:
+        if self._least_channels is not None and self.channels is None:
+            self.channels = streams[0].codec_context.layout.nb_channels
+            _refuse_channels(self.channels, self._least_channels)
         choice = TrackChoice([stream.index for stream in streams])
-        tracks = {stream.index: _Track(make_clock(container, stream)) for stream in streams}
+        tracks = {stream.index: _Track(make_clock(container, stream), self.channels) for stream in streams}
         for index, frame in frames(container, streams, choice.wants):
             self._source.raise_error()
             for piece in tracks[index].feed(frame):
@@ -220,11 +259,12 @@ class _Reading:
 
 
 class _Track:
-    """A track's frames to 16 kHz mono, with silence where its clock jumps."""
+    """A track's frames to 16 kHz, with silence where its clock jumps: mono, or so many channels apart."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, channels: int | None) -> None:
         self._clock = clock
-        self._to_mono = ToMono(_FRAME)
+        self._shape = () if channels is None else (channels,)
+        self._resampled = ToMono(_FRAME) if channels is None else ToChannels(channels, _FRAME)
 
     def feed(self, frame: AudioFrame) -> Iterator[Samples]:
         if is_sound(frame):
@@ -232,17 +272,16 @@ class _Track:
 
     def flush(self) -> Iterator[Samples]:
         yield from self._place(self._clock.flush())
-        yield from self._to_mono.flush()
+        yield from self._resampled.flush()
 
     def _place(self, placed: Iterable[tuple[float, AudioFrame]]) -> Iterator[Samples]:
         for silence, frame in placed:
             if silence:
-                yield from self._to_mono.flush()
-                yield from _silence(round(silence * SAMPLE_RATE))
-            yield from self._to_mono.feed(frame)
+                yield from self._resampled.flush()
+                yield from self._silence(round(silence * SAMPLE_RATE))
+            yield from self._resampled.feed(frame)
 
-
-def _silence(samples: int) -> Iterator[Samples]:
-    """In blocks: hours of it are never held."""
-    for at in range(0, samples, BLOCK):
-        yield np.zeros(min(BLOCK, samples - at), np.float32)
+    def _silence(self, samples: int) -> Iterator[Samples]:
+        """In blocks: hours of it are never held."""
+        for at in range(0, samples, BLOCK):
+            yield np.zeros((min(BLOCK, samples - at), *self._shape), np.float32)

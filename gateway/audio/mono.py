@@ -1,4 +1,4 @@
-"""Frames of containers, of any rate and layout, to 16 kHz mono in which no channel's speech is lost."""
+"""Frames of containers, of any rate and layout, to 16 kHz: mono with every channel's speech, or channels."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -8,6 +8,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from av.audio.layout import AudioLayout
@@ -141,6 +142,30 @@ class ToMono:
         if frame.layout.nb_channels == 1 or self._downmix is None:
             return samples
         return self._downmix.mix(samples.reshape(-1, frame.layout.nb_channels))
+
+
+class ToChannels(ToMono):
+    """Frames of any kind to 16 kHz with their channels apart, shape (n, channels).
+
+    Args:
+        channels: So many are given; of frames with fewer the others are silent.
+        least: As of `ToMono`.
+    """
+
+    def __init__(self, channels: int, least: int = 0) -> None:
+        super().__init__(least)
+        self._channels = channels
+
+    def _mixed(self, frame: AudioFrame) -> Samples:
+        samples = _sane(frame).reshape(-1, frame.layout.nb_channels)
+        missing = self._channels - samples.shape[1]
+        if missing < 0:
+            raise InvalidRequestError(
+                f"Channels cannot be told apart: the recording begins with {self._channels} of them, and has "
+                f"{samples.shape[1]} later on.",
+                param="channels",
+            )
+        return np.pad(samples, ((0, 0), (0, missing))) if missing else samples
 
 
 def is_sound(frame: AudioFrame) -> bool:

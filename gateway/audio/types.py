@@ -39,6 +39,9 @@ class Chunk:
         ends_utterance: The chunk ends in a pause or with the stream; any other may end within a word.
         pieces: Where the samples are from, in order; empty where they are one span.
         is_preview: It is the beginning of the chunk that comes next, for its first words.
+        shared: So many samples at its end the next chunk begins with, too.
+        channel: Which one it is of, from 0, where channels are cut apart.
+        settled: Position before which nothing more comes of any channel, where they are cut apart.
     """
 
     start: int
@@ -46,6 +49,14 @@ class Chunk:
     ends_utterance: bool
     pieces: tuple[Piece, ...] = ()
     is_preview: bool = False
+    shared: int = 0
+    channel: int | None = None
+    settled: int = 0
+
+    @property
+    def own(self) -> int:
+        """Samples before those that it shares with the next chunk."""
+        return len(self.samples) - self.shared
 
     @property
     def end(self) -> int:
@@ -66,5 +77,15 @@ class Chunk:
             [
                 Stretch(*(at / SAMPLE_RATE for at in (piece.start, piece.end, piece.onset, piece.offset)))
                 for piece in self.pieces
-            ]
+            ],
+            cut=self._cut,
         )
+
+    @property
+    def _cut(self) -> float | None:
+        """Seconds before the first speech that the next chunk has, too."""
+        if not self.shared:
+            return None
+        begins = zip((0, *self.breaks), self.pieces, strict=True)
+        silence = next((piece.onset - piece.start for begin, piece in begins if begin == self.own), 0)
+        return (self.own + silence) / SAMPLE_RATE

@@ -13,7 +13,7 @@ import anyio.to_thread
 from gateway.aio import open_task_group
 from gateway.audio.speakers import SpeakerOptions
 from gateway.cli.common import ending_at_once, fail, printable
-from gateway.cli.inputs import STDIN, open_recording
+from gateway.cli.inputs import STDIN, open_recording, unreadable
 from gateway.cli.outputs import SUFFIXES, Folder, Rendering, Stdout, plan_files
 from gateway.cli.screen import Row, Screen, ScreenHandler
 from gateway.engine.api import EngineSpec, Task
@@ -103,7 +103,9 @@ class Batch:
                 batcher,
                 task=rendering.task,
                 logprobs=False,
-                speakers=await self._speakers() if rendering.with_speakers else None,
+                speakers=await self._speakers()
+                if rendering.with_speakers and not rendering.request.by_channel
+                else None,
             )
             waiting = iter(enumerate(self.names))
             # As many as fill a batch where each waits for its own chunks: more would only take memory.
@@ -227,6 +229,12 @@ def _check(wishes: Wishes) -> None:
         fail(f"{wishes.request.response_format} of several files needs --output-dir", status=2)
     if wishes.folder is None and wishes.overwrite:
         fail("--overwrite needs --output-dir", status=2)
+    # Where some can be opened those are transcribed, and the others are named when it is their turn.
+    faults = {name: unreadable(name) for name in wishes.names}
+    voices = {str(path): unreadable(str(path)) for _, path in wishes.known}
+    if all(faults.values()) or any(voices.values()):
+        wrong = (faults if all(faults.values()) else {}) | {name: why for name, why in voices.items() if why}
+        fail("\n".join(f"{printable(name)}: {why}" for name, why in wrong.items()))
 
 
 def _paths(wishes: Wishes, folder: Path) -> list[Path]:

@@ -1,24 +1,23 @@
 """Checks of the machine: Python and its packages, processor, disks, descriptors, the port."""
 
-import errno
 import json
 import os
 import platform
 import re
 import resource
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from gateway import __version__
 from gateway.engine.devices.cuda import Finding
 from gateway.engine.devices.placement import Machine
+from gateway.errors import StartError
 from gateway.models.hub import Hub
+from gateway.server.listening import open_listeners
 from gateway.settings import Settings
 
 OLDEST = (3, 11)
@@ -28,9 +27,6 @@ FREE_CACHE_BYTES, FREE_SPOOL_BYTES = 5_000_000_000, 1_000_000_000
 
 DESCRIPTORS_PER_STREAM, OTHER_DESCRIPTORS = 8, 128
 """A connection, a spool and its readers; workers' pipes, listeners, libraries."""
-
-LISTENING = "0A"
-"""TCP_LISTEN, as `/proc/net/tcp` writes it."""
 
 CHILD_SECONDS = 20.0
 
@@ -75,7 +71,11 @@ def check_processor(settings: Settings) -> Iterator[Finding]:
     machine = Machine.here()
     workers = settings.workers * max(1, len(settings.devices)) * max(1, len(settings.model))
     threads = machine.threads(settings.cpu_threads, workers)
-    cores = f"{machine.core_count} cores for {workers} worker(s) of {threads} thread(s)"
+    lanes = machine.lanes(settings.lanes, wanted_threads=settings.cpu_threads, workers=workers)
+    cores = (
+        f"{machine.core_count} cores for {workers} worker(s) of {threads} thread(s); "
+        f"on the CPU {lanes.count} lane(s) of {lanes.threads}"
+    )
     if machine.quota is not None and machine.quota < len(machine.cores):
         cores += f", as the container may use {machine.quota:g} of {len(machine.cores)}"
     if threads * workers > machine.core_count:
@@ -136,26 +136,13 @@ def check_port(settings: Settings) -> Iterator[Finding]:
     """Whether the server could listen, and who does if it cannot."""
     where = f"{settings.host}:{settings.port}"
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as listener:
-            # As the server does: a port whose connections are still closing is free.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(1)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            yield Finding(
-                "problem", f"cannot listen on {where}: {error.strerror}", "Set GATEWAY_HOST or _PORT"
-            )
-            return
-        owner = listener_of(settings.port)
-        text = f"{where} is taken by {owner}" if owner else f"{where} is taken by somebody else's process"
-        if owner and re.search(r"\bgateway\b.*\bserve\b", owner):
-            yield Finding("warning", text, "A gateway runs there already")
+        for listener in open_listeners(settings.host, settings.port):
+            listener.close()
+    except StartError as error:
+        if re.search(r"\bgateway\b.*\bserve\b", str(error)):
+            yield Finding("warning", str(error), "A gateway runs there already")
         else:
-            yield Finding("problem", text, "End that, or choose another one with GATEWAY_PORT")
+            yield Finding("problem", str(error), "End that, or set GATEWAY_HOST or GATEWAY_PORT")
         return
     yield Finding("ok", f"{where} is free")
 
@@ -206,22 +193,6 @@ def check_decoders(_: Settings) -> Iterator[Finding]:
 def gigabytes(size: int) -> str:
     """Bytes as an operator thinks of them."""
     return f"{size / 1e9:.1f} GB"
-
-
-def listener_of(port: int) -> str | None:
-    """Number and command of the process that listens on ``port``, None where we may not know."""
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in _read(table).splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
-                inodes.add(f"socket:[{fields[9]}]")
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # gone, or another user's
-            if any(str(link.readlink()) in inodes for link in (process / "fd").iterdir()):
-                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                return f"process {process.name} ({command.strip()[:100]})"
-    return None
 
 
 def _read(path: str) -> str:

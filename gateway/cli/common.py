@@ -12,30 +12,22 @@ import typer
 from gateway.errors import OperatorError
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
-
     from gateway.settings import Settings
 
 
 def read_settings(flags: Mapping[str, Any]) -> "Settings":
-    """The settings of environment and flags; a flag of None is one that was not given.
+    """The settings of flags, environment and file; a flag of None is one that was not given.
 
     Raises:
         typer.Exit: One of them is wrong; that was said.
     """
-    from pydantic import ValidationError  # noqa: PLC0415 - see the package's docstring
+    from gateway.cli.settings import load_settings  # noqa: PLC0415 - see the package's docstring
 
-    from gateway.settings import Settings  # noqa: PLC0415
-
-    try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
-    except ValidationError as error:
-        fail("\n".join(wrong_settings(error)), status=2)
-
-
-def wrong_settings(error: "ValidationError") -> list[str]:
-    """A line for each setting that is wrong."""
-    return [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+    with failing_plainly():
+        loaded = load_settings(flags)
+    for remark in loaded.remarks:
+        typer.echo(f"gateway: {remark}", err=True)
+    return loaded.settings
 
 
 @contextmanager
@@ -44,7 +36,7 @@ def failing_plainly() -> Iterator[None]:
     try:
         yield
     except OperatorError as error:
-        fail(str(error))
+        fail(str(error), status=error.exit_status)
 
 
 def fail(reason: str, *, status: int = 1) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from gateway.cli.common import fail, wrong_settings
+from gateway.cli.common import fail
 
 if TYPE_CHECKING:
     from gateway.engine.devices.cuda import Finding
@@ -52,12 +52,15 @@ class Result:
 
 def doctor(
     *,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="8000")] = None,
     model: Annotated[
-        list[str] | None, typer.Option(help="Model to serve; repeatable.", metavar="NAME_OR_PATH")
+        list[str] | None,
+        typer.Option(
+            help="Model to serve; repeatable.", metavar="NAME_OR_PATH", show_default="the best at hand"
+        ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.", show_default="auto")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
     """Look at everything the server needs, and say what to do. The exit status is 1 if there is a problem."""
@@ -67,7 +70,7 @@ def doctor(
     try:
         from gateway.engine.devices.cuda import Finding  # noqa: PLC0415 - see the package's docstring
 
-        settings, faults = _settings({name: value for name, value in flags.items() if value is not None})
+        settings, faults = _settings(flags)
     except ImportError as error:
         fail(f"not even the settings can be read: {error}. Install again: pip install --force-reinstall .")
     mend = "Correct it; until then the defaults are looked at"
@@ -135,14 +138,14 @@ def _guarded(look: Look, settings: "Settings") -> "list[Finding]":
 
 def _settings(flags: dict[str, Any]) -> "tuple[Settings, list[str]]":
     """The settings and what is wrong with them, in which case they are the defaults."""
-    from pydantic import ValidationError  # noqa: PLC0415 - see the package's docstring
-
+    from gateway.cli.settings import load_settings  # noqa: PLC0415 - see the package's docstring
+    from gateway.errors import SettingsError  # noqa: PLC0415
     from gateway.settings import Settings  # noqa: PLC0415
 
     try:
-        return Settings(**flags), []
-    except ValidationError as error:
-        return Settings.model_construct(), wrong_settings(error)
+        return load_settings(flags).settings, []
+    except SettingsError as error:
+        return Settings.model_construct(), list(error.faults)
 
 
 def _print(results: Iterable[Result]) -> None:

@@ -1,5 +1,6 @@
 """What is transcribed: files, pipes and standard input."""
 
+import errno
 import io
 import os
 import select
@@ -7,6 +8,7 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from gateway.audio.length import announced_seconds
@@ -14,6 +16,22 @@ from gateway.audio.source import ByteSource, FileSource
 from gateway.errors import GatewayError
 
 STDIN = "-"
+
+
+def unreadable(name: str) -> str | None:
+    """Why a file cannot be opened, as far as that can be told without opening it; None where it can.
+
+    A named pipe must be opened once only: its writer would take a second time for the end.
+    """
+    if name == STDIN:
+        return None
+    try:
+        mode = Path(name).stat().st_mode
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    if stat.S_ISDIR(mode):
+        return os.strerror(errno.EISDIR)
+    return None if os.access(name, os.R_OK) else os.strerror(errno.EACCES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from rich.table import Table
 from gateway.errors import ModelUnavailableError, StoreError
 from gateway.models.hub import Hub
 from gateway.models.locate import cached_default
+from gateway.models.speakers import weights as speakers
 from gateway.models.store import cached_models, repo_of
 from gateway.runtime import whisper_options
 from gateway.settings import Settings
@@ -36,7 +37,7 @@ class Listed:
 
 
 def listed_models(settings: Settings) -> list[Listed]:
-    """The cache's models."""
+    """The cache's models, and what tells speakers apart."""
     hub = Hub()
     default = _default(settings, hub)
     listed = []
@@ -44,6 +45,10 @@ def listed_models(settings: Settings) -> list[Listed]:
         path = None if model.folder is None else str(model.folder)
         is_default = model.fault is None and model.repo == default
         listed.append(Listed(model.name, model.repo, path, model.size, model.fault, default=is_default))
+    if (folder := speakers.cached(hub)).is_dir():
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        fault = speakers.fault(folder)
+        listed.append(Listed(speakers.NAME, speakers.WHEEL, str(folder), size, fault, default=False))
     return listed
 
 

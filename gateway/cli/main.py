@@ -7,6 +7,7 @@ import typer
 
 from gateway.cli.common import failing_plainly, read_settings
 from gateway.cli.doctor import doctor
+from gateway.cli.keys import keys
 from gateway.cli.models import models
 from gateway.cli.transcribe import transcribe
 
@@ -19,24 +20,44 @@ app = typer.Typer(
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0913 - a command's flags are its arguments
     *,
-    host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [8000].")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8000")
+    ] = None,
+    ssl_certfile: Annotated[
+        Path | None,
+        typer.Option(help="Certificate as PEM; the server then speaks https.", show_default="none"),
+    ] = None,
+    ssl_keyfile: Annotated[
+        Path | None, typer.Option(help="Its private key, if not in the same file.", show_default="none")
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
             help="Model to serve: a name (small, large-v3-turbo), a hub id or a local folder. "
-            "Repeatable; the first one answers to OpenAI's names. None takes the best at hand.",
+            "Repeatable; the first one answers to OpenAI's names.",
             metavar="NAME_OR_PATH",
+            show_default="the best at hand",
         ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda (auto).")] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes for each model [1].")] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML file with settings, also for several models [none].")
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.", show_default="auto")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes for each model.", show_default="1")
     ] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error (info).")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with settings, also for several models.")
+    ] = None,
+    no_auth: Annotated[
+        bool,
+        typer.Option(
+            "--no-auth", help="Serve everybody without a key, where other machines can reach the server, too."
+        ),
+    ] = False,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning or error.", show_default="info")
+    ] = None,
 ) -> None:
     """Start the server. Every setting is also an environment variable, as GATEWAY_PORT."""
     from gateway.app import run  # noqa: PLC0415 - see the package's docstring
@@ -44,10 +65,13 @@ def serve(
     flags: dict[str, Any] = {
         "host": host,
         "port": port,
+        "ssl_certfile": ssl_certfile,
+        "ssl_keyfile": ssl_keyfile,
         "model": tuple(model) if model else None,
         "device": device,
         "workers": workers,
         "config": config,
+        "no_auth": no_auth or None,
         "log_level": log_level,
     }
     settings = read_settings(flags)
@@ -58,6 +82,7 @@ def serve(
 app.command()(transcribe)
 app.command()(doctor)
 app.add_typer(models, name="models")
+app.add_typer(keys, name="keys")
 
 
 def main() -> None:

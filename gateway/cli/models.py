@@ -142,8 +142,13 @@ def import_model(
             repo, verified = import_archive(path, Hub(), repo=repo, expected=sha256)
     except OSError as error:
         fail(f"{path}: {error.strerror}")
-    by = f"verified by {verified}" if verified else "NOT verified: no SHA256SUMS, no --sha256"
-    typer.echo(f"{repo}: imported, {by}", err=True)
+    typer.echo(f"{repo}: imported, {f'verified by {verified}' if verified else 'NOT verified'}", err=True)
+    if not verified:
+        typer.echo(
+            "WARNING: nothing vouches for these weights: there is no SHA256SUMS beside them, and no --sha256 "
+            "was given. Whoever made them decides what is written down.",
+            err=True,
+        )
 
 
 @models.command()
@@ -153,9 +158,10 @@ def export(
     *,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the archive if it exists.")] = False,
 ) -> None:
-    """Pack a cached model with its checksums, to import it elsewhere."""
+    """Pack a cached model, or "speakers", with its checksums, to import it elsewhere."""
     from gateway.models.archive import write  # noqa: PLC0415
     from gateway.models.hub import Hub  # noqa: PLC0415
+    from gateway.models.speakers import weights  # noqa: PLC0415
     from gateway.models.store import repo_of, whole_snapshot  # noqa: PLC0415
 
     if not archive.name.endswith((".tar", ".tar.gz", ".tgz")):
@@ -163,6 +169,12 @@ def export(
     if archive.exists() and not overwrite:
         fail(f"{archive} exists; --overwrite replaces it", status=2)
     with failing_plainly():
-        repo = repo_of(name)
-        write(whole_snapshot(repo, Hub()), repo, archive)
+        if name == weights.NAME:
+            repo, folder = name, weights.cached(Hub())
+            if trouble := weights.fault(folder):
+                fail(f"{name}: {trouble} in {folder}; `gateway models pull {name}` fetches them")
+        else:
+            repo = repo_of(name)
+            folder = whole_snapshot(repo, Hub())
+        write(folder, repo, archive)
     typer.echo(f"{repo}: written to {archive}", err=True)

@@ -17,8 +17,9 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
     model: Annotated[
         str | None,
         typer.Option(
-            help="A name (small, large-v3-turbo), a hub id or a local folder; none takes the best at hand.",
+            help="A name (small, large-v3-turbo), a hub id or a local folder.",
             metavar="NAME_OR_PATH",
+            show_default="the best at hand",
             autocompletion=complete_model,
         ),
     ] = None,
@@ -27,7 +28,8 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
         typer.Option("--format", help="What is printed or written."),
     ] = "text",
     language: Annotated[
-        str | None, typer.Option(help="The language spoken, as code or English name; none detects it.")
+        str | None,
+        typer.Option(help="The language spoken, as code or English name.", show_default="detected"),
     ] = None,
     prompt: Annotated[
         str | None, typer.Option(help="Text that might have come before: sets spelling and style.")
@@ -41,7 +43,7 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
     ] = "transcribe",
     track: Annotated[
         int | None,
-        typer.Option(help="Which sound track of a film, from 1; none takes one with sound.", min=1),
+        typer.Option(help="Which sound track of a film, from 1.", min=1, show_default="one with sound"),
     ] = None,
     speakers: Annotated[
         bool, typer.Option("--speakers", help="Tell who speaks; in text, each turn is a line.")
@@ -53,6 +55,10 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
             metavar="NAME=FILE",
         ),
     ] = None,
+    channels: Annotated[
+        Literal["speakers"] | None,
+        typer.Option(help="speakers: one person speaks on each channel, as in recordings of calls."),
+    ] = None,
     word_times: Annotated[bool, typer.Option("--word-times", help="Words' times in verbose_json.")] = False,
     stream: Annotated[
         bool, typer.Option("--stream", help="Print the text as it becomes known; json: as events.")
@@ -61,9 +67,11 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
         Path | None, typer.Option(help="Write a file for each input into this folder instead of printing.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda (auto).")] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes (1).")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error (warning).")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.", show_default="auto")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes.", show_default="1")] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning or error.", show_default="warning")
+    ] = None,
 ) -> None:
     """Transcribe files without a server. The GATEWAY_ variables of the server hold here too.
 
@@ -88,6 +96,7 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
         *(("prompt", value) for value in (prompt,) if value is not None),
         *(("keywords[]", value) for value in keyword or ()),
         *(("track", str(value)) for value in (track,) if value is not None),
+        *(("channels", value) for value in (channels,) if value is not None),
     ]
     if word_times:
         if response_format != "verbose_json":
@@ -102,15 +111,17 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
     voices = [tuple(one.partition("=")[::2]) for one in known or ()]
     if any(not (name and file) for name, file in voices):
         fail("--known takes NAME=FILE", status=2)
-    if (speakers or known) and task == "translate":
-        fail("--speakers and --task translate do not go together", status=2)
+    if channels and known:
+        fail("--known and --channels do not go together: the channels say who speaks", status=2)
+    if (speakers or known or channels) and task == "translate":
+        fail("--speakers, --channels and --task translate do not go together", status=2)
     wishes = Wishes(
         tuple(files),
         request,
         task,
         output_dir,
         overwrite=overwrite,
-        speakers=speakers or bool(known) or request.wants_speakers,
+        speakers=speakers or bool(known) or request.by_channel or request.wants_speakers,
         known=tuple((name, Path(file)) for name, file in voices),
     )
     raise typer.Exit(run(wishes, settings))

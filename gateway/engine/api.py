@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from anyio.abc import TaskGroup
 
-from gateway.audio.types import SAMPLE_RATE, Samples
+from gateway.audio.types import Samples
 from gateway.transcript import Hypothesis
 
 Device: TypeAlias = Literal["cpu", "cuda"]
@@ -57,6 +57,8 @@ class DecodeRequest:
         expected: The language of what was said before. Where none is given, the row is in this one unless it
             says clearly that it is in another.
         hurried: It is wanted soon rather than at its best: the engine may read less context.
+        shared: So many samples at its end the next row begins with, too. They are context: what is said there
+            is transcribed as far as that costs nothing.
     """
 
     samples: Samples
@@ -66,6 +68,7 @@ class DecodeRequest:
     breaks: tuple[int, ...] = ()
     expected: str | None = None
     hurried: bool = False
+    shared: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Capabilities:
 
 
 class Engine(Protocol):
-    """A loaded recogniser, living in a worker process. Called from one thread at a time."""
+    """A loaded recogniser, living in a worker process. Called from a thread for each lane of its spec."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -116,27 +119,34 @@ class ReplicaOptions:
 
     Attributes:
         load_timeout: Seconds to load the model.
-        row_timeout: Seconds per row, however short: Whisper pads every row to 30 s.
-        per_audio_second: On top of that, for each second of a row's audio.
+        row_timeout: Seconds without using the processor after which a call hangs, and seconds of work for
+            each of its rows.
+        per_audio_second: Seconds of work for a second of audio, while nobody knows how fast the machine is.
+        slack: How many times what a second of audio took so far is slow, and not a hang.
         stop_timeout: Seconds to leave on its own before it is killed.
     """
 
     load_timeout: float = 900.0
     row_timeout: float = 30.0
     per_audio_second: float = 10.0
-    stop_timeout: float = 2.0
+    slack: float = 4.0
+    stop_timeout: float = 0.5
 
-    def batch_timeout(self, batch: Sequence[DecodeRequest]) -> float:
-        """Seconds that one call may take."""
-        audio_seconds = sum(len(row.samples) for row in batch) / SAMPLE_RATE
-        return len(batch) * self.row_timeout + audio_seconds * self.per_audio_second
+    def busy_timeout(self, rows: int, audio_seconds: float, pace: float) -> float:
+        """Seconds that one call may work, by the clock and of processor time.
+
+        Args:
+            pace: The most processor time that a second of audio has taken; 0 where nobody knows.
+        """
+        per_second = self.slack * pace if pace else self.per_audio_second
+        return max(rows * self.row_timeout, audio_seconds * per_second)
 
 
 class Replica(Protocol):
     """One running copy of an engine, wherever it runs: in a worker process, say, or behind a network.
 
-    `start` it once, `transcribe` batches one at a time, `stop` it whatever happened. It is never mended: who
-    lost one makes another (see `Supervisor`).
+    `start` it once, `transcribe` as many batches at a time as its spec has lanes, `stop` it whatever
+    happened. It is never mended: who lost one makes another (see `Supervisor`).
     """
 
     @property
@@ -184,6 +194,10 @@ class EngineSpec(Protocol):
     @property
     def max_batch(self) -> int:
         """The most rows of one call."""
+
+    @property
+    def lanes(self) -> int:
+        """So many calls a replica takes at the same time."""
 
     @property
     def memory_bytes(self) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from gateway.aio import Changed
+from gateway.aio import Changed, open_task_group
 from gateway.engine.api import (
     Capabilities,
     DecodeRequest,
@@ -23,6 +23,7 @@ from gateway.engine.api import (
     RowFailed,
 )
 from gateway.engine.queue import BatchQueue, Row
+from gateway.engine.sizes import BatchSizes
 from gateway.engine.supervisor import Supervisor, WorkerState, WorkerStatus
 from gateway.errors import (
     BatchFailedError,
@@ -55,12 +56,46 @@ class BatcherOptions:
         max_rows: Rows that may wait before new streams are refused (see `BatchQueue`).
         idle_wait_seconds: How long an idle worker waits for more rows once there is one.
         restart_seconds: Pause before the second restart in a row; it doubles from there.
+        bounds_calls: A batch grows only while that pays and its call stays short (see `BatchSizes`). Else
+            whatever waits goes together, up to the spec's largest batch.
     """
 
     max_rows: int = 512
     idle_wait_seconds: float = 0.005
     restart_seconds: float = 0.1
+    bounds_calls: bool = False
     replica: ReplicaOptions = field(default_factory=ReplicaOptions)
+
+
+class _Lanes:
+    """The calls that one replica has under way.
+
+    Attributes:
+        running: So many.
+        is_isolated: The one that runs must stay alone.
+        error: What ended them all.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.running = 0
+        self.is_isolated = False
+        self.error: WorkerLostError | None = None
+
+    @property
+    def free(self) -> int:
+        """So many calls may begin."""
+        return 0 if self.is_isolated else self._count - self.running
+
+    def begin(self, batch: list[Row]) -> None:
+        """A call begins."""
+        self.running += 1
+        self.is_isolated = batch[0].alone
+
+    def end(self) -> None:
+        """A call has ended."""
+        self.running -= 1
+        self.is_isolated = False
 
 
 class Batcher:
@@ -82,7 +117,15 @@ class Batcher:
     ) -> None:
         options = options or BatcherOptions()
         self._spec = spec
-        self._queue = BatchQueue(options.max_rows, spec.max_batch, spec.batch_key, options.idle_wait_seconds)
+        self._sizes = BatchSizes(spec.max_batch, spec.device)
+        self._queue = BatchQueue(
+            options.max_rows,
+            self._sizes.limit if options.bounds_calls else lambda _: spec.max_batch,
+            spec.batch_key,
+            options.idle_wait_seconds,
+        )
+        self._lanes: list[_Lanes] = []
+        """Of each replica that serves."""
         self._supervisors = [
             Supervisor(
                 spec, environment, options.replica, options.restart_seconds, metrics, self._note_change
@@ -176,32 +219,60 @@ class Batcher:
             self._note_change()
 
     async def _serve(self, replica: Replica, supervisor: Supervisor) -> None:
-        """Decodes batches until the worker is lost.
+        """Decodes batches, one in each lane, until the worker is lost.
 
         Raises:
             WorkerLostError: It is lost; the rows it held wait again.
         """
-        running_rows = self._metrics.running_rows.labels(self.name)
-        while True:
-            batch = await self._next_batch(replica)
-            supervisor.busy()
-            running_rows.inc(len(batch))
-            try:
-                await self._decode(replica, batch)
-            finally:
-                running_rows.dec(len(batch))
-            supervisor.done()
+        lanes = _Lanes(self._spec.lanes)
+        self._lanes.append(lanes)
+        try:
+            async with open_task_group() as calls:
+                while True:
+                    batch = await self._next_batch(replica, lanes)
+                    lanes.begin(batch)
+                    supervisor.busy()
+                    calls.start_soon(self._run_call, replica, supervisor, lanes, batch, calls.cancel_scope)
+        finally:
+            self._lanes.remove(lanes)
+        # Only a lost worker cancels the calls from within; its other rows are not to blame.
+        raise lanes.error or WorkerLostError("died")
 
-    async def _next_batch(self, replica: Replica) -> list[Row]:
-        while not replica.exited:
-            if batch := self._queue.take(anyio.current_time()):
-                return batch
-            wake_at = self._queue.wake_at()
+    async def _run_call(
+        self,
+        replica: Replica,
+        supervisor: Supervisor,
+        lanes: _Lanes,
+        batch: list[Row],
+        scope: anyio.CancelScope,
+    ) -> None:
+        running_rows = self._metrics.running_rows.labels(self.name)
+        running_rows.inc(len(batch))
+        try:
+            await self._decode(replica, batch, lanes)
+        except WorkerLostError as error:
+            lanes.error = lanes.error or error
+            scope.cancel()
+        finally:
+            running_rows.dec(len(batch))
+            lanes.end()
+        if lanes.error is None:
+            supervisor.done(still_busy=lanes.running > 0)
+
+    async def _next_batch(self, replica: Replica, lanes: _Lanes) -> list[Row]:
+        # Calls under way find out themselves that it is gone, and who is to blame.
+        while lanes.running or not replica.exited:
+            wake_at = None
+            if lanes.free and not replica.exited and not (lanes.running and self._queue.isolates):
+                places = sum(each.free for each in self._lanes)
+                if batch := self._queue.take(anyio.current_time(), places):
+                    return batch
+                wake_at = self._queue.wake_at(places)
             with anyio.CancelScope(deadline=math.inf if wake_at is None else wake_at):
                 await self.changed.wait()
         raise WorkerLostError("died")
 
-    async def _decode(self, replica: Replica, batch: list[Row]) -> None:
+    async def _decode(self, replica: Replica, batch: list[Row], lanes: _Lanes) -> None:
         """Answers each row of the batch, in several calls if one of them fails.
 
         Raises:
@@ -215,7 +286,8 @@ class Batcher:
                 if held:
                     parts.extend(await self._call(replica, held))
         except WorkerLostError as error:
-            if len(held) == 1:
+            # Where other calls ran in it, too, nobody knows who is to blame: all are tried again alone.
+            if len(held) == 1 and lanes.running == 1 and lanes.error is None:
                 self._count_death(held[0], error)
             raise
         finally:
@@ -228,6 +300,7 @@ class Batcher:
         """One engine call. Returns the rows it did not answer, in the parts in which to try them again."""
         self._metrics.batch_rows.labels(self.name).observe(len(rows))
         try:
+            began = anyio.current_time()
             with self._metrics.batch_seconds.labels(self.name).time():
                 results = await replica.transcribe([row.request for row in rows])
         except BatchFailedError as error:
@@ -237,6 +310,7 @@ class Batcher:
                 return []
             size = math.ceil(len(rows) / 2) if error.out_of_memory else 1
             return [rows[start : start + size] for start in range(0, len(rows), size)]
+        self._sizes.observe(rows[0].key, len(rows), anyio.current_time() - began)
         for row, result in zip(rows, results, strict=True):
             if isinstance(result, RowFailed):
                 logger.warning("row failed: %s", result.reason)

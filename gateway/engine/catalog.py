@@ -1,6 +1,6 @@
 """The served models by every name clients ask for: their own, and OpenAI's, which the first one answers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gateway.engine.api import Model
 from gateway.errors import ModelNotFoundError
@@ -12,6 +12,8 @@ class Catalog:
     Args:
         aliases: Names that the first model answers to.
         given: Further names, each with the model's own; they go before ``aliases``.
+        size_of: Reads a name that nobody serves: what size of model it means, None where it means none. Such
+            a name gets the served model of that size, or else the first.
 
     Attributes:
         entries: The models.
@@ -22,7 +24,11 @@ class Catalog:
     """
 
     def __init__(
-        self, entries: Iterable[Model], aliases: Sequence[str] = (), given: Mapping[str, str] | None = None
+        self,
+        entries: Iterable[Model],
+        aliases: Sequence[str] = (),
+        given: Mapping[str, str] | None = None,
+        size_of: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self.entries = tuple(entries)
         if not self.entries:
@@ -35,6 +41,8 @@ class Catalog:
         given = given or {}
         self._by_name = dict.fromkeys(aliases, self.entries[0])
         self._by_name |= {alias: named[name] for alias, name in given.items()} | named
+        self._size_of = size_of
+        self._by_size = {size: named[name] for name in reversed(own) if (size := size_of(name)) is not None}
         self.names = tuple(dict.fromkeys([*own, *given, *aliases]))
 
     def find(self, name: str) -> Model:
@@ -43,8 +51,11 @@ class Catalog:
         Raises:
             ModelNotFoundError: None does; the error lists `names`.
         """
-        try:
-            # A model that is asked to tell speakers apart is the model itself.
-            return self._by_name[name if name in self._by_name else name.removesuffix("-diarize")]
-        except KeyError:
-            raise ModelNotFoundError(name, self.names) from None
+        # A model that is asked to tell speakers apart is the model itself.
+        plain = name if name in self._by_name else name.removesuffix("-diarize")
+        if plain in self._by_name:
+            return self._by_name[plain]
+        size = self._size_of(plain)
+        if size is None:
+            raise ModelNotFoundError(name, self.names)
+        return self._by_size.get(size, self.entries[0])

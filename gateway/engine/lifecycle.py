@@ -174,6 +174,10 @@ class ManagedModel:
             self.last_used = anyio.current_time()
             self._note_change()
 
+    async def until_ready(self) -> None:
+        """Returns when it can serve."""
+        await self._changed.until(lambda: self.ready)
+
     def evict(self) -> None:
         """Has an idle model unloaded, for the sake of another one."""
         if not self._evicted:

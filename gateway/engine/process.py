@@ -4,10 +4,10 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from subprocess import PIPE
 from typing import Any, cast
 
@@ -16,37 +16,46 @@ from anyio.abc import ByteReceiveStream, ByteSendStream, Process, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from gateway.aio import open_task_group
+from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import Capabilities, DecodeRequest, Engine, ReplicaOptions, RowFailed
-from gateway.engine.worker import COUNT, MAX_PART_BYTES, BatchFailed, LoadFailed, pack, sizes_struct, unpack
+from gateway.engine.watch import cpu_seconds, is_stopped, until_stopped, until_stuck
+from gateway.engine.worker import (
+    COUNT,
+    MAX_PART_BYTES,
+    BatchFailed,
+    LoadFailed,
+    number_of,
+    pack,
+    sizes_struct,
+    unpack,
+)
 from gateway.errors import BatchFailedError, LoadFailedError, WorkerLostError
 from gateway.transcript import Hypothesis
 
 logger = logging.getLogger(__name__)
 
-KEPT_LINES = 20
-"""Last lines of a worker's stderr that the log shows when it dies: a traceback's end."""
+KEPT_LINES = 60
+"""Last lines of a worker's stderr that the log shows when it dies: tracebacks, and what came before."""
 
 MAX_LINE_BYTES = 4096
 """A longer line of stderr is cut."""
 
+LEAST_PACE_SECONDS = 5.0
+"""Shorter audio does not tell how fast a worker is."""
 
-LEAST_SHARE = 0.01
-"""Of a core: a worker that gets less, while it has something to do, hangs."""
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has had, all its threads together; 0 where the system does not say."""
-    try:
-        # What glibc's clock_getcpuclockid(3) computes; Python has no name for it.
-        return time.clock_gettime(~pid << 3 | 2)
-    except OSError:
-        return 0.0
+DUMP_SECONDS = 0.2
+"""What a worker that hangs gets to write down where, before it is killed."""
 
 
 class ProcessSpec:
     """Base of the specs whose engine is loaded in a worker process on this machine. They are pickled."""
 
     __slots__ = ()
+
+    @property
+    def lanes(self) -> int:
+        """So many batches are decoded at once, each in a thread of its own."""
+        return 1
 
     def replica(self, environment: Mapping[str, str], options: ReplicaOptions) -> "ProcessReplica":
         """A worker process that does not run yet; see `EngineSpec`."""
@@ -55,6 +64,30 @@ class ProcessSpec:
     def load(self) -> Engine:
         """Loads the model and warms it up; runs inside the worker."""
         raise NotImplementedError
+
+
+class _Answer:
+    """What a message to the worker is answered.
+
+    Attributes:
+        came: Set once there is one, or can be none.
+        is_lost: There can be none.
+    """
+
+    def __init__(self) -> None:
+        self.came = anyio.Event()
+        self.is_lost = False
+        self.message: object = None
+
+    def give(self, message: object) -> None:
+        """It is this."""
+        self.message = message
+        self.came.set()
+
+    def lose(self) -> None:
+        """None will come."""
+        self.is_lost = True
+        self.came.set()
 
 
 class ProcessReplica:
@@ -69,11 +102,17 @@ class ProcessReplica:
         self._environment = environment
         self._options = options
         self._process: Process | None = None
-        self._answers: BufferedByteReceiveStream | None = None
+        self._numbers = count()
+        self._sending = anyio.Lock()
+        self._awaited: dict[int, _Answer] = {}
+        self._is_deaf = False
+        """No answer can be received any more."""
         self._exited = anyio.Event()
         self._stderr_ended = anyio.Event()
         self._last_lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._failed = False
+        self._pace = 0.0
+        """The most processor time that a second of audio has taken so far; 0 while nobody knows."""
 
     @property
     def pid(self) -> int | None:
@@ -98,10 +137,13 @@ class ProcessReplica:
         except OSError as error:
             raise WorkerLostError(f"cannot start: {error.strerror}") from error
         self._process = process
-        self._answers = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))
+        answers = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))
+        tasks.start_soon(self._receive_answers, answers)
         tasks.start_soon(self._watch, on_exit)
         tasks.start_soon(self._relay_stderr)
-        match await self._exchange(self._spec, self._options.load_timeout):
+        tasks.start_soon(self._end_when_stopped, process.pid)
+        seconds = self._options.load_timeout
+        match await self._exchange(self._spec, idle=seconds, busy=seconds):
             case Capabilities() as capabilities:
                 return capabilities
             case LoadFailed(kind, reason):
@@ -111,8 +153,12 @@ class ProcessReplica:
 
     async def transcribe(self, batch: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
         """Sends one batch to the process and waits for its results; see `Replica`."""
-        match await self._exchange(list(batch), self._options.batch_timeout(batch)):
+        audio_seconds = sum(len(row.samples) for row in batch) / SAMPLE_RATE
+        busy = self._options.busy_timeout(len(batch), audio_seconds, self._pace)
+        before = cpu_seconds(cast("Process", self._process).pid)
+        match await self._exchange(list(batch), idle=self._options.row_timeout, busy=busy):
             case list(results) if len(results) == len(batch):
+                self._learn_pace(audio_seconds, before)
                 return results
             case list(results):
                 raise BatchFailedError(f"{len(results)} results for {len(batch)} rows")
@@ -147,29 +193,82 @@ class ProcessReplica:
                 "\n".join(self._last_lines),
             )
 
-    async def _exchange(self, message: object, seconds: float) -> Any:
+    def _learn_pace(self, audio_seconds: float, cpu_before: float) -> None:
+        # Whisper pads what is short, so that says nothing about long rows.
+        if audio_seconds >= LEAST_PACE_SECONDS:
+            used = cpu_seconds(cast("Process", self._process).pid) - cpu_before
+            self._pace = max(self._pace, used / audio_seconds)
+
+    async def _exchange(self, message: object, *, idle: float, busy: float) -> Any:
+        """Sends a message and waits for its answer; others may be under way."""
         process = cast("Process", self._process)
-        stdin = cast("ByteSendStream", process.stdin)
+        answer = _Answer()
         async with open_task_group() as tasks:
-            tasks.start_soon(_cancel_when_stuck, tasks.cancel_scope, process.pid, seconds)
+            tasks.start_soon(_cancel_when_stuck, tasks.cancel_scope, process.pid, idle, busy)
+            await self._send(message, answer)
+            await answer.came.wait()
+            if answer.is_lost:
+                raise self._lost(WorkerLostError("died", was_killed=await self._was_killed()))
+            tasks.cancel_scope.cancel()
+            return answer.message
+        # Who stops a worker does to it what a SIGKILL does: no row is to blame.
+        was_stopped = is_stopped(process.pid)
+        if not was_stopped:
+            await self._say_where()
+        self._kill()
+        raise self._lost(WorkerLostError("hung", was_killed=was_stopped))
+
+    async def _say_where(self) -> None:
+        """Has the worker write its tracebacks to its stderr, and so to our log."""
+        with suppress(ProcessLookupError):
+            cast("Process", self._process).send_signal(signal.SIGUSR1)
+            await anyio.sleep(DUMP_SECONDS)
+
+    async def _end_when_stopped(self, pid: int) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cancel_when_exited, tasks.cancel_scope)
+            await until_stopped(pid, self._options.row_timeout)
+            logger.error("worker %s has been stopped for %g s: ended", pid, self._options.row_timeout)
+            self._failed = True
+            self._kill()
+
+    async def _cancel_when_exited(self, scope: anyio.CancelScope) -> None:
+        await self._exited.wait()
+        scope.cancel()
+
+    async def _send(self, message: object, answer: "_Answer") -> None:
+        stdin = cast("ByteSendStream", cast("Process", self._process).stdin)
+        async with self._sending:
+            if self._is_deaf:
+                answer.lose()
+                return
+            number = next(self._numbers)
+            self._awaited[number] = answer
             try:
-                for part in pack(message):
+                for part in pack(message, number):
                     # Typed as bytes, but written as any buffer; a chunk need not be copied for it.
                     await stdin.send(cast("bytes", part))
-                answer = await _receive(cast("BufferedByteReceiveStream", self._answers))
-            except (
-                OSError,
-                ValueError,  # not a message
-                anyio.BrokenResourceError,
-                anyio.ClosedResourceError,
-                anyio.EndOfStream,
-                anyio.IncompleteRead,
-            ) as error:
-                raise self._lost(WorkerLostError("died", was_killed=await self._was_killed())) from error
-            tasks.cancel_scope.cancel()
-            return answer
-        self._kill()
-        raise self._lost(WorkerLostError("hung"))
+            except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                answer.lose()
+
+    async def _receive_answers(self, stream: BufferedByteReceiveStream) -> None:
+        """Hands each answer to who waits for it, until none can come any more."""
+        # What is no message, and what ends the stream.
+        with suppress(
+            OSError,
+            ValueError,
+            anyio.BrokenResourceError,
+            anyio.ClosedResourceError,
+            anyio.EndOfStream,
+            anyio.IncompleteRead,
+        ):
+            while True:
+                number, message = await _receive(stream)
+                if answer := self._awaited.pop(number, None):
+                    answer.give(message)
+        self._is_deaf = True
+        for answer in self._awaited.values():
+            answer.lose()
 
     async def _was_killed(self) -> bool:
         with anyio.move_on_after(1):
@@ -212,24 +311,12 @@ class ProcessReplica:
         logger.info("worker %s: %s", self.pid, text)
 
 
-async def _cancel_when_stuck(scope: anyio.CancelScope, pid: int, seconds: float) -> None:
-    """Cancels what waits for a process that has had ``seconds`` and hangs.
-
-    Where it gets little of the processor it is only slow: it has until its own processor time is as much, as
-    long as that grows.
-    """
-    began = cpu_seconds(pid)
-    await anyio.sleep(seconds / 2)
-    before = cpu_seconds(pid)
-    while not scope.cancel_called:
-        await anyio.sleep(seconds / 2)
-        now = cpu_seconds(pid)
-        if now - began >= seconds or now - before < LEAST_SHARE * seconds / 2:
-            scope.cancel()
-        before = now
+async def _cancel_when_stuck(scope: anyio.CancelScope, pid: int, idle: float, busy: float) -> None:
+    await until_stuck(pid, idle, busy)
+    scope.cancel()
 
 
-async def _receive(stream: BufferedByteReceiveStream) -> Any:
+async def _receive(stream: BufferedByteReceiveStream) -> tuple[int, Any]:
     """Reads one message.
 
     Raises:
@@ -242,7 +329,7 @@ async def _receive(stream: BufferedByteReceiveStream) -> Any:
             raise ValueError("not a message")
         parts.append(await stream.receive_exactly(size))
     try:
-        return unpack(parts)
+        return number_of(parts), unpack(parts)
     except Exception as error:
         # Bytes that are no pickle raise anything; so does a class that only the worker can import.
         raise ValueError("not a message") from error

@@ -4,7 +4,8 @@ Order: live finals, then live partials and files, which lead by turns where both
 streams take turns, one row each, and a stream that had no turn yet goes first, so a short clip never waits
 for a long recording. Rows that somebody waits for, live ones and the first of each stream, form a batch
 among themselves: filled up with rows of recordings it would take longer, and the clip would wait for two
-batches instead of one. Every second batch takes what fits, so that recordings get on.
+batches instead of one. Every second batch takes what fits, so that recordings get on; where nothing but
+finals fits, as where a call has one row, something else leads each ninth batch.
 """
 
 import math
@@ -19,6 +20,9 @@ from gateway.transcript import Hypothesis
 
 NEWCOMERS_IN_A_ROW = 8
 """So many first rows may overtake a stream that waits for a turn: a rush of clips does not starve it."""
+
+FINALS_IN_A_ROW = 8
+"""So many batches of live finals alone may go before whatever else waits."""
 
 MAX_RETRY_SECONDS = 60
 """OpenAI's SDKs ignore a longer Retry-After (openai-python, `BaseClient._calculate_retry_timeout`)."""
@@ -116,6 +120,12 @@ class _Turns:
         row = self._next(lambda _: True)
         return None if row is None else (row, len(self._new) < new)
 
+    def next_lead(self) -> Row | None:
+        """The row that `lead` would take."""
+        if self.again:
+            return self.again[0]
+        return next((rows[0] for group in self._groups() for rows in group.values()), None)
+
     def fill(self, key: Hashable, *, new: bool = False) -> Row | None:
         """Takes the next row that may join a batch of ``key``; other streams keep their turn.
 
@@ -125,10 +135,7 @@ class _Turns:
         return self._next(lambda row: row.key == key, new=new)
 
     def _next(self, fits: Callable[[Row], bool], *, new: bool = False) -> Row | None:
-        groups = [self._new] if new else [self._new, self._known]
-        if self._overtaken >= NEWCOMERS_IN_A_ROW:
-            groups.reverse()
-        for group in groups:
+        for group in [self._new] if new else self._groups():
             for stream, rows in group.items():
                 if fits(rows[0]):
                     self._overtaken = self._overtaken + 1 if group is self._new and self._known else 0
@@ -138,6 +145,10 @@ class _Turns:
                         self._known[stream] = rows
                     return row
         return None
+
+    def _groups(self) -> list[dict[Hashable, deque[Row]]]:
+        groups = [self._new, self._known]
+        return groups[::-1] if self._overtaken >= NEWCOMERS_IN_A_ROW else groups
 
     def _rows_with(self, row: Row) -> deque[Row]:
         return (self._new if row.stream in self._new else self._known)[row.stream]
@@ -150,16 +161,20 @@ class BatchQueue:
         max_rows: With so many waiting, a stream's first row is refused. Streams under way are let in up to
             twice as many, so that a burst of new requests does not end a recording half-way. Live finals are
             let in always: they go first, their sessions have bounds of their own, and what was said is gone.
-        max_batch: The most rows of one batch.
+        sizes: The most rows of one batch, by its key.
         batch_key: Rows of one batch have equal keys.
         idle_wait: Seconds a row waits for company. Rows that waited longer for a worker go at once.
     """
 
     def __init__(
-        self, max_rows: int, max_batch: int, batch_key: Callable[[DecodeOptions], Hashable], idle_wait: float
+        self,
+        max_rows: int,
+        sizes: Callable[[Hashable], int],
+        batch_key: Callable[[DecodeOptions], Hashable],
+        idle_wait: float,
     ) -> None:
         self._max_rows = max_rows
-        self._max_batch = max_batch
+        self._sizes = sizes
         self._batch_key = batch_key
         self._idle_wait = idle_wait
         self._turns: dict[Priority, _Turns] = {priority: _Turns() for priority in sorted(Priority)}
@@ -170,6 +185,8 @@ class BatchQueue:
         self._taken: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW_BATCHES)
         self._lead: Priority | None = None
         """Of the row that led the last batch."""
+        self._finals = 0
+        """So many batches in a row held finals alone, though others waited."""
         self._urgent = False
         """The last batch held only rows that somebody waits for."""
 
@@ -218,9 +235,13 @@ class BatchQueue:
             self._since[row] = -math.inf
         return replaced
 
-    def take(self, now: float) -> list[Row]:
-        """Forms a batch of what waits; empty before `wake_at`."""
-        ripe = self.wake_at()
+    def take(self, now: float, places: int = 1) -> list[Row]:
+        """Forms a batch of what waits; empty before `wake_at`.
+
+        Args:
+            places: So many calls could begin now: what waits is shared among them.
+        """
+        ripe = self.wake_at(places)
         if ripe is None or now < ripe:
             return []
         lead, new = next(first for turns in self._in_order() if (first := turns.lead()) is not None)
@@ -228,27 +249,49 @@ class BatchQueue:
         self._urgent = (lead.priority is not Priority.FILE or new) and not self._urgent
         batch = [lead]
         if not lead.alone:
+            most = min(self._sizes(lead.key), math.ceil(len(self._since) / places))
             for priority, turns in self._turns.items():
                 new = self._urgent and priority is Priority.FILE
-                while len(batch) < self._max_batch and (row := turns.fill(lead.key, new=new)) is not None:
+                while len(batch) < most and (row := turns.fill(lead.key, new=new)) is not None:
                     batch.append(row)
         for row in batch:
             self._release(row)
+        finals_alone = all(row.priority is Priority.LIVE_FINAL for row in batch)
+        self._finals = self._finals + 1 if finals_alone and self._others_wait else 0
         self._taken.append((now, len(batch)))
         return batch
 
     def _in_order(self) -> list[_Turns]:
         """Whose row leads: partials of many microphones would otherwise keep recordings waiting for good."""
         finals, partials, files = (self._turns[priority] for priority in sorted(Priority))
-        if self._lead is Priority.LIVE_PARTIAL:
-            return [finals, files, partials]
-        return [finals, partials, files]
+        others = [files, partials] if self._lead is Priority.LIVE_PARTIAL else [partials, files]
+        return [*others, finals] if self._finals >= FINALS_IN_A_ROW else [finals, *others]
 
-    def wake_at(self) -> float | None:
+    @property
+    def _others_wait(self) -> bool:
+        """Rows that are no live finals."""
+        return any(
+            turns.next_lead() is not None
+            for priority, turns in self._turns.items()
+            if priority is not Priority.LIVE_FINAL
+        )
+
+    @property
+    def isolates(self) -> bool:
+        """The next batch is a row that is decoded without others, lest it harm them again."""
+        lead = self._next_lead()
+        return lead is not None and lead.alone
+
+    def _next_lead(self) -> Row | None:
+        return next((row for turns in self._in_order() if (row := turns.next_lead()) is not None), None)
+
+    def wake_at(self, places: int = 1) -> float | None:
         """When the next batch is due, perhaps in the past; None while nothing waits."""
-        if not self._since:
+        lead = self._next_lead()
+        if lead is None:
             return None
-        if len(self._since) >= self._max_batch:
+        # Who comes next finds a place of his own.
+        if places > 1 or len(self._since) >= self._sizes(lead.key):
             return -math.inf
         return min(self._since.values()) + self._idle_wait
 

@@ -114,10 +114,10 @@ class Supervisor:
         """The worker has got a batch."""
         self._set(WorkerState.BUSY, pid=self.status.pid)
 
-    def done(self) -> None:
-        """The worker has decoded its batch, so it is sound."""
+    def done(self, *, still_busy: bool = False) -> None:
+        """The worker has decoded a batch, so it is sound."""
         self._losses_in_a_row = 0
-        self._set(WorkerState.READY, pid=self.status.pid)
+        self._set(WorkerState.BUSY if still_busy else WorkerState.READY, pid=self.status.pid)
 
     def _lost(self, reason: str) -> None:
         if not self.status.state.serves:

@@ -1,11 +1,14 @@
 """The child process: ``python -m gateway.engine.worker`` loads one engine and decodes batch after batch.
 
-Messages are pickles after their sizes: a `ProcessSpec`, then lists of `DecodeRequest`, come in on descriptor
-0; the engine's `Capabilities` or `LoadFailed`, then lists of results or `BatchFailed`, go out on what was
-descriptor 1. Nothing but the standard library is imported at the top, so that nothing prints into the answers
-before `main` has moved them.
+Messages are a number and a pickle after their sizes: a `ProcessSpec`, then lists of
+`DecodeRequest`, come in on descriptor 0; the engine's `Capabilities` or `LoadFailed`, then lists of results
+or `BatchFailed`, each with the number of what it answers, go out on what was descriptor 1. As many batches as
+the engine has lanes are decoded at once. Nothing but the standard library is imported at the top, so that
+nothing prints into the answers before `main` has moved them.
 """
 
+import ctypes
+import faulthandler
 import fcntl
 import importlib
 import os
@@ -22,12 +25,14 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 if TYPE_CHECKING:
+    from gateway.engine.api import Engine
     from gateway.engine.process import ProcessSpec
 
 Parts: TypeAlias = Sequence[bytes | bytearray | memoryview]
 """A pickle, and after it the arrays it refers to: they are never copied into the pickle."""
 
 COUNT = struct.Struct("!I")
+NUMBER = struct.Struct("!Q")
 
 MAX_PARTS = 4096
 """A count beyond it is no count: somebody else wrote into the channel."""
@@ -37,6 +42,9 @@ MAX_PART_BYTES = 1 << 30
 
 PIPE_BYTES = 1 << 20
 """Linux's limit for unprivileged processes."""
+
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2). The signal comes when the *thread* ends that started us: the server's event loop."""
 
 CPUS_VARIABLE = "GATEWAY_WORKER_CPUS"
 """Names the cores this process is kept on, as ``0,1``; the parent sets it."""
@@ -61,17 +69,29 @@ class BatchFailed:
     out_of_memory: bool
 
 
-def pack(message: object) -> Parts:
-    """A message as what goes over the wire: count, sizes, pickle, arrays."""
+def pack(message: object, number: int = 0) -> Parts:
+    """A message as what goes over the wire: count, sizes, number, pickle, arrays."""
     arrays: list[pickle.PickleBuffer] = []
     body = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
-    parts: list[bytes | memoryview] = [body, *(array.raw() for array in arrays)]
+    parts: list[bytes | memoryview] = [NUMBER.pack(number), body, *(array.raw() for array in arrays)]
     return [COUNT.pack(len(parts)), sizes_struct(len(parts)).pack(*map(len, parts)), *parts]
 
 
 def unpack(parts: Parts) -> Any:
     """The message of ``parts``. Only for what our own processes wrote: unpickling runs code."""
-    return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301 (a pipe between parent and child, no stranger's data)
+    return pickle.loads(parts[1], buffers=parts[2:])  # noqa: S301 (a pipe between parent and child, no stranger's data)
+
+
+def number_of(parts: Parts) -> int:
+    """The message's number: an answer has that of what it answers.
+
+    Raises:
+        ValueError: It has none.
+    """
+    if len(parts) < 2 or len(parts[0]) != NUMBER.size:
+        raise ValueError("not a message")
+    number: int = NUMBER.unpack(parts[0])[0]
+    return number
 
 
 def sizes_struct(count: int) -> struct.Struct:
@@ -104,23 +124,46 @@ def read_parts(stream: BinaryIO) -> Parts | None:
 
 
 def serve(messages: Iterator[Parts], answers: BinaryIO) -> None:
-    """Loads the engine of the first message and decodes the others."""
+    """Loads the engine of the first message and decodes the others, one in each of its lanes.
+
+    Args:
+        messages: Asked for the next one by all lanes at once.
+    """
+    first = next(messages)
+    number = number_of(first)
     try:
-        spec: ProcessSpec = unpack(next(messages))
+        spec: ProcessSpec = unpack(first)
         engine = spec.load()
         capabilities = engine.capabilities
     except Exception as error:  # noqa: BLE001 (whatever a backend raises is told to the parent)
         traceback.print_exc()
-        _write(answers, pack(LoadFailed(type(error).__name__, f"{type(error).__name__}: {error}")))
+        failed = LoadFailed(type(error).__name__, f"{type(error).__name__}: {error}")
+        _write(answers, pack(failed, number))
         return
-    _write(answers, pack(capabilities))
+    _write(answers, pack(capabilities, number))
+    lock = threading.Lock()
+    lanes = [
+        threading.Thread(target=_decode, args=(engine, messages, answers, lock), daemon=True)
+        for _ in range(spec.lanes)
+    ]
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
+
+
+def _decode(engine: "Engine", messages: Iterator[Parts], answers: BinaryIO, lock: threading.Lock) -> None:
+    """One lane: answers batch after batch."""
     for parts in messages:
+        number = number_of(parts)
         try:
-            answer = pack(engine.transcribe(unpack(parts)))
+            answer = pack(engine.transcribe(unpack(parts)), number)
         except Exception as error:  # noqa: BLE001 (the parent tries the rows one by one)
             traceback.print_exc()
-            answer = pack(BatchFailed(f"{type(error).__name__}: {error}", is_out_of_memory(error)))
-        _write(answers, answer)
+            failed = BatchFailed(f"{type(error).__name__}: {error}", is_out_of_memory(error))
+            answer = pack(failed, number)
+        with lock:
+            _write(answers, answer)
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -140,8 +183,19 @@ def _read_until_parent_leaves(stream: BinaryIO, inbox: "SimpleQueue[Parts]") -> 
     os._exit(0)
 
 
+def _end_with_parent() -> None:
+    """Linux: has the kernel kill us when the parent ends, even where we are stopped and read no input."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main() -> None:
     """Serves the parent until it closes our standard input."""
+    _end_with_parent()
+    # Where a native library crashes, and where we hang when the parent asks: to stderr, and so to the log.
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)
     # Native libraries and stray prints write to descriptor 1: from here on that is stderr.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -53,16 +53,42 @@ class Waiting:
             raise OverloadedError("Too much audio of all sessions waits to be worked on. Please try again.")
 
 
+class Share:
+    """The waiting audio of one client's sessions.
+
+    Args:
+        limit: Bytes; 0 is no limit.
+    """
+
+    def __init__(self, limit: int = 0) -> None:
+        self._limit = limit
+        self.bytes = 0
+
+    def check(self, more: int) -> None:
+        """Returns where there may be more.
+
+        Raises:
+            OverloadedError: There may not.
+        """
+        if self._limit and self.bytes + more > self._limit:
+            raise OverloadedError(
+                "Audio came faster than it can be worked on: of all sessions of one client "
+                f"{self._limit} bytes may wait."
+            )
+
+
 class Inbox:
     """A bounded queue of audio and commands, in their order.
 
     Args:
         waiting: Counts its audio, and that of all others.
+        share: Counts its audio, and that of its client's other sessions.
         changed: Notified when something arrives.
     """
 
-    def __init__(self, waiting: Waiting, changed: Changed) -> None:
+    def __init__(self, waiting: Waiting, changed: Changed, share: Share | None = None) -> None:
         self._waiting = waiting
+        self._share = share or Share()
         self._waiting.inboxes += 1
         self._changed = changed
         self._entries: deque[bytearray | Commit | Clear | Configure | Finish] = deque()
@@ -108,6 +134,7 @@ class Inbox:
 
     def _append(self, data: bytes) -> None:
         self._waiting.check(self._bytes, len(data))
+        self._share.check(len(data))
         if not self._entries or not isinstance(self._entries[-1], bytearray):
             self._entries.append(bytearray())
         entry = self._entries[-1]
@@ -124,4 +151,5 @@ class Inbox:
 
     def _count(self, change: int) -> None:
         self._bytes += change
+        self._share.bytes += change
         self._waiting.add(change)

@@ -24,11 +24,18 @@ class Resources:
     Attributes:
         vad: The Silero model; each stream has its own state.
         cutters: Threads that may decode and cut recordings at the same time.
+        hear: Told of the seconds of audio that a client has decoded.
     """
 
     vad: SileroModel
     cutters: anyio.CapacityLimiter
     metrics: Metrics
+    hear: Callable[[float], None] = lambda _: None
+
+    def count(self, seconds: float) -> None:
+        """Takes note of decoded audio."""
+        self.metrics.audio_seconds.inc(seconds)
+        self.hear(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,8 @@ class Recognition:
         model: The model's name as the client wrote it.
         partials: None emits a chunk's text when the chunk is complete.
         detects_language: The model can tell which language is spoken.
-        speakers: They are told apart.
+        speakers: They are told apart by their voices.
+        channel_names: Of the speakers, where each has a channel; the first channel's first.
         words: The client wants the words' times. `speakers` have them decoded, too, for themselves.
     """
 
@@ -76,6 +84,7 @@ class Recognition:
     detects_language: bool = False
     speakers: Speakers | None = None
     words: bool = False
+    channel_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,13 @@ assembler, the assembler holds back the rows, the rows hold back the decoding of
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
-from dataclasses import replace
 from typing import Self, TypeAlias
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from gateway.aio import Changed, open_task_group
@@ -25,12 +24,12 @@ from gateway.audio.source import ByteSource
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.engine.api import Priority
 from gateway.errors import GatewayError
-from gateway.flow.options import PartialOptions, Recognition, Resources
+from gateway.flow.interims import Interims
+from gateway.flow.options import Recognition, Resources
 from gateway.flow.pacing import Load, Pacing
-from gateway.flow.speakers import Attribution
+from gateway.flow.speakers import Attribution, ByChannel, ByVoice, Placed
 from gateway.flow.stream import SURE, Row, RowStream
-from gateway.transcript import Assembler, Hypothesis, Interim, TextDelta, TranscriptEvent
-from gateway.transcript.timeline import Timeline
+from gateway.transcript import Assembler, TextDelta, TranscriptEvent
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +42,8 @@ EVENTS_AHEAD = 64
 LIVE_SECONDS = 0.5
 """A source of which less than this is unread is live: a step of raw samples, and the time to work on it."""
 
-
-Placed: TypeAlias = list[tuple[Hypothesis, Timeline]]
-"""Hypotheses, and the clock of each one's chunk."""
+_Streams: TypeAlias = defaultdict[int | None, RowStream]
+"""The rows of each channel, where channels are apart: each may be in a language of its own."""
 
 
 class Transcription:
@@ -132,6 +130,7 @@ class _Job:
         self._source = source
         self._recognition = recognition
         self._metrics = resources.metrics
+        self._count = resources.count
         self._load = load
         self._events = events
         # Threads that wait for their clients must not hold up those that have something to decode.
@@ -139,10 +138,12 @@ class _Job:
         self._cutter = make_cutter(resources.vad, chunking)
         self._steps = _steps(source, chunking, self._cutter)
         self._assembler = Assembler()
-        self._attribution: Attribution[Timeline] | None = None
-        if recognition.speakers is not None:
-            self._attribution = Attribution(recognition.speakers, resources.cutters)
-        self._interims: _Interims | None = None
+        self._attribution: Attribution | None = None
+        if chunking.channels is not None:
+            self._attribution = ByChannel(recognition.channel_names)
+        elif recognition.speakers is not None:
+            self._attribution = ByVoice(recognition.speakers, resources.cutters)
+        self._interims: Interims | None = None
         self._samples = 0
         """So many are decoded."""
 
@@ -153,32 +154,36 @@ class _Job:
         is_open = decoding.language is None and not decoding.languages
         decides = is_open and self._recognition.detects_language
         async with open_task_group() as tasks:
-            stream = RowStream(tasks, Changed(), decides_language=decides)
+            key, changed = object(), Changed()
+            streams = defaultdict[int | None, RowStream](
+                lambda: RowStream(tasks, changed, key=key, decides_language=decides)
+            )
             if self._recognition.partials is not None and self._load is not None:
                 pacing = Pacing(self._load, anyio.current_time, self._metrics)
-                self._interims = _Interims(
-                    stream, self._recognition, pacing, tasks, self._assembler, self._events
+                self._interims = Interims(
+                    streams[None], self._recognition, pacing, tasks, self._assembler, self._events
                 )
             try:
-                tasks.start_soon(self._cut, rows_to_send, stream)
+                tasks.start_soon(self._cut, rows_to_send, streams)
                 await self._assemble(rows)
             finally:
                 # A thread that waits for the source cannot be cancelled: this ends its wait.
                 self._source.stop()
-            if (language := stream.decided or stream.language) is not None and decides:
+            languages = {stream.decided or stream.language for stream in streams.values()} - {None}
+            if decides and len(languages) == 1 and (language := languages.pop()) is not None:
                 self._assembler.decide_language(language)
             for event in [*self._assembler.flush(), self._assembler.finish(self._samples / SAMPLE_RATE)]:
                 await self._events.send(event)
             tasks.cancel_scope.cancel()
 
-    async def _cut(self, rows: MemoryObjectSendStream[Row | GatewayError], stream: RowStream) -> None:
+    async def _cut(self, rows: MemoryObjectSendStream[Row | GatewayError], streams: _Streams) -> None:
         """Source to rows. The rows' buffer bounds how far the cutting runs ahead of the assembling.
 
         An error of the source takes its turn after the rows before it: what was said until then is kept.
         """
         async with rows:
             try:
-                await self._start_rows(rows, stream)
+                await self._start_rows(rows, streams)
             except GatewayError as error:
                 await rows.send(error)
             finally:
@@ -186,20 +191,23 @@ class _Job:
                     # Closes the container, in a thread, which may still be needed to do it.
                     await anyio.to_thread.run_sync(self._steps.close, limiter=self._threads)
 
-    async def _start_rows(self, rows: MemoryObjectSendStream[Row | GatewayError], stream: RowStream) -> None:
+    async def _start_rows(self, rows: MemoryObjectSendStream[Row | GatewayError], streams: _Streams) -> None:
         """One hop to a thread for each decoded block."""
         row: Row | None = None
+        latest = dict[int | None, Row]()
         while (step := await anyio.to_thread.run_sync(_next, self._steps, limiter=self._threads)) is not None:
             samples, chunks = step
             self._samples += samples
-            self._metrics.audio_seconds.inc(samples / SAMPLE_RATE)
+            self._count(samples / SAMPLE_RATE)
             await self._consider_interim(has_cut=bool(chunks))
             while chunks:
                 for chunk in chunks:
+                    stream = streams[chunk.channel]
                     if chunk.is_preview:
                         await rows.send(stream.preview(chunk, self._recognition))
                     else:
-                        row = await self._start_row(chunk, row, rows, stream)
+                        previous = latest.get(chunk.channel)
+                        row = latest[chunk.channel] = await self._start_row(chunk, previous, rows, stream)
                 chunks = []
                 if row is not None and self._cutter.waiting:
                     consumed = (await row.hypothesis()).consumed
@@ -244,11 +252,11 @@ class _Job:
                 await self._add(await self._attribution.finish())
 
     async def _attributed(self, row: Row) -> Placed:
-        """The row's hypothesis, unless its speakers are known at the end only."""
+        """The row's hypothesis, unless its speakers, or what comes before it, are known later."""
         if self._attribution is None:
             return [(await row.hypothesis(), row.chunk.timeline)]
         await self._attribution.hear(row.chunk)
-        return await self._attribution.take(await row.hypothesis(), row.chunk.timeline)
+        return await self._attribution.take(await row.hypothesis(), row.chunk)
 
     async def _add(self, hypotheses: Placed) -> bool:
         """Emits what they cause; returns whether that is any text."""
@@ -296,79 +304,3 @@ def _steps(
 
 def _next(steps: Iterator[tuple[int, list[Chunk]]]) -> tuple[int, list[Chunk]] | None:
     return next(steps, None)
-
-
-class _Interims:
-    """The interim texts of a live recording, each of a partial of the chunk that goes on.
-
-    A partial is a luxury: one is in flight at most, never before the text of the chunks ahead is out, it is
-    cancelled when its chunk is cut, and none of its failures is an error.
-    """
-
-    def __init__(
-        self,
-        stream: RowStream,
-        recognition: Recognition,
-        pacing: Pacing,
-        tasks: TaskGroup,
-        assembler: Assembler,
-        events: MemoryObjectSendStream[TranscriptEvent],
-    ) -> None:
-        self._stream = stream
-        self._recognition = replace(recognition, decoding=replace(recognition.decoding, logprobs=False))
-        self._partials = recognition.partials or PartialOptions()
-        self._pacing = pacing
-        self._tasks = tasks
-        self._assembler = assembler
-        self._events = events
-        self._running: Row | None = None
-        self._unassembled = 0
-        self._shown = ""
-        self._seen = 0
-        """Where the last one's chunk ended: nothing is added to it in a pause."""
-
-    def is_due(self, position: int) -> bool:
-        """Whether to decode the open chunk when the recording is there up to ``position``, in samples."""
-        return not self._unassembled and self._pacing.is_due(position, self._partials)
-
-    def decode(self, chunk: Chunk) -> None:
-        """Starts a partial of the open chunk, unless it is too short or as it was; only while one is due."""
-        if len(chunk.samples) < self._partials.step * SAMPLE_RATE or chunk.end == self._seen:
-            return
-        self._seen = chunk.end
-        self._running = row = self._stream.partial(chunk, self._recognition)
-        self._pacing.begin()
-        self._tasks.start_soon(self._show, row)
-
-    def cut(self) -> None:
-        """Takes note that a chunk is complete: its partial is too late, and none is due before its text."""
-        self._unassembled += 1
-        row, self._running = self._running, None
-        if row is not None:
-            row.cancel()
-            self._pacing.cancel()
-
-    async def assembled(self, *, has_text: bool) -> None:
-        """Takes note that a complete chunk's text is out; where it has none, what was shown is taken back."""
-        if self._shown and not has_text:
-            await self._events.send(Interim(""))
-        self._shown = ""
-        self._unassembled -= 1
-
-    async def _show(self, row: Row) -> None:
-        preview: TextDelta | None = None
-        in_time = False
-        with suppress(GatewayError):
-            preview = self._assembler.preview(await row.hypothesis())
-            in_time = True
-        # The answer may have been on its way when the chunk was cut.
-        if row is not self._running:
-            return
-        self._running = None
-        self._pacing.end(row.chunk.end, self._partials, in_time=in_time)
-        text = "" if preview is None else preview.text
-        if in_time and text != self._shown:
-            # A text for which there is no room is dropped.
-            with suppress(anyio.WouldBlock):
-                self._events.send_nowait(Interim(text))
-                self._shown = text

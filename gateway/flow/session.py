@@ -20,7 +20,7 @@ from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import Priority
 from gateway.errors import GatewayError, InvalidRequestError, OverloadedError
 from gateway.flow.capture import Capture
-from gateway.flow.inbox import Finish, Inbox, Task, Waiting
+from gateway.flow.inbox import Finish, Inbox, Share, Task, Waiting
 from gateway.flow.options import LiveOptions, Resources
 from gateway.flow.orders import Cancel, Final, Hear, Output, Partial
 from gateway.flow.pacing import Load, Pacing
@@ -65,6 +65,7 @@ class LiveSession:
             `SessionUpdated` shall hold; raises what the client is told. None stands for ``settings``.
         new_item_id: Makes an item's id.
         waiting: Counts what came faster than it is worked on, of all sessions.
+        share: The same of this client's alone.
         clock: Seconds.
     """
 
@@ -77,6 +78,7 @@ class LiveSession:
         resolve: Callable[[Mapping[str, Any] | None], Awaitable[tuple[LiveOptions, object]]],
         new_item_id: Callable[[], str],
         waiting: Waiting,
+        share: Share | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._resources = resources
@@ -85,7 +87,7 @@ class LiveSession:
         self._clock = clock
         self._changed = Changed()
         self._events: deque[LiveEvent] = deque([SessionCreated(settings)])
-        self._inbox = Inbox(waiting, self._changed)
+        self._inbox = Inbox(waiting, self._changed, share)
         self._options = LiveOptions()
         self._pacing = Pacing(load, clock, resources.metrics)
         self._turns = Turns(new_item_id, self._pacing, self._options)
@@ -270,7 +272,7 @@ class LiveSession:
             await self._changed.until(lambda: self._unheard)
             order = self._unheard.popleft()
             speakers = speakers or ChunkSpeakers(order.speakers)
-            self._obey(self._turns.heard(order, await anyio.to_thread.run_sync(speakers.turns, order.chunk)))
+            self._obey(self._turns.heard(order, await speakers.turns(order.chunk)))
 
     def _obey(self, outputs: Iterable[Output]) -> None:
         assert self._rows is not None  # noqa: S101 - nothing is put out before `run` has made it
@@ -301,5 +303,5 @@ class LiveSession:
 
     def _count_audio(self) -> None:
         seconds = self._capture.segmenter.position / SAMPLE_RATE
-        self._resources.metrics.audio_seconds.inc(seconds - self._counted_seconds)
+        self._resources.count(seconds - self._counted_seconds)
         self._counted_seconds = seconds

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import anyio
 
@@ -32,6 +33,15 @@ class SpeakerSource:
         self._failed_at = -math.inf
         self._changed = Changed()
 
+    @property
+    def state(self) -> Literal["unused", "fetching", "ready", "failed"]:
+        """How far they are."""
+        if self._model is not None:
+            return "ready"
+        if self._is_wanted:
+            return "fetching"
+        return "unused" if self._failed_at == -math.inf else "failed"
+
     async def get(self, *, param: str = "response_format") -> SpeakerModel:
         """The networks, loaded.
 
@@ -47,7 +57,10 @@ class SpeakerSource:
         if self._model is not None:
             return self._model
         if self._is_wanted:
-            raise UnavailableError("What tells speakers apart is not loaded yet.", retry_after=5)
+            raise UnavailableError(
+                "What tells speakers apart is still being fetched; `/health` says when it is there.",
+                retry_after=5,
+            )
         raise UnsupportedValueError(
             "Speakers cannot be told apart here, as what does it could not be had. Whoever runs the server "
             "gets it: `pip install 'transcription-gateway[speakers]'` and `gateway models pull speakers`.",

@@ -1,9 +1,9 @@
-"""Whose words they are: the voices of each chunk are heard beside the engine, and its segments attributed."""
+"""Whose words they are: by the voices of each chunk, heard beside the engine, or by its channel."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Protocol, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -11,11 +11,11 @@ import anyio.to_thread
 from gateway.audio.speaker_model import SpeakerModel, Voice
 from gateway.audio.speaker_reference import enrol
 from gateway.audio.speakers import KnownSpeaker, SpeakerOptions, SpeakerTracker, tell_apart
-from gateway.audio.types import Chunk
+from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.transcript import Hypothesis
+from gateway.transcript.conversation import Conversation
 from gateway.transcript.speakers import SpeakerNames, Turn, attribute
-
-Place = TypeVar("Place")
+from gateway.transcript.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,48 @@ class Speakers:
 
 
 class ChunkSpeakers:
-    """The turns of a stream's chunks, one after the other. It computes, so call it in a thread."""
+    """The voices and the turns of a stream's chunks, one after the other, computed in a thread.
 
-    def __init__(self, speakers: Speakers) -> None:
+    Args:
+        threads: Those that may compute; None: those that all share.
+    """
+
+    def __init__(self, speakers: Speakers, threads: anyio.CapacityLimiter | None = None) -> None:
         self._model = speakers.model
         self._tracker = SpeakerTracker(speakers.options)
+        self._threads = threads
 
-    def turns(self, chunk: Chunk) -> list[Turn]:
+    async def voices(self, chunk: Chunk) -> list[Voice]:
+        """Those in any chunk."""
+        return await anyio.to_thread.run_sync(
+            self._model.hear, chunk.samples, chunk.breaks, limiter=self._threads
+        )
+
+    async def turns(self, chunk: Chunk) -> list[Turn]:
         """Who speaks when in the next chunk."""
-        return self._tracker.follow(self._model.hear(chunk.samples, chunk.breaks))
+        voices = await self.voices(chunk)
+        return await anyio.to_thread.run_sync(self._tracker.follow, voices, limiter=self._threads)
 
 
-class Attribution(Generic[Place]):
-    """Gives a recording's words to its speakers: chunk by chunk, or all of them at its end.
+Placed: TypeAlias = list[tuple[Hypothesis, Timeline]]
+"""Hypotheses in the order in which they are emitted, and the clock of each one's chunk."""
+
+
+class Attribution(Protocol):
+    """Gives a recording's words to its speakers."""
+
+    async def hear(self, chunk: Chunk) -> None:
+        """Listens to the chunk whose hypothesis is taken next, while that is on its way."""
+
+    async def take(self, hypothesis: Hypothesis, chunk: Chunk) -> Placed:
+        """Takes a chunk's hypothesis; gives those whose speakers and places are known now."""
+
+    async def finish(self) -> Placed:
+        """Ends the recording: gives what waited for it."""
+
+
+class ByVoice:
+    """By the voices: chunk by chunk, or all of them at the end.
 
     Args:
         threads: Those that may compute.
@@ -59,34 +88,58 @@ class Attribution(Generic[Place]):
         self._speakers = speakers
         self._threads = threads
         self._names = speakers.names
-        self._tracker = SpeakerTracker(speakers.options)
+        self._chunks = ChunkSpeakers(speakers, threads)
+        self._turns: list[Turn] = []
         self._voices: list[Voice] = []
-        self._waiting: list[tuple[Hypothesis, Sequence[Voice], Place]] = []
+        self._waiting: list[tuple[Hypothesis, Sequence[Voice], Timeline]] = []
 
     async def hear(self, chunk: Chunk) -> None:
-        """Listens to the voices of the chunk whose hypothesis is taken next."""
-        self._voices = await anyio.to_thread.run_sync(
-            self._speakers.model.hear, chunk.samples, chunk.breaks, limiter=self._threads
-        )
-
-    async def take(self, hypothesis: Hypothesis, place: Place) -> list[tuple[Hypothesis, Place]]:
-        """Takes a chunk's hypothesis; gives those whose speakers are known now, each with its place."""
+        """As `Attribution`."""
         if self._speakers.at_end:
-            self._waiting.append((hypothesis, self._voices, place))
-            return []
-        turns = await anyio.to_thread.run_sync(self._tracker.follow, self._voices, limiter=self._threads)
-        return [(attribute(hypothesis, turns, self._names), place)]
+            self._voices = await self._chunks.voices(chunk)
+        else:
+            self._turns = await self._chunks.turns(chunk)
 
-    async def finish(self) -> list[tuple[Hypothesis, Place]]:
-        """Ends the recording: gives what waited for it."""
+    async def take(self, hypothesis: Hypothesis, chunk: Chunk) -> Placed:
+        """As `Attribution`."""
+        if self._speakers.at_end:
+            self._waiting.append((hypothesis, self._voices, chunk.timeline))
+            return []
+        return [(attribute(hypothesis, self._turns, self._names), chunk.timeline)]
+
+    async def finish(self) -> Placed:
+        """As `Attribution`."""
         chunks = [voices for _, voices, _ in self._waiting]
         found = await anyio.to_thread.run_sync(
             tell_apart, chunks, self._speakers.options, limiter=self._threads
         )
         return [
-            (attribute(hypothesis, turns, self._names), place)
-            for (hypothesis, _, place), turns in zip(self._waiting, found, strict=True)
+            (attribute(hypothesis, turns, self._names), timeline)
+            for (hypothesis, _, timeline), turns in zip(self._waiting, found, strict=True)
         ]
+
+
+class ByChannel:
+    """By the channels, each of which is a speaker's; nothing is listened to.
+
+    Args:
+        names: Of the speakers, the first channel's first.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._conversation = Conversation(names)
+
+    async def hear(self, chunk: Chunk) -> None:
+        """Nothing: the chunk's channel says it."""
+
+    async def take(self, hypothesis: Hypothesis, chunk: Chunk) -> Placed:
+        """As `Attribution`."""
+        channel, settled = chunk.channel or 0, chunk.settled / SAMPLE_RATE
+        return self._conversation.take(channel, hypothesis, chunk.timeline, settled)
+
+    async def finish(self) -> Placed:
+        """As `Attribution`."""
+        return self._conversation.finish()
 
 
 async def enrol_all(model: SpeakerModel, references: Iterable[tuple[str, bytes]]) -> tuple[KnownSpeaker, ...]:

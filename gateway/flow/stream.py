@@ -72,6 +72,7 @@ class RowStream:
         tasks: Owns the rows; when it is cancelled they leave the queue.
         changed: Notified when a row is done.
         load: Told how long finals take, where they are those of a live session.
+        key: What the queue knows it by; streams of one key have one stream's turns.
         decides_language: One language is expected of all finals, once a chunk of `ENOUGH_SECONDS` was sure of
             it, or two after each other agreed. A later chunk leaves it for itself alone, and only where it
             says so clearly.
@@ -87,6 +88,7 @@ class RowStream:
         changed: Changed,
         *,
         load: Load | None = None,
+        key: object | None = None,
         decides_language: bool = False,
     ) -> None:
         self._tasks = tasks
@@ -94,7 +96,7 @@ class RowStream:
         self._load = load
         self._decides_language = decides_language
         # The queue remembers its streams for a while: it must not keep the session, with its client's key.
-        self._final_key = object()
+        self._final_key = key or object()
         # Partials of a recording have turns of their own, lest they change those of its finals.
         self._partial_key = self._final_key if load is not None else object()
         self.language: str | None = None
@@ -127,7 +129,12 @@ class RowStream:
             remembered = self._expected(options, recognizer.capabilities)
             expected = decided if self._decides_language else remembered
             request = DecodeRequest(
-                chunk.samples, options, whole=whole, breaks=chunk.breaks, expected=expected
+                chunk.samples,
+                options,
+                whole=whole,
+                breaks=chunk.breaks,
+                expected=expected,
+                shared=chunk.shared,
             )
             # Loading a model takes long, too, but is no load.
             with nullcontext() if load is None else load.final(counts=priority is Priority.LIVE_FINAL):

@@ -222,7 +222,7 @@ class Turns:
         events: list[Output] = []
         if utterance.announced:
             events.append(SpeechStopped(utterance.item_id, end / SAMPLE_RATE))
-        return [*events, BufferCommitted(utterance.item_id), *self.advance()]
+        return [*events, BufferCommitted(utterance.item_id, end / SAMPLE_RATE), *self.advance()]
 
     def _decode_ahead(self, chunk: Chunk, position: int, *, must_judge: bool) -> list[Output]:
         """Decodes what may be the utterance's last chunk before its silence is over."""

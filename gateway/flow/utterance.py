@@ -1,6 +1,6 @@
 """One utterance: its chunks' hypotheses on the way to text that only grows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gateway.audio.types import SAMPLE_RATE, Chunk
@@ -11,6 +11,7 @@ from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, Item
 from gateway.transcript.speakers import SpeakerNames, Turn, attribute
 from gateway.transcript.stable import StabilityOptions, StableText
 from gateway.transcript.timeline import Timeline
+from gateway.transcript.tokens import text_of
 from gateway.transcript.writing import is_spaced
 
 
@@ -148,7 +149,7 @@ class Utterance:
 
     def _delta(self, tokens: tuple[Token, ...]) -> list[LiveEvent]:
         self._told += tokens
-        text = _text(tokens)
+        text = text_of(tokens)
         return [ItemDelta(self.item_id, text, tokens, self._logprobs)] if text else []
 
     def _end_event(self, recognition: Recognition) -> LiveEvent:
@@ -156,7 +157,7 @@ class Utterance:
             return ItemFailed(self.item_id, self._error)
         transcript = self._assembler.finish((self._end - self._start) / SAMPLE_RATE).transcript
         if recognition.partials is not None and recognition.partials.consistent:
-            transcript = replace(transcript, text=_text(self._told), tokens=tuple(self._told))
+            transcript = replace(transcript, text=text_of(self._told), tokens=tuple(self._told))
         return ItemCompleted(self.item_id, transcript, recognition.model, self._logprobs, recognition.words)
 
     @property
@@ -166,7 +167,3 @@ class Utterance:
     def _new_stable(self, emitted: tuple[Token, ...] = ()) -> StableText:
         options = self.partials.stability if self.partials is not None else StabilityOptions()
         return StableText(options, emitted)
-
-
-def _text(tokens: Iterable[Token]) -> str:
-    return b"".join(token.raw for token in tokens).decode(errors="replace")

@@ -14,7 +14,6 @@ import os
 import re
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +24,9 @@ from typing import IO, cast
 
 from gateway.errors import StoreError
 from gateway.models.hub import MODEL_FILES, Hub
-from gateway.models.store import install, sha256
+from gateway.models.speakers import weights as speakers
+from gateway.models.store import install, repo_of, sha256
+from gateway.models.workspace import workspace
 
 SUMS = "SHA256SUMS"
 
@@ -67,19 +68,20 @@ def import_archive(
         expected: SHA-256 that the archive must have, in hexadecimal.
 
     Returns:
-        Its name, and by which checksum it was verified.
+        Its name, and by which checksum it was verified; ``speakers`` are what tells speakers apart.
 
     Raises:
         StoreError: It is unsafe, broken, too large, no Whisper model, without a name, or not what its
             checksums say. The cache is as it was.
         OSError: The disk says no.
     """
-    # Unpacked on the cache's own disk, so that no file is copied twice.
-    hub.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=hub.cache) as outer:
-        folder = Path(outer) / "model"
+    with workspace(hub.cache, ".import-") as outer:
+        folder = outer / "model"
         folder.mkdir()
         carried, verified = _read(source, folder, expected)
+        if all((folder / name).exists() for name in speakers.CHECKPOINTS):
+            speakers.place(folder, hub)
+            return speakers.NAME, verified
         repo = repo or carried
         if repo is None:
             raise StoreError(f"{source} does not say which model it is: name it with --name")
@@ -113,12 +115,13 @@ def write(folder: Path, repo: str, archive: Path) -> None:
     """Packs a model and its checksums; the archive is there as a whole or not at all.
 
     Args:
+        repo: Its name in the cache, or that of what tells speakers apart.
         archive: Compressed where its name ends in ``.tar.gz`` or ``.tgz``; weights hardly get smaller by it.
 
     Raises:
         StoreError: It cannot be written.
     """
-    root = f"models--{repo.replace('/', '--')}"
+    root = repo if repo == speakers.NAME else f"models--{repo.replace('/', '--')}"
     paths = [path for path in sorted(folder.iterdir()) if _is_wanted(path.name) and path.name != SUMS]
     sums = "".join(f"{sha256(path)}  {path.name}\n" for path in paths).encode()
     temporary = archive.with_name(f".{archive.name}.{os.getpid()}.part")
@@ -165,11 +168,16 @@ def _take(
     verified = _verify(folder)
     names = [_ROOT.fullmatch(part) for part in (*parts, *(home.parts if home else ()))]
     repo = next((f"{match[1]}/{match[2]}" for match in names if match), None)
-    return repo, SUMS if verified else None
+    # As strictly as a name that is typed: the archive's is a stranger's word.
+    return repo and repo_of(repo), SUMS if verified else None
 
 
 def _is_wanted(name: str) -> bool:
-    return name == SUMS or any(fnmatch.fnmatchcase(name, pattern) for pattern in MODEL_FILES)
+    return (
+        name == SUMS
+        or name in speakers.CHECKPOINTS
+        or any(fnmatch.fnmatchcase(name, pattern) for pattern in MODEL_FILES)
+    )
 
 
 def _copy(file: IO[bytes], target: Path) -> None:
@@ -248,6 +256,9 @@ def _tar_entries(file: IO[bytes]) -> Iterator[_Entry]:
         for entry in archive:
             if not (entry.isreg() or entry.isdir()):
                 raise StoreError(f"{entry.name!r} is a link or a device")
+            if entry.issparse():
+                # A few bytes that become gigabytes of zeros; no tool writes weights so.
+                raise StoreError(f"{entry.name!r} is a sparse file")
             path = _safe(entry.name)
             if entry.isreg():
                 yield _Entry(path, partial(_extract, archive, entry))

@@ -4,6 +4,7 @@ Endpoint, offline mode, cache folder, key and proxies are the hub client's own: 
 `HF_HUB_OFFLINE`, `HF_HOME`, `HF_TOKEN`, `HTTPS_PROXY`.
 """
 
+import errno
 import fcntl
 import hashlib
 import queue
@@ -104,6 +105,11 @@ class Hub:
                 repo, endpoint=self.endpoint, cache_dir=self.cache_dir, allow_patterns=MODEL_FILES
             )
         except Exception as error:  # the hub client raises requests', httpx's or httpx2's, by its version
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise ModelUnavailableError(
+                    f"{repo} does not fit into the cache {self.cache}: {error.strerror}. Make room, or point "
+                    "HF_HOME to another disk, and start again to go on from there"
+                ) from error
             raise ModelUnavailableError(
                 f"The download of {repo} from {self._endpoint} broke off ({_first_line(error)}). "
                 "Start again to go on from there"

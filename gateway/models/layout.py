@@ -23,6 +23,9 @@ def fault(folder: Path) -> str | None:
             json.loads(path.read_bytes())
         except ValueError:
             return f"{path.name} is broken off or no JSON"
+        except RecursionError:
+            # The worker's own reader would follow it until its stack ends.
+            return f"{path.name} is nested too deeply"
     with (folder / "model.bin").open("rb") as file:
         return _model_fault(file)
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from gateway.errors import ModelUnavailableError
+from gateway.errors import ModelUnavailableError, nearest_name
 from gateway.models.hub import WHISPER_REPOS, Hub
 from gateway.models.index import Index
 from gateway.models.layout import fault
@@ -55,8 +55,10 @@ def locate(model: str, hub: Hub, index: Index | None = None) -> Located:
         return Located(name, folder.resolve)
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", model):
         return _named(model, model, hub, index)
+    nearest = nearest_name(model, WHISPER_REPOS)
+    hint = f" (did you mean {nearest}?)" if nearest else ""
     raise ModelUnavailableError(
-        f"Model '{model}' is neither a folder nor a hub id (org/name) nor a known name: "
+        f"Model '{model}' is neither a folder nor a hub id (org/name) nor a known name{hint}: "
         f"{', '.join(WHISPER_REPOS)}"
     )
 

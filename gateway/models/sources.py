@@ -107,13 +107,16 @@ def _with_others(chosen: Offer, others: Sequence[Offer]) -> Located:
 
     def fetch() -> Path:
         nonlocal current
-        for other in others:
+        reasons = list[str]()
+        for offer in [current, *(other for other in (chosen, *others) if other is not current)]:
+            if reasons:
+                _logger.warning("%s. Now from %s", reasons[-1], offer.source)
+            current = offer
             try:
-                return current.model.fetch()
+                return offer.model.fetch()
             except ModelUnavailableError as error:
-                _logger.warning("%s. Now from %s", error, other.source)
-                current = other
-        return current.model.fetch()
+                reasons.append(str(error))
+        raise ModelUnavailableError(". And ".join(dict.fromkeys(reasons)))
 
     def progress() -> str | None:
         return current.model.progress()

@@ -4,13 +4,13 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.errors import ModelUnavailableError, StoreError
 from gateway.models.hub import SHA256, WHISPER_REPOS, Hub
 from gateway.models.layout import fault
+from gateway.models.workspace import workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,8 @@ def remove(repo: str, hub: Hub) -> None:
     """Deletes a repository from the cache; a server that has it loaded keeps it."""
     root = hub.root(repo)
     # Gone at once under its name: what is half deleted is never found.
-    doomed = Path(tempfile.mkdtemp(prefix=".removed-", dir=hub.cache))
-    root.rename(doomed / root.name)
-    shutil.rmtree(doomed)
+    with workspace(hub.cache, ".removed-") as doomed:
+        root.rename(doomed / root.name)
     shutil.rmtree(hub.cache / ".locks" / root.name, ignore_errors=True)
 
 

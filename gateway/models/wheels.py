@@ -70,6 +70,7 @@ def fetch(requirements: Sequence[str], folder: Path, seconds: float) -> None:
 
     Raises:
         ModelUnavailableError: The index does not have them, broke off or took too long.
+        OSError: The disk is full.
     """
     if _has_pip():
         options = ["--no-deps", "--only-binary=:all:", f"--dest={folder}"]
@@ -98,6 +99,7 @@ def _pip(arguments: Sequence[str], folder: Path, seconds: float, *, is_shown: bo
 
     Raises:
         ModelUnavailableError: It has not done it, or not in time.
+        OSError: The disk is full.
     """
     bars = is_shown and sys.stderr.isatty()
     options = ["--no-input", "--disable-pip-version-check", *(["--quiet"] if is_shown and not bars else [])]
@@ -124,9 +126,18 @@ def _pip(arguments: Sequence[str], folder: Path, seconds: float, *, is_shown: bo
     finally:
         os.close(ours)
     if pip.returncode:
-        lines = [line.removeprefix("ERROR: ") for line in complaints.splitlines() if line.startswith("ERROR")]
-        raise ModelUnavailableError(f"{NAME} cannot be used ({(lines or ['pip failed'])[-1]})")
+        raise _refusal(complaints)
     return said or ""
+
+
+def _refusal(complaints: str) -> Exception:
+    """What pip's complaints come to: the disk's fault, or the index's."""
+    if os.strerror(errno.ENOSPC) in complaints:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    lines = [line.removeprefix("ERROR: ") for line in complaints.splitlines() if line.startswith("ERROR")]
+    if lines and lines[-1] == "Exception:":  # what it did not expect, as a traceback
+        lines = complaints.split("\n")[-2:-1]
+    return ModelUnavailableError(f"{NAME} cannot be used ({(lines or ['pip failed'])[-1]})")
 
 
 @contextmanager

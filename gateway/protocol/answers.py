@@ -149,6 +149,13 @@ class HealthReport(TypedDict):
     ]
     version: Annotated[str, about("The gateway's version.")]
     vad: Annotated[str, about("The Silero VAD file in use.")]
+    speakers: Annotated[
+        Literal["unused", "fetching", "ready", "failed"],
+        about(
+            "What tells speakers apart: nobody has asked for it yet, it is being fetched and loaded, it is "
+            "there, or it could not be had, which is tried again when somebody asks."
+        ),
+    ]
     models: Annotated[dict[str, ModelHealth], about("Each served model by its name.")]
 
 

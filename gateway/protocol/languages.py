@@ -1,5 +1,10 @@
 """Languages by ISO 639-1 code and by the lower-case English names that `verbose_json` uses."""
 
+from collections.abc import Iterator
+
+import langcodes
+from langcodes.tag_parser import LanguageTagError
+
 LANGUAGES = {
     "en": "english", "zh": "chinese", "de": "german", "es": "spanish", "ru": "russian", "ko": "korean",
     "fr": "french", "ja": "japanese", "pt": "portuguese", "tr": "turkish", "pl": "polish", "ca": "catalan",
@@ -21,17 +26,41 @@ LANGUAGES = {
 }  # fmt: skip
 """Whisper's languages, with its own codes for Hawaiian, Javanese and Cantonese."""
 
-_CODES = {name: code for code, name in LANGUAGES.items()} | {"jv": "jw"}
+_CODES = {name: code for code, name in LANGUAGES.items()} | {
+    "burmese": "my", "castilian": "es", "farsi": "fa", "filipino": "tl", "flemish": "nl", "haitian": "ht",
+    "letzeburgesch": "lb", "mandarin": "zh", "moldavian": "ro", "moldovan": "ro", "panjabi": "pa",
+    "pushto": "ps", "sinhalese": "si", "valencian": "ca",
+}  # fmt: skip
+"""English names, Whisper's second ones among them."""
+
+_CLOSEST = {"jv": "jw", "fil": "tl", "nb": "no"}
+"""Where Whisper has its own code, or only the language that holds this one."""
 
 
 def language_code(language: str) -> str:
-    """The code of what a client calls a language: ``de``, ``de-AT``, ``DE`` and ``german`` are one.
+    """The code of what a client calls a language: ``de``, ``de-AT``, ``DE``, ``deu`` and ``German`` are one.
 
-    What is unknown comes back as it is, without its region: the model decides whether it knows it.
+    Codes of two and three letters, withdrawn ones too (``iw``), with or without script and region; a language
+    that Whisper knows only as part of a larger one is that one (``cmn``: ``zh``). What is unknown comes back
+    as it is, without its region: the model decides whether it knows it.
     """
-    word = language.strip().lower()
-    base = word.replace("_", "-").partition("-")[0]
-    return _CODES.get(word) or _CODES.get(base, base)
+    word = language.strip().lower().replace("_", "-")
+    if word in _CODES:
+        return _CODES[word]
+    for code in _readings(word):
+        known = _CLOSEST.get(code, code)
+        if known in LANGUAGES:
+            return known
+    return word.partition("-")[0]
+
+
+def _readings(tag: str) -> Iterator[str]:
+    """What the registry of languages makes of a tag, the closest first."""
+    try:
+        for macro in (False, True):
+            yield langcodes.standardize_tag(tag, macro=macro).partition("-")[0]
+    except LanguageTagError:
+        return
 
 
 def language_name(code: str | None) -> str:

@@ -8,6 +8,7 @@ from gateway.protocol.answers import (
     Transcription,
     VerboseTranscription,
 )
+from gateway.protocol.captions import Caption, CaptionPart, CaptionsEvent
 from gateway.protocol.events import (
     END_OF_STREAM,
     ErrorEnvelope,
@@ -28,6 +29,7 @@ from gateway.protocol.schemas import (
     answer,
     form_schema,
     json_answer,
+    moved_answer,
     reference,
     refusal_responses,
     responses,
@@ -45,7 +47,7 @@ Lists may come as `name[]` (as OpenAI's clients send them), as repeated `name`, 
 `chunking_strategy` as `auto`, as JSON, or field by field. Unknown fields are ignored.
 
 Two WebSockets, which OpenAPI has no words for: `/v1/realtime` for live captions, in OpenAI's transcription \
-sessions (the page `/live` is one), and `/v1/audio/transcriptions`, which takes recordings as they come.
+sessions (the page at `/` is one), and `/v1/audio/transcriptions`, which takes recordings as they come.
 
 Every answer carries `x-request-id` and `openai-processing-ms`. Every refusal is an error envelope.
 
@@ -56,6 +58,8 @@ _ANSWERS = (
     *(Transcription, VerboseTranscription, DiarizedTranscription),
     *(ErrorEnvelope, Model, ModelList, HealthReport),
 )
+
+_CAPTIONS = (CaptionsEvent, Caption, CaptionPart)
 
 _SECRETS = (ClientSecretRequest, ClientSecret, TranscriptionSessionRequest, TranscriptionSession)
 
@@ -108,7 +112,7 @@ def _schemas() -> Schema:
             "description": "One event of a stream, told apart by its type.",
             "oneOf": [reference(event.__name__) for event in _EVENTS],
         },
-        **shape_schemas([*_EVENTS, *_ANSWERS, *_SECRETS, ServerVad]),
+        **shape_schemas([*_EVENTS, *_ANSWERS, *_SECRETS, *_CAPTIONS, ServerVad]),
     }
 
 
@@ -163,7 +167,7 @@ def _secret(request: str, made: str) -> Schema:
     return {
         # Without a body all is as by default.
         "requestBody": _body("application/json", request, required=False),
-        "responses": responses(json_answer("The key.", made), 400, 401, 404, 405, 408, 413, 500),
+        "responses": responses(json_answer("The key.", made), 400, 401, 403, 404, 405, 408, 413, 429, 500),
     }
 
 
@@ -189,7 +193,7 @@ def _upload(form: str) -> Schema:
         "text/plain": {"schema": {"type": "string", "description": "For response_format text or srt."}},
         "text/vtt": {"schema": {"type": "string", "description": "For response_format=vtt."}},
     }
-    refusals = (400, 401, 404, 405, 408, 413, 429, 500, 503)
+    refusals = (400, 401, 403, 404, 405, 408, 413, 429, 500, 503)
     return {
         "requestBody": _body("multipart/form-data", form, required=True),
         "responses": responses(answer("The transcript.", content), *refusals),
@@ -197,8 +201,8 @@ def _upload(form: str) -> Schema:
 
 
 def _model_paths() -> Schema:
-    names = responses(json_answer("All names.", "ModelList"), 401, 405, 500)
-    named = responses(json_answer("The model.", "Model"), 401, 404, 405, 500)
+    names = responses(json_answer("All names.", "ModelList"), 401, 403, 405, 429, 500)
+    named = responses(json_answer("The model.", "Model"), 401, 403, 404, 405, 429, 500)
     return {
         "/v1/models": {
             "get": _operation(
@@ -228,14 +232,32 @@ def _operation_paths() -> Schema:
     health = json_answer("The process lives; the body says how its parts are.", "HealthReport")
     ready = json_answer("Every model can be served.", "HealthReport")
     metrics = text_answer("Prometheus' text format.", "text/plain")
-    file = text_answer("The file.", "text/css", "text/javascript")
+    file = text_answer("The file.", "text/css", "text/javascript", "image/svg+xml")
+    moved = moved_answer("To the page.")
+    events = {
+        "type": "string",
+        "description": "Each event is a line `data: {…}` and a blank line; lines that begin with a colon "
+        "only keep the connection open. The first event is a snapshot.",
+        "contentMediaType": "text/event-stream",
+        "contentSchema": {"type": "array", "items": reference("CaptionsEvent")},
+    }
+    captions = answer("The captions, as they come.", {"text/event-stream": {"schema": events}})
     return {
         "/health": _read("getHealth", "Is it alive?", responses(health, 405, 500)),
         "/ready": _read("getReadiness", "Can it serve?", {**responses(ready, 405, 500), "503": starting}),
         "/metrics": _read("getMetrics", "What has it done?", responses(metrics, 405, 500)),
         "/openapi.json": _read("getOpenapi", "This document", responses(document, 405, 500)),
-        "/docs": _read("getDocs", "This document, to read and to try", responses(page, 405, 500)),
-        "/live": _read("getLive", "Captions while you speak", responses(page, 405, 500)),
+        "/": _read("getHome", "Captions while you speak, recordings, the API", responses(page, 405, 500)),
+        "/docs": _read("getDocs", "This document, to read", responses(page, 405, 500)),
+        "/live": _read("getLive", "Where captions were before", responses(moved, 405, 500, status=308)),
+        "/captions/{token}": {
+            "parameters": [
+                _in_path("token", "Made of what a live session names in its URL as `publish`.", "…")
+            ],
+            **_read(
+                "readCaptions", "Read a live session's captions", responses(captions, 404, 405, 429, 500)
+            ),
+        },
         "/docs/{asset}": {
             "parameters": [_in_path("asset", "A file of the pages.", "docs.css")],
             **_read("getDocsAsset", "The pages' styles and scripts", responses(file, 404, 405, 500)),

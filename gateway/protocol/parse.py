@@ -2,12 +2,13 @@
 
 Clients encode the same form in many ways. `openai` for Python sends ``include[]=logprobs`` and
 ``chunking_strategy[type]=server_vad``; curl users send ``include=logprobs`` and
-``chunking_strategy={"type": "server_vad"}``; others ``include[0]`` or a JSON list.
+``chunking_strategy={"type": "server_vad"}``; others ``include[0]``, a JSON list, or words between commas.
 """
 
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +18,7 @@ from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.protocol.request import (
     TRANSCRIPTION_FIELDS,
     TRANSLATION_FIELDS,
+    UNSET,
     TranscriptionRequest,
     TranslationRequest,
     check_combinations,
@@ -28,7 +30,18 @@ LIST_FIELDS = frozenset(
     name for name, field in TranscriptionRequest.model_fields.items() if field.default == ()
 )
 
+_WORDS = frozenset({"include", "timestamp_granularities", "languages"})
+"""Lists of words without a comma in them, so that a comma parts them."""
+
 _KEY = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<inner>[^\[\]]*)\])?")
+
+FIELDS = ("file", *TranscriptionRequest.model_fields)
+"""Every field of a form that means something."""
+
+_WORD = re.compile(r"[A-Za-z_]{1,64}")
+
+_SIMILAR = 0.8
+"""From here on a name is taken for a slip: a letter in five."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -64,6 +77,13 @@ def parse_translation(fields: Iterable[tuple[str, str]], *, strict: bool = False
             "response_format 'diarized_json' is not available for translations.", param="response_format"
         )
     return request
+
+
+def misspelt(fields: Iterable[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:
+    """Names that are none of the ``known`` ones but nearly one of them, each with that one."""
+    names = sorted({name.partition("[")[0] for name, _ in fields} - {*known})
+    found = {name: get_close_matches(name, known, 1, _SIMILAR) for name in names if _WORD.fullmatch(name)}
+    return {name: close[0] for name, close in found.items() if close}
 
 
 def _request(form: Mapping[str, Any]) -> TranscriptionRequest:
@@ -108,7 +128,10 @@ def _as_list(name: str, value: str) -> list[Any]:
         items = _from_json(name, value)
         if isinstance(items, list):
             return items
-    return [value] if value.strip() else []
+    if name in _WORDS:
+        words = (word.strip() for word in value.split(","))
+        return [word if name == "languages" else word.lower() for word in words if word.lower() not in UNSET]
+    return [] if value.strip().lower() in UNSET else [value]
 
 
 def _from_json(name: str, value: str) -> Any:
@@ -175,16 +198,16 @@ def check_length(value: object, most: int, param: str) -> None:
         raise invalid_value(param, f"It has at most {most} items", code="array_above_max_length")
 
 
-def validated(kind: type[ModelT], fields: Mapping[str, Any], param: str) -> ModelT:
+def validated(kind: type[ModelT], fields: Mapping[str, Any], param: str = "") -> ModelT:
     """``fields`` as an instance of ``kind``; a null is as good as no field.
 
     Raises:
-        InvalidRequestError: Names the first wrong field, under ``param``.
+        InvalidRequestError: Names the first wrong field, under ``param`` if it is not empty.
     """
     try:
         return kind.model_validate({name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
-        path = param.split(".")
+        path = param.split(".") if param else ()
         errors = error.errors(include_url=False, include_input=False, include_context=False)
         for each in errors:
             each["loc"] = (*path, *each["loc"])

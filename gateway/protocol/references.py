@@ -12,8 +12,11 @@ NAMES = "known_speaker_names"
 REFERENCES = "known_speaker_references"
 
 
-def check_speakers(names: Sequence[str], references: Sequence[str]) -> None:
+def check_speakers(names: Sequence[str], references: Sequence[str], *, by_channel: bool = False) -> None:
     """Returns where each known speaker has one name and one data URL.
+
+    Args:
+        by_channel: A channel is known by its place, and needs no reference.
 
     Raises:
         InvalidRequestError: Names the parameter.
@@ -22,7 +25,7 @@ def check_speakers(names: Sequence[str], references: Sequence[str]) -> None:
         raise InvalidRequestError(f"At most {MAX_KNOWN_SPEAKERS} known speakers are supported.", param=NAMES)
     if len(set(names)) != len(names):
         raise InvalidRequestError("Two known speakers have the same name.", param=NAMES)
-    if len(names) != len(references):
+    if len(names) != len(references) and not by_channel:
         raise InvalidRequestError(
             f"There are {len(names)} known_speaker_names and {len(references)} known_speaker_references; "
             "each name needs its reference.",

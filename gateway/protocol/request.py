@@ -15,6 +15,12 @@ ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized
 Language = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(language_code)]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 
+UNSET = frozenset({"", "null", "none", "undefined", "nil"})
+"""What clients write into a form that has no null, for a field that they mean to leave out."""
+
+_ANY_LANGUAGE = frozenset({"auto", "detect", "und"})
+"""What clients of other servers say where the language is to be heard."""
+
 
 class ServerVad(BaseModel):
     """The `chunking_strategy` object."""
@@ -73,12 +79,29 @@ class TranslationRequest(SubtitleStyle):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_blanks(cls, form: Mapping[str, Any]) -> dict[str, Any]:
-        """Clients that bind an empty input box send the field empty; they mean that it is not set."""
-        blank = {name for name, value in form.items() if isinstance(value, str) and not value.strip()}
-        if form.get("language") == "auto":
-            blank.add("language")
-        return {name: value for name, value in form.items() if name not in blank - {"model"}}
+    def _read_loosely(cls, form: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields that mean nothing are not set, and words of a fixed choice count in any case.
+
+        Clients that bind an empty input box send the field empty, and those in JavaScript send ``null``.
+        """
+        given = {
+            name: value for name, value in form.items() if name == "model" or not _means_unset(name, value)
+        }
+        for name in _CHOICES & given.keys():
+            if isinstance(given[name], str):
+                given[name] = given[name].strip().lower()
+        return given
+
+
+_CHOICES = frozenset({"response_format", "chunking_strategy"})
+"""Fields whose values are words of ours."""
+
+
+def _means_unset(name: str, value: object) -> bool:
+    if not isinstance(value, str):
+        return value is None
+    word = value.strip().lower()
+    return word in UNSET or (name == "language" and word in _ANY_LANGUAGE)
 
 
 class TranscriptionRequest(TranslationRequest):
@@ -113,6 +136,12 @@ class TranscriptionRequest(TranslationRequest):
     max_speakers: Annotated[int, Field(ge=1, le=32)] | None = Field(
         None, description="No more people than so many speak. An extension."
     )
+    channels: Literal["speakers"] | None = Field(
+        None,
+        description="`speakers`: one person speaks on each channel, as in calls; the first is A, "
+        "or has the first of known_speaker_names, which need no references then. Unset: channels are mixed. "
+        "An extension.",
+    )
 
     @property
     def wants_logprobs(self) -> bool:
@@ -120,16 +149,21 @@ class TranscriptionRequest(TranslationRequest):
         return "logprobs" in self.include
 
     @property
+    def by_channel(self) -> bool:
+        """Each channel is a speaker's."""
+        return self.channels == "speakers"
+
+    @property
     def wants_speakers(self) -> bool:
         """The answer tells who spoke: diarized_json does, and what else has room for it where asked."""
-        asks = self.num_speakers or self.max_speakers or self.known_speaker_names
+        asks = self.num_speakers or self.max_speakers or self.known_speaker_names or self.channels
         return self.response_format == "diarized_json" or (
             self.response_format in {"srt", "vtt", "verbose_json"}
             and bool(asks or contract(self.model).diarizes)
         )
 
 
-_EXTENSIONS = {"seed", "num_speakers", "max_speakers"}
+_EXTENSIONS = {"seed", "num_speakers", "max_speakers", "channels"}
 TRANSLATION_FIELDS = frozenset({"model", "prompt", "response_format", "temperature"})
 TRANSCRIPTION_FIELDS = (
     TranscriptionRequest.model_fields.keys() - SubtitleStyle.model_fields.keys() - _EXTENSIONS
@@ -159,9 +193,21 @@ def check_combinations(request: TranscriptionRequest) -> None:
         )
     if contract(request.model).diarizes:
         _refuse_set(request, ("prompt", "include", "timestamp_granularities"))
-    check_speakers(request.known_speaker_names, request.known_speaker_references)
+    if request.by_channel:
+        _refuse_beside_channels(request)
+    check_speakers(
+        request.known_speaker_names, request.known_speaker_references, by_channel=request.by_channel
+    )
     if request.num_speakers and request.max_speakers and request.num_speakers > request.max_speakers:
         raise InvalidRequestError("num_speakers is more than max_speakers.", param="num_speakers")
+
+
+def _refuse_beside_channels(request: TranscriptionRequest) -> None:
+    for name in ("num_speakers", "max_speakers", "known_speaker_references"):
+        if getattr(request, name):
+            raise InvalidRequestError(
+                f"{name} does not go with channels=speakers: the channels say who speaks.", param=name
+            )
 
 
 def refuse_unknown(form: Collection[str], known: Collection[str]) -> None:

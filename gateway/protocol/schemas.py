@@ -94,6 +94,7 @@ def reference(name: str) -> Schema:
 REFUSALS = {
     400: ("BadRequest", "A parameter or the file is wrong; `param` names it."),
     401: ("Unauthorized", "No API key, or one that is not accepted."),
+    403: ("Forbidden", "This key, page or host name may not do this."),
     404: ("NotFound", "No such path, or the model is not served here."),
     405: ("MethodNotAllowed", "The path exists, the method does not; `allow` lists what does."),
     408: ("RequestTimeout", "The client stopped sending its body."),
@@ -121,6 +122,11 @@ HEADERS: Schema = {
         "description": "Whole seconds after which a retry makes sense, where that is known.",
         "schema": {"type": "integer", "minimum": 1},
     },
+    "location": {
+        "description": "Where it is.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
     "allow": {
         "description": "The methods this path has.",
         "required": True,
@@ -129,12 +135,12 @@ HEADERS: Schema = {
 }
 
 
-def responses(success: Schema, *refusals: int) -> Schema:
-    """An operation's ``responses``: the answer for 200, and the refusals by reference."""
+def responses(success: Schema, *refusals: int, status: int = 200) -> Schema:
+    """An operation's ``responses``: the answer for its ``status``, and the refusals by reference."""
     references = {
-        str(status): {"$ref": f"#/components/responses/{REFUSALS[status][0]}"} for status in refusals
+        str(refusal): {"$ref": f"#/components/responses/{REFUSALS[refusal][0]}"} for refusal in refusals
     }
-    return {"200": success, **references}
+    return {str(status): success, **references}
 
 
 def refusal_responses() -> Schema:
@@ -159,6 +165,13 @@ def answer(description: str, content: Schema, *headers: str) -> Schema:
 def json_answer(description: str, model: str) -> Schema:
     """A JSON response of the schema ``model``."""
     return answer(description, {"application/json": {"schema": reference(model)}})
+
+
+def moved_answer(description: str) -> Schema:
+    """A redirection, which has no body."""
+    shown = answer(description, {}, "location")
+    del shown["content"]
+    return shown
 
 
 def text_answer(description: str, *media_types: str) -> Schema:

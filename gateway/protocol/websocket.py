@@ -82,6 +82,15 @@ def parse_query(query: str, *, strict: bool = False) -> StreamQuery:
         )
     form = [(name, value) for name, value in fields if name not in {*_Input.model_fields, "stream"}]
     request = parse_transcription([*form, ("stream", "true")], strict=strict)
+    if request.by_channel and given.format is not None:
+        raise InvalidRequestError(
+            "format=pcm16 has one channel: channels=speakers needs more.", param="channels"
+        )
+    if request.by_channel and given.interim_results:
+        raise InvalidRequestError(
+            "interim_results does not go with channels=speakers: whose words come next is not known.",
+            param="interim_results",
+        )
     return StreamQuery(request, given.sample_rate, given.interim_results)
 
 

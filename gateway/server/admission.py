@@ -51,8 +51,11 @@ class KeyAdmission:
         self._open = Counter[str]()
 
     @contextmanager
-    def place(self, key: str | None) -> Iterator[None]:
+    def place(self, key: str | None, own: int | None = None) -> Iterator[None]:
         """Takes one of the key's places until the context is left; without a key there is no limit.
+
+        Args:
+            own: A lower limit that the key has itself.
 
         Raises:
             OverloadedError: There is none.
@@ -60,8 +63,9 @@ class KeyAdmission:
         if key is None:
             yield
             return
-        if self._open[key] >= self._limit:
-            raise OverloadedError(f"An ephemeral key may have {self._limit} sessions open, and this one has.")
+        limit = self._limit if own is None else min(self._limit, own)
+        if self._open[key] >= limit:
+            raise OverloadedError(f"This ephemeral key may have {limit} sessions open, and this one has.")
         self._open[key] += 1
         try:
             yield

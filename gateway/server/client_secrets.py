@@ -20,6 +20,7 @@ from gateway.protocol.realtime.client_secrets import (
 )
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.body import Body
+from gateway.server.clients import KEY_NAME
 
 MAX_BODY_BYTES = 256 * 1024
 
@@ -59,7 +60,13 @@ class ClientSecrets:
                 self._catalog.find(wanted.config.transcription.model)
             except ModelNotFoundError as error:
                 raise error.under(model_param) from None
-        value, expires_at = self._signer.sign(wanted.config, now=int(time.time()), seconds=wanted.seconds)
+        value, expires_at = self._signer.sign(
+            wanted.config,
+            now=int(time.time()),
+            seconds=wanted.seconds,
+            made_by=request.scope.get(KEY_NAME, ""),
+            scope=wanted.scope,
+        )
         session_id = f"sess_{secrets.token_hex(12)}"
         body = render(wanted.config, value=value, expires_at=expires_at, session_id=session_id)
         return Response(encode(body), media_type="application/json")

@@ -1,21 +1,27 @@
-"""`/openapi.json`, `/docs` to read it and try it, `/live` to speak: our own pages, which need no network."""
+"""The page at `/`, `/docs` to read `/openapi.json`: our own pages, which need no network."""
 
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from gateway.errors import NotFoundError
 from gateway.protocol.events import encode
 from gateway.protocol.openapi import openapi_document
 
 _PAGE = Path(__file__).parent / "page"
-_MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+_MEDIA_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
 
 _HEADERS = {
     # The pages' own files and this server's answers, nothing else: no inline code, no eval, no built markup.
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    # A recording that was dropped on the page is played from there.
+    "img-src 'self'; media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -39,13 +45,17 @@ class Docs:
         """The document."""
         return Response(self._document, media_type="application/json")
 
-    async def page(self, _: Request) -> Response:
-        """The page."""
+    async def home(self, _: Request) -> Response:
+        """Speak, drop a recording, read captions. From here it needs no leave to ask another origin."""
+        return self._file("index.html")
+
+    async def reference(self, _: Request) -> Response:
+        """The document, to read."""
         return self._file("docs.html")
 
     async def live(self, _: Request) -> Response:
-        """The page with live captions. Served from here, it needs no permission to ask another origin."""
-        return self._file("live.html")
+        """Where live captions were before; the page has them now, also behind a proxy's path."""
+        return RedirectResponse("./#speak", 308)
 
     async def asset(self, request: Request) -> Response:
         """The pages' styles and scripts.

@@ -6,6 +6,7 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
+import anyio
 from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,17 +15,27 @@ from gateway.errors import (
     ClientGoneError,
     GatewayError,
     MethodNotAllowedError,
+    ShuttingDownError,
     UploadTimeoutError,
 )
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
 from gateway.server.body import Body
+from gateway.server.clients import client_of
+from gateway.server.exchanges import Exchanges
 
 logger = logging.getLogger(__name__)
+access = logging.getLogger("gateway.access")
+
+PROBES = frozenset({"/health", "/ready", "/metrics"})
+"""Asked every few seconds by machines: not worth a line of the log."""
 
 DISCARD_SECONDS = 10.0
 DISCARD_BYTES = 256 * 1024 * 1024
 """What is read of a body that was refused early, so that its sender gets to see the refusal."""
+
+FAREWELL_SECONDS = 0.5
+"""The same at the server's end, which waits for nobody: the refusal is sent first."""
 
 
 def error_response(error: GatewayError) -> Response:
@@ -38,8 +49,9 @@ def error_response(error: GatewayError) -> Response:
 class RequestMiddleware:
     """Stamps answers, translates exceptions, counts requests. The outermost layer."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, exchanges: Exchanges, metrics: Metrics) -> None:
         self._app = app
+        self._exchanges = exchanges
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +61,10 @@ class RequestMiddleware:
             return
         answer = _Answer(scope, receive, send)
         try:
-            await self._app(scope, answer.receive, answer.send)
+            with self._exchanges.place(answer), answer.scope:
+                await self._app(scope, answer.receive, answer.send)
+            if answer.scope.cancelled_caught:
+                await answer.end()
         except ClientGoneError:
             answer.status = 499
         except GatewayError as error:
@@ -63,6 +78,7 @@ class RequestMiddleware:
             route = scope.get("route")
             endpoint = getattr(route, "path", "unknown")
             self._metrics.requests.labels(endpoint, str(answer.status)).inc()
+            answer.log(endpoint)
 
 
 class _Answer:
@@ -76,6 +92,12 @@ class _Answer:
         self._body_complete = False
         self.request_id = f"req_{secrets.token_hex(16)}"
         self.status = 0
+        self.scope = anyio.CancelScope()
+
+    @property
+    def is_answered(self) -> bool:
+        """The status is out."""
+        return bool(self.status)
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -92,6 +114,18 @@ class _Answer:
             headers["openai-processing-ms"] = str(round(milliseconds))
         await self._send(message)
 
+    def log(self, endpoint: str) -> None:
+        """A line for each request, with neither query nor key: where, how it ended, how long it took, who."""
+        if endpoint in PROBES:
+            return
+        client = client_of(self._scope)
+        extra = {
+            "request_id": self.request_id,
+            "milliseconds": round((time.perf_counter() - self._started) * 1000),
+            "client": client.name or (self._scope.get("client") or ("",))[0],
+        }
+        access.info("%s %s %d", self._scope["method"], endpoint, self.status, extra=extra)
+
     async def refuse(self, error: GatewayError) -> None:
         if self.status:
             # The status line is out: all that can be done is to break off, so that the client notices.
@@ -100,3 +134,25 @@ class _Answer:
         if not self._body_complete and not isinstance(error, UploadTimeoutError):
             await Body(self.receive, upload_timeout=DISCARD_SECONDS).discard(DISCARD_BYTES)
         await error_response(error)(self._scope, self.receive, self.send)
+
+    async def end(self) -> None:
+        """Refuses what the server's end cut off; a refusal cannot follow half an answer.
+
+        The rest of the body is read after the refusal: a connection that is closed with unread data is
+        reset, and its client would not see what was sent.
+        """
+        if self.status:
+            return
+        response = error_response(ShuttingDownError())
+        response.headers["connection"] = "close"
+        start = {
+            "type": "http.response.start",
+            "status": response.status_code,
+            "headers": response.raw_headers,
+        }
+        await self.send(start)
+        await self.send({"type": "http.response.body", "body": response.body, "more_body": True})
+        if not self._body_complete:
+            with anyio.move_on_after(FAREWELL_SECONDS):
+                await Body(self.receive, upload_timeout=DISCARD_SECONDS).discard(DISCARD_BYTES)
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})

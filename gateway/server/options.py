@@ -33,15 +33,19 @@ def chunking_options(
             param="chunking_strategy",
         )
         options = replace(options, max_seconds=UNCUT_SECONDS, too_long=too_long)
-    if strategy is None and default == "block":
+    if request.by_channel:
+        options = replace(options, channels=len(request.known_speaker_names))
+    elif strategy is None and default == "block":
         return replace(options, windows="block")
     if isinstance(strategy, ServerVad):
         vad = VadOptions(strategy.threshold, strategy.prefix_padding_ms, strategy.silence_duration_ms)
         options = replace(options, vad=vad)
+    # Whose words they are is known chunk by chunk, and no voice is to count twice.
+    options = replace(options, overlaps=not request.wants_speakers)
     if not request.stream:
         return options
     # Of words in a preview nobody knows yet whose they are, nor in which segment.
-    early = None if request.wants_speakers else EARLY_SECONDS
+    early = None if request.wants_speakers or request.by_channel else EARLY_SECONDS
     return replace(options, early=early, max_pause=MAX_PAUSE_SECONDS)
 
 
@@ -87,6 +91,7 @@ def wants_words(request: TranscriptionRequest) -> bool:
         "word" in request.timestamp_granularities
         or request.response_format in {"srt", "vtt"}
         or request.wants_speakers
+        or request.by_channel
     )
 
 

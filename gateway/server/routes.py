@@ -1,6 +1,6 @@
 """Which path leads where, what each route asks of its clients, and the layers every request passes."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,11 +14,15 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from gateway.errors import GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.metrics import Metrics
+from gateway.server.addresses import AddressMiddleware
 from gateway.server.admission import Admission
 from gateway.server.auth import Keys
+from gateway.server.captions import Captions
 from gateway.server.client_secrets import ClientSecrets
 from gateway.server.docs import Docs
+from gateway.server.exchanges import Exchanges
 from gateway.server.middleware import RequestMiddleware
+from gateway.server.origins import OriginMiddleware, Origins
 from gateway.server.realtime import Realtime
 from gateway.server.status import Health, Models
 from gateway.server.transcriptions import Transcriptions
@@ -46,9 +50,15 @@ class KeyRoute(_Keyed, Route):
     """An endpoint that needs a key, whatever the method; only a browser's OPTIONS has none to give."""
 
     def __init__(
-        self, path: str, endpoint: Callable[..., Any], *, check: Check, methods: Collection[str] | None = None
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        check: Check,
+        methods: Collection[str] | None = None,
+        include_in_schema: bool = True,
     ) -> None:
-        super().__init__(path, endpoint, methods=methods)
+        super().__init__(path, endpoint, methods=methods, include_in_schema=include_in_schema)
         self._check = check
 
 
@@ -87,14 +97,18 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     *,
     transcriptions: Transcriptions,
     translations: Transcriptions,
+    dialects: Mapping[str, Transcriptions],
     transcriptions_ws: TranscriptionsWs,
     realtime: Realtime,
     client_secrets: ClientSecrets,
     models: Models,
     health: Health,
+    captions: Captions,
     docs: Docs,
     keys: Keys,
+    origins: Origins,
     sessions: Admission,
+    exchanges: Exchanges,
     metrics: Metrics,
     lifespan: Lifespan[Starlette],
 ) -> Starlette:
@@ -130,19 +144,26 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
             Route("/ready", health.ready),
             Route("/metrics", health.metrics),
             Route("/openapi.json", docs.openapi),
-            Route("/docs", docs.page),
+            Route("/", docs.home),
+            Route("/docs", docs.reference),
             Route("/live", docs.live),
+            Route("/captions/{token}", captions.read),
             Route("/docs/{asset}", docs.asset),
             *api,
+            # Whoever speaks a dialect has its document already.
+            *(post(path, endpoint, include_in_schema=False) for path, endpoint in dialects.items()),
         ],
         middleware=[
-            Middleware(RequestMiddleware, metrics=metrics),
-            Middleware(WebSocketMiddleware, sessions=sessions, metrics=metrics),
+            *origins.cors(),
+            Middleware(AddressMiddleware),
+            Middleware(RequestMiddleware, exchanges=exchanges, metrics=metrics),
+            Middleware(WebSocketMiddleware, sessions=sessions, exchanges=exchanges, metrics=metrics),
+            Middleware(OriginMiddleware, origins=origins),
         ],
         exception_handlers={HTTPException: _raise_ours},
         lifespan=lifespan,
     )
-    # A slash too many is answered in our envelope, not by a redirect that has a recording sent twice.
+    # Addresses are canonical here; a redirect would have a recording sent twice.
     app.router.redirect_slashes = False
     app.router.default = _Unknown(app.router.default, keys.check)
     return app

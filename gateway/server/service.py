@@ -33,6 +33,7 @@ class Limits:
     max_waiting_bytes: int
     max_waiting_total: int
     max_session_seconds: float
+    resume_seconds: float
     upload_timeout: float
     send_timeout: float
 
@@ -77,7 +78,7 @@ class Service:
             InvalidRequestError: It cannot be done here, or a reference is not what it must be.
             UnavailableError: Not yet.
         """
-        if not request.wants_speakers:
+        if request.by_channel or not request.wants_speakers:
             return None
         model = await self.speakers.get()
         references = zip(
@@ -119,4 +120,12 @@ def recognition(
     if speakers is not None:
         decoding = replace(decoding, words=recognizer.capabilities.words)
     detects = recognizer.capabilities.detects_language
-    return Recognition(lambda: nullcontext(recognizer), request.model, decoding, partials, detects, speakers)
+    return Recognition(
+        lambda: nullcontext(recognizer),
+        request.model,
+        decoding,
+        partials,
+        detects,
+        speakers,
+        channel_names=request.known_speaker_names if request.by_channel else (),
+    )

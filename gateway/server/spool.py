@@ -1,6 +1,7 @@
 """An uploaded file on disk: written by the event loop, read by a decoder's thread, even while it grows."""
 
 import io
+import logging
 import os
 import tempfile
 import threading
@@ -15,6 +16,8 @@ from gateway.errors import GatewayError, UnavailableError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 256 * 1024
 """Gathered in memory before a thread writes them: a slow disk must not stop the event loop."""
@@ -37,7 +40,7 @@ class Spool:
         try:
             self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `close`
         except OSError as error:
-            raise _cannot_store() from error
+            raise _cannot_store(error) from error
         self._pending = bytearray()
         self._written = Changed()
         self._flushing = anyio.Lock()
@@ -140,7 +143,7 @@ class Spool:
                 try:
                     await anyio.to_thread.run_sync(self._append, block)
                 except OSError as error:
-                    raise _cannot_store() from error
+                    raise _cannot_store(error) from error
 
     def _append(self, block: bytes) -> None:
         written = 0
@@ -151,7 +154,9 @@ class Spool:
             self._changed.notify_all()
 
 
-def _cannot_store() -> UnavailableError:
+def _cannot_store(error: OSError) -> UnavailableError:
+    # The folder is named here alone: what the client is told holds no paths.
+    logger.error("uploads cannot be stored in %s (TMPDIR): %s", tempfile.gettempdir(), error.strerror)
     return UnavailableError("Uploads cannot be stored at the moment.", retry_after=10)
 
 

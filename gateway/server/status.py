@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from gateway.engine.catalog import Catalog
 from gateway.engine.lifecycle import ManagedModel, ModelState, ModelStatus
+from gateway.flow.speaker_source import SpeakerSource
 from gateway.metrics import Metrics
 from gateway.protocol.answers import HealthReport, ModelHealth, model_list, model_object
 from gateway.protocol.events import encode
@@ -48,11 +49,21 @@ class Health:
     """`/health`, `/ready` and `/metrics`: is the process alive, can it serve, what has it done.
 
     Args:
+        speakers: Gets what tells speakers apart.
         vad: Names the Silero file in use: two are about, and they differ audibly.
     """
 
-    def __init__(self, models: Sequence[ManagedModel], *, vad: str, version: str, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        models: Sequence[ManagedModel],
+        speakers: SpeakerSource,
+        *,
+        vad: str,
+        version: str,
+        metrics: Metrics,
+    ) -> None:
         self._models = models
+        self._speakers = speakers
         self._vad = vad
         self._version = version
         self._metrics = metrics
@@ -84,6 +95,7 @@ class Health:
             "status": self._status(),
             "version": self._version,
             "vad": self._vad,
+            "speakers": self._speakers.state,
             "models": {model.name: _describe(model.status) for model in self._models},
         }
         return Response(encode(body), status, media_type="application/json")

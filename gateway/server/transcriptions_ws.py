@@ -34,6 +34,7 @@ from gateway.flow.options import PartialOptions
 from gateway.flow.recording import Transcription, open_transcription
 from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode
 from gateway.protocol.websocket import StreamQuery, check_text, parse_query
+from gateway.server.clients import client_of
 from gateway.server.options import with_defaults
 from gateway.server.service import Limits, Service, recognition
 from gateway.server.spool import Spool
@@ -59,7 +60,8 @@ class TranscriptionsWs:
             ClientGoneError: The client left.
         """
         query = parse_query(scope["query_string"].decode("latin-1"), strict=self._service.strict_openai)
-        with self._service.admission.place(), Spool() as spool:
+        client = client_of(scope)
+        with client.stream(), self._service.admission.place(), Spool() as spool:
             await self._serve(query, spool, WebSocket(scope, receive, send))
 
     async def _serve(self, query: StreamQuery, spool: Spool, websocket: WebSocket) -> None:
@@ -86,7 +88,7 @@ class TranscriptionsWs:
             async with open_transcription(
                 spool.reader(),
                 wanted,
-                service.resources,
+                replace(service.resources, hear=client_of(websocket.scope).hear),
                 chunking=replace(chunking, pcm_rate=query.pcm_rate),
                 load=service.load,
             ) as transcription:

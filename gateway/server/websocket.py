@@ -19,10 +19,11 @@ from gateway.protocol.events import encode, error_body
 from gateway.protocol.realtime.session import error_frame
 from gateway.protocol.websocket import COME_AGAIN, close_code, close_reason
 from gateway.server.admission import Admission
+from gateway.server.exchanges import Exchanges
 
 logger = logging.getLogger(__name__)
 
-GOODBYE_SECONDS = 5.0
+GOODBYE_SECONDS = 1.0
 """How long the error's frame may take to get out; the client may be one that reads nothing."""
 
 SUBPROTOCOL = "realtime"
@@ -76,9 +77,10 @@ def event_frame(error: GatewayError) -> str | None:
 class WebSocketMiddleware:
     """Translates what an endpoint raises into a frame, as its route has them, and a close code; counts."""
 
-    def __init__(self, app: ASGIApp, *, sessions: Admission, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, sessions: Admission, exchanges: Exchanges, metrics: Metrics) -> None:
         self._app = app
         self._sessions = sessions
+        self._exchanges = exchanges
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,9 +89,10 @@ class WebSocketMiddleware:
             await self._app(scope, receive, send)
             return
         session = _Session(scope, send)
-        with self._sessions.place():
+        with self._sessions.place(), self._exchanges.place(session):
             try:
-                await self._app(scope, receive, session.send)
+                with session.scope:
+                    await self._app(scope, receive, session.send)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is told or logged
                 await self._end(session, _cause(error))
             finally:
@@ -131,8 +134,14 @@ class _Session:
         self._subprotocol = SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
         self._scope = scope
         self._accepted = False
+        self.scope = anyio.CancelScope()
         self.id = f"req_{secrets.token_hex(16)}"
         self.code = ABNORMAL
+
+    @property
+    def is_answered(self) -> bool:
+        """Always: sessions look at the server's end themselves, and have things to say then."""
+        return True
 
     async def send(self, message: Message) -> None:
         """Sends on.

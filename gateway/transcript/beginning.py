@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from gateway.transcript.stable import StabilityOptions, StableText, tokens_after
+from gateway.transcript.stable import StabilityOptions, StableText
+from gateway.transcript.tokens import leading_space, raw_of, text_of, tokens_after
 from gateway.transcript.types import Segment, Token, Word
 
 _HELD_BACK = 3
@@ -34,7 +35,7 @@ class Beginning:
         sure = stable.partial(tokens, spaced=spaced)
         if not sure:
             return None
-        return cls(replace(segment, tokens=sure, text=_text(sure), words=()))
+        return cls(replace(segment, tokens=sure, text=text_of(sure), words=()))
 
     @property
     def tokens(self) -> tuple[Token, ...]:
@@ -46,21 +47,21 @@ class Beginning:
         if not segments:
             return [self.segment]
         heard = [token for segment in segments for token in segment.tokens]
-        heard = tokens_after(heard, len(_raw(heard)) - len(_raw(heard).lstrip()))
+        heard = tokens_after(heard, leading_space(heard))
         stable = StableText(StabilityOptions())
         stable.emitted = self.tokens
-        rest = _raw(stable.final(heard, spaced=spaced))
-        if _raw(self.tokens) + rest == _raw(heard):
+        rest = raw_of(stable.final(heard, spaced=spaced))
+        if raw_of(self.tokens) + rest == raw_of(heard):
             return list(segments)
-        return self._replacing(segments, len(_raw(heard)) - len(rest))
+        return self._replacing(segments, len(raw_of(heard)) - len(rest))
 
     def _replacing(self, segments: Sequence[Segment], count: int) -> list[Segment]:
         """The segments with what was emitted in place of their first ``count`` bytes of text."""
         first = segments[0]
-        left, kept = count + len(first.text.encode()) - len(first.text.encode().lstrip()), list(segments)
+        left, kept = count + leading_space(first.tokens), list(segments)
         replaced: list[Word] = []
-        while len(kept) > 1 and left >= len(_raw(kept[0].tokens)):
-            left -= len(_raw(kept[0].tokens))
+        while len(kept) > 1 and left >= len(raw_of(kept[0].tokens)):
+            left -= len(raw_of(kept[0].tokens))
             replaced += kept.pop(0).words
         bytes_of_words = 0
         words = list(kept[0].words)
@@ -71,7 +72,7 @@ class Beginning:
         merged = replace(
             kept[0],
             start=first.start,
-            text=_text(tokens),
+            text=text_of(tokens),
             tokens=tokens,
             words=(*self._words(replaced), *words),
         )
@@ -79,7 +80,7 @@ class Beginning:
 
     def _words(self, replaced: Sequence[Word]) -> list[Word]:
         """The emitted words at the times of those in whose place they are."""
-        texts = _text(self.tokens).split()
+        texts = text_of(self.tokens).split()
         if not replaced:
             return []
         if len(texts) == len(replaced):
@@ -89,11 +90,3 @@ class Beginning:
             replace(replaced[0], start=start + at * step, end=start + (at + 1) * step, text=f" {text}")
             for at, text in enumerate(texts)
         ]
-
-
-def _raw(tokens: Sequence[Token]) -> bytes:
-    return b"".join(token.raw for token in tokens)
-
-
-def _text(tokens: Sequence[Token]) -> str:
-    return _raw(tokens).decode(errors="replace")

@@ -81,9 +81,10 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class BufferCommitted:
-    """The audio so far has become this item; later audio belongs to the next one."""
+    """The audio until ``end`` seconds has become this item; later audio belongs to the next one."""
 
     item_id: str
+    end: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ All of this is for languages that write spaces; others stay as they are.
 
 from dataclasses import replace
 
+from gateway.transcript.tokens import text_of
 from gateway.transcript.types import Segment, Token
 
 _STOPS = frozenset({".", "..", "...", "…"})
@@ -31,7 +32,7 @@ def without_stop(segment: Segment) -> Segment:
     words = segment.words
     if words:
         words = (*words[:-1], replace(words[-1], text=words[-1].text.rstrip(" .…")))
-    return replace(segment, text=_text(tokens), tokens=tuple(tokens), words=words)
+    return replace(segment, text=text_of(tokens), tokens=tuple(tokens), words=words)
 
 
 def first_word(text: str) -> str:
@@ -49,14 +50,10 @@ def beginning_small(segment: Segment) -> Segment:
     words = segment.words
     if words:
         words = (replace(words[0], text=in_small_letters(words[0].text)), *words[1:])
-    return replace(segment, text=_text(tokens), tokens=tokens, words=words)
+    return replace(segment, text=text_of(tokens), tokens=tokens, words=words)
 
 
 def in_small_letters(text: str) -> str:
     """The text with its first letter a small one."""
     at = next((at for at, letter in enumerate(text) if letter.isalpha()), len(text))
     return text[:at] + text[at : at + 1].lower() + text[at + 1 :]
-
-
-def _text(tokens: tuple[Token, ...] | list[Token]) -> str:
-    return b"".join(token.raw for token in tokens).decode(errors="replace")

@@ -1,11 +1,12 @@
 """Whose words they are: segments split at turns, by their words' times, and speakers named."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, groupby, product
 from string import ascii_uppercase
 from typing import TypeAlias
 
+from gateway.transcript.tokens import raw_of
 from gateway.transcript.types import Hypothesis, Segment, Token, Word
 
 Speaker: TypeAlias = int | str
@@ -21,6 +22,12 @@ class Turn:
     speaker: Speaker
 
 
+def letters(known: Sequence[str]) -> Iterator[str]:
+    """``A``, ``B``, … ``AA``: what strangers are called who have none of the known names."""
+    names = ("".join(name) for length in count(1) for name in product(ascii_uppercase, repeat=length))
+    return (name for name in names if name not in known)
+
+
 class SpeakerNames:
     """What speakers are called: the known by their names, strangers ``A``, ``B``, … as they come.
 
@@ -29,8 +36,7 @@ class SpeakerNames:
     """
 
     def __init__(self, known: Sequence[str] = ()) -> None:
-        letters = ("".join(name) for length in count(1) for name in product(ascii_uppercase, repeat=length))
-        self._free = (name for name in letters if name not in known)
+        self._free = letters(known)
         self._strangers: dict[int, str] = {}
         self.latest: Speaker = 0
         """Who was named last."""
@@ -59,25 +65,29 @@ def attribute(hypothesis: Hypothesis, turns: Sequence[Turn], names: SpeakerNames
 def _split(segment: Segment, turns: Sequence[Turn], names: SpeakerNames) -> list[Segment]:
     speakers = [_nearest(turns, word.start, word.end) for word in segment.words]
     runs = [list(run) for _, run in groupby(zip(speakers, segment.words, strict=True), lambda pair: pair[0])]
-    tokens = _tokens_of(segment.tokens, [[word for _, word in run] for run in runs])
-    if len(runs) < 2 or tokens is None:
+    parts = parted(segment, [[word for _, word in run] for run in runs])
+    if len(parts) < 2:
         speaker = runs[0][0][0] if len(runs) == 1 else _nearest(turns, segment.start, segment.end)
         return [replace(segment, speaker=names.name(speaker))]
-    parts = []
-    for number, (run, own) in enumerate(zip(runs, tokens, strict=True)):
-        words = tuple(word for _, word in run)
-        parts.append(
-            replace(
-                segment,
-                start=words[0].start if number else segment.start,
-                end=words[-1].end if number < len(runs) - 1 else segment.end,
-                text="".join(word.text for word in words),
-                tokens=own,
-                words=words,
-                speaker=names.name(run[0][0]),
-            )
+    return [replace(part, speaker=names.name(run[0][0])) for part, run in zip(parts, runs, strict=True)]
+
+
+def parted(segment: Segment, runs: Sequence[Sequence[Word]]) -> list[Segment]:
+    """The segment, split into runs of its words; as it is where its tokens cannot be split so."""
+    tokens = _tokens_of(segment.tokens, runs)
+    if len(runs) < 2 or tokens is None:
+        return [segment]
+    return [
+        replace(
+            segment,
+            start=run[0].start if number else segment.start,
+            end=run[-1].end if number < len(runs) - 1 else segment.end,
+            text="".join(word.text for word in run),
+            tokens=own,
+            words=tuple(run),
         )
-    return parts
+        for number, (run, own) in enumerate(zip(runs, tokens, strict=True))
+    ]
 
 
 def _tokens_of(tokens: Sequence[Token], runs: Sequence[Sequence[Word]]) -> list[tuple[Token, ...]] | None:
@@ -87,9 +97,9 @@ def _tokens_of(tokens: Sequence[Token], runs: Sequence[Sequence[Word]]) -> list[
     for run in runs:
         raw = "".join(word.text for word in run).encode()
         share: list[Token] = []
-        while rest and len(b"".join(token.raw for token in share)) < len(raw):
+        while rest and len(raw_of(share)) < len(raw):
             share.append(rest.pop(0))
-        if b"".join(token.raw for token in share) != raw:
+        if raw_of(share) != raw:
             return None
         shares.append(tuple(share))
     return shares if not rest else None

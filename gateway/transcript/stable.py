@@ -10,9 +10,11 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, takewhile
+from itertools import takewhile
 
+from gateway.transcript.tokens import raw_of, tokens_after
 from gateway.transcript.types import Token
+from gateway.transcript.writing import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class StableText:
             _after_marks(self._rest(each, spaced=spaced), spaced=spaced) for each in reversed(self._recent)
         ]
         groups = [_words(rest, spaced=spaced) for _, rest in rests]
-        plain = [[_plain(_raw(word)) for word in words] for words in groups]
-        shared = [_common(plain[0], words) for words in plain]
+        forms = [[plain(raw_of(word).decode()) for word in words] for words in groups]
+        shared = [_common(forms[0], words) for words in forms]
         words = groups[0] if paused else groups[0][: max(0, len(groups[0]) - self._options.held_back)]
         stable: list[Token] = []
         for number, word in enumerate(words):
@@ -90,7 +92,9 @@ class StableText:
     def beyond(self, tokens: Sequence[Token], *, spaced: bool = True) -> tuple[Token, ...]:
         """What was emitted after the words that stand for those of the final hypothesis."""
         words, known = _units(tokens, spaced=spaced), _units(self.emitted, spaced=spaced)
-        count = _standing_for([_plain(word) for word in words], [_plain(word) for word in known])
+        count = _standing_for(
+            [plain(word.decode()) for word in words], [plain(word.decode()) for word in known]
+        )
         return tuple(tokens_after(self.emitted, sum(len(word) for word in known[:count])))
 
     def _needed(self, word: Sequence[Token]) -> int:
@@ -99,13 +103,15 @@ class StableText:
 
     def _rest(self, tokens: Sequence[Token], *, spaced: bool, is_final: bool = False) -> list[Token]:
         """What follows on what was emitted: by its bytes, else by the words that stand for it."""
-        begin = _raw(self.emitted)
-        if _raw(tokens).startswith(begin):
+        begin = raw_of(self.emitted)
+        if raw_of(tokens).startswith(begin):
             rest = tokens_after(tokens, len(begin))
             if is_final or not (spaced and begin and rest and rest[0].text[:1].isalnum()):
                 return rest
         words, known = _units(tokens, spaced=spaced), _units(self.emitted, spaced=spaced)
-        count = _standing_for([_plain(word) for word in known], [_plain(word) for word in words])
+        count = _standing_for(
+            [plain(word.decode()) for word in known], [plain(word.decode()) for word in words]
+        )
         rest = tokens_after(tokens, sum(len(word) for word in words[:count]))
         if not spaced:
             return rest
@@ -124,12 +130,12 @@ def _words(tokens: Sequence[Token], *, spaced: bool) -> list[list[Token]]:
     """Groups of tokens, each of which is whole UTF-8, and begins with a space where words do."""
     groups: list[list[Token]] = []
     for token in tokens:
-        is_open = bool(groups) and not _is_whole(_raw(groups[-1]))
+        is_open = bool(groups) and not _is_whole(raw_of(groups[-1]))
         if groups and (is_open or (spaced and not token.raw[:1].isspace())):
             groups[-1].append(token)
         else:
             groups.append([token])
-    if groups and not _is_whole(_raw(groups[-1])):
+    if groups and not _is_whole(raw_of(groups[-1])):
         groups.pop()
     return groups
 
@@ -152,10 +158,6 @@ def _is_mark(token: Token) -> bool:
     )
 
 
-def _raw(tokens: Sequence[Token]) -> bytes:
-    return b"".join(token.raw for token in tokens)
-
-
 def _is_whole(raw: bytes) -> bool:
     try:
         raw.decode()
@@ -167,16 +169,6 @@ def _is_whole(raw: bytes) -> bool:
 def _common(words: Sequence[str], others: Sequence[str]) -> int:
     pairs = zip(words, others, strict=False)
     return next((at for at, (word, other) in enumerate(pairs) if word != other), min(len(words), len(others)))
-
-
-def tokens_after(tokens: Sequence[Token], position: int) -> list[Token]:
-    """The tokens from a byte position on; the one it lies in is cut there."""
-    rest = []
-    for token, end in zip(tokens, accumulate(len(token.raw) for token in tokens), strict=True):
-        if end > position:
-            raw = token.raw[max(0, len(token.raw) - (end - position)) :]
-            rest.append(replace(token, raw=raw, text=raw.decode(errors="replace")))
-    return rest
 
 
 def _standing_for(known: Sequence[str], words: Sequence[str]) -> int:
@@ -199,11 +191,5 @@ def _standing_for(known: Sequence[str], words: Sequence[str]) -> int:
 def _units(tokens: Sequence[Token], *, spaced: bool) -> list[bytes]:
     """What is compared: words, or characters where two hypotheses may split the same text differently."""
     if spaced:
-        return [_raw(word) for word in _words(tokens, spaced=True)]
-    return [character.encode() for character in _raw(tokens).decode(errors="ignore")]
-
-
-def _plain(word: bytes) -> str:
-    """The word without what only style changes."""
-    text = word.decode()
-    return "".join(filter(str.isalnum, text.casefold())) or text
+        return [raw_of(word) for word in _words(tokens, spaced=True)]
+    return [character.encode() for character in raw_of(tokens).decode(errors="ignore")]

@@ -1,7 +1,9 @@
 """From the seconds of what an engine was given to those of the recording it was taken from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from gateway.transcript.types import Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,16 @@ class Stretch:
 
 
 class Timeline:
-    """The clock of a chunk that holds one stretch of a recording, or several between which pauses are cut."""
+    """The clock of a chunk that holds one stretch of a recording, or several between which pauses are cut.
 
-    def __init__(self, stretches: Sequence[Stretch]) -> None:
+    Attributes:
+        cut: Seconds from the chunk's first sample to the first speech that the next chunk has, too; None
+            where they share none.
+    """
+
+    def __init__(self, stretches: Sequence[Stretch], cut: float | None = None) -> None:
         self._stretches = list(stretches)
+        self.cut = cut
 
     @property
     def start(self) -> float:
@@ -59,3 +67,13 @@ class Timeline:
                 return stretch.onset, last
             silent = stretch.offset
         return first, last
+
+
+def placed(segment: Segment, timeline: Timeline) -> Segment:
+    """A chunk's segment with times from the recording's start."""
+    start, end = timeline.between(segment.start, segment.end)
+    words = []
+    for word in segment.words:
+        begin, stop = timeline.between(word.start, word.end)
+        words.append(replace(word, start=begin, end=stop))
+    return replace(segment, start=start, end=end, seek=round(timeline.start * 100), words=tuple(words))

@@ -94,6 +94,7 @@ class Transcript:
         segments: Text and tokens as the engine gave them, leading spaces kept.
         tokens: Those of the deltas: their bytes join to the text's bytes, exactly.
         prompt_tokens: Tokens of prompt and keywords of all chunks together.
+        language_probability: The highest that any chunk gave ``language``; 0.0 where none told.
     """
 
     text: str
@@ -103,3 +104,4 @@ class Transcript:
     segments: tuple[Segment, ...]
     tokens: tuple[Token, ...]
     prompt_tokens: int = 0
+    language_probability: float = 0.0

@@ -29,6 +29,11 @@ def is_spaced(language: str | None) -> bool:
     return language not in UNSPACED_LANGUAGES
 
 
+def plain(word: str) -> str:
+    """The word without what only style changes; marks alone stay."""
+    return "".join(filter(str.isalnum, word.casefold())) or word
+
+
 def silence_seconds(text: str, eagerness: Eagerness) -> float:
     """How long a silence after ``text`` may be before the speaker is taken to be done."""
     seconds = _SENTENCE_SILENCE_SECONDS if ends_sentence(text) else MAX_SILENCE_SECONDS

@@ -21,7 +21,7 @@ from gateway.audio import containers
 from gateway.audio.decode import BLOCK, FIRST_BLOCK, FIRST_BLOCKS, decode
 from gateway.audio.mono import ToMono
 from gateway.audio.types import SAMPLE_RATE, Samples
-from gateway.errors import InvalidAudioError, UploadTimeoutError
+from gateway.errors import InvalidAudioError, InvalidRequestError, UploadTimeoutError
 from tests.audio.sound import (
     ENCODINGS,
     MORE_ENCODINGS,
@@ -541,6 +541,7 @@ def small_files(hello: Samples) -> list[bytes]:
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(data=st.data())
+@pytest.mark.promise("broken recordings are refused, none crashes the decoder")
 def test_fuzz(data: st.DataObject, small_files: list[bytes]) -> None:
     """Any bytes give finite samples within the limit, or `InvalidAudioError`."""
     file = bytearray(data.draw(st.sampled_from(small_files)))
@@ -557,3 +558,37 @@ def test_fuzz(data: st.DataObject, small_files: list[bytes]) -> None:
 
     assert np.isfinite(decoded).all()
     assert SAMPLE_RATE // 10 <= len(decoded) <= 5 * SAMPLE_RATE
+
+
+def _channels(count: int) -> bytes:
+    """A WAV file of so many constants, one for each channel."""
+    return wav(int16(np.tile(np.linspace(0.1, 0.8, count, dtype=np.float32), (SAMPLE_RATE, 1))))
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_channels_apart(count: int) -> None:
+    """Each stays what it is, in its place."""
+    blocks = list(decode(io.BytesIO(_channels(count)), max_seconds=10, channels=2))
+
+    assert np.allclose(np.concatenate(blocks), np.linspace(0.1, 0.8, count), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("count", "least", "param"),
+    [(1, 0, "channels"), (9, 0, "channels"), (2, 3, "known_speaker_names")],
+)
+def test_channels_that_are_not_there(count: int, least: int, param: str) -> None:
+    """One is nobody's alone, many are no conversation, and each name needs one."""
+    with pytest.raises(InvalidRequestError) as caught:
+        list(decode(io.BytesIO(_channels(count)), max_seconds=10, channels=least))
+
+    assert caught.value.param == param
+
+
+def test_channels_that_change_on_the_way() -> None:
+    """Of joined recordings the second may have fewer channels, which are silent then, but not more."""
+    fewer = np.concatenate(list(decode(io.BytesIO(_channels(3) + _channels(2)), max_seconds=10, channels=2)))
+    assert fewer.shape[1] == 3
+    assert not fewer[-100:, 2].any()
+    with pytest.raises(InvalidRequestError, match="later on"):
+        list(decode(io.BytesIO(_channels(2) + _channels(3)), max_seconds=10, channels=2))

@@ -6,12 +6,8 @@ import socket
 
 import pytest
 
-from gateway.cli.checks_machine import (
-    check_descriptors,
-    check_port,
-    check_processor,
-    listener_of,
-)
+from gateway.cli.checks_machine import check_descriptors, check_port, check_processor
+from gateway.server.listening import listener_of
 from gateway.settings import Settings
 
 

@@ -111,7 +111,7 @@ def test_taken_port(tmp_path: Path) -> None:
     """Who has it is said, by number and command."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = _doctor(tmp_path, "--json", "--port", str(taken.getsockname()[1]))
-    finding = _found(_report(done), "problem", "is taken by")
+    finding = _found(_report(done), "problem", "already in use by")
 
     assert done.returncode == 1
     assert f"process {os.getpid()} (" in finding["text"]
@@ -164,7 +164,7 @@ def test_wrong_settings(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert [finding["check"] for finding in report[:2]] == ["settings", "settings"]
-    assert "max_streams" in "".join(finding["text"] for finding in report[:2])
+    assert "GATEWAY_MAX_STREAMS" in "".join(finding["text"] for finding in report[:2])
     assert _found(report, "ok", "open files")["check"] == "descriptors"
 
 

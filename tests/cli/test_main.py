@@ -1,14 +1,19 @@
 """The `gateway` command is there at once, and `gateway serve` starts, answers and ends as it should."""
 
 import json
+import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from gateway import __version__
-from tests.support import MODEL
+from gateway.cli.main import app
+from gateway.settings import Settings
 
 HEAVY = set("anyio av ctranslate2 huggingface_hub numpy onnxruntime pydantic rich uvicorn".split())
 
@@ -60,6 +65,14 @@ def test_help_of_serve_lists_the_flags() -> None:
         (["serve", "--model", "no-such-model"], "no-such-model"),
         (["serve", "--model", "/nowhere/at/all"], "/nowhere/at/all"),
         (["serve", "--model", "org/model"], "org/model"),
+        (["serve", "--model", "smal"], "did you mean small?"),
+        (["serve", "--config", "/nowhere.toml"], "/nowhere.toml"),
+        (["transcribe", "--model", "no-such-model", "/no/such/file"], "/no/such/file: No such file"),
+        (
+            ["transcribe", "--model", "no-such-model", "--known", "Ann=/no/voice", "/proc/version"],
+            "/no/voice",
+        ),
+        (["serve", "--model", "no-such-model", "--host", "0.0.0.0"], "--no-auth"),
     ],
 )
 def test_mistakes_are_one_clear_line(tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -83,13 +96,47 @@ def test_wrong_devices_are_one_clear_line(tmp_path: Path, devices: str, words: s
 
 
 def test_a_taken_port_is_said(tmp_path: Path) -> None:
-    """Listening where somebody listens already ends with the reason."""
-    import socket  # noqa: PLC0415
-
+    """Who listens there already is named, before any model is looked for."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = _gateway("serve", "--model", str(MODEL), "--port", str(port), HF_HOME=str(tmp_path))
+        done = _gateway("serve", "--model", "no-such-model", "--port", str(port), HF_HOME=str(tmp_path))
 
-    assert done.returncode != 0
-    assert "address already in use" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert [
+        f"address already in use by process {os.getpid()}" in line for line in done.stderr.splitlines()
+    ] == [True]
+
+
+@pytest.mark.parametrize("variable", ["GATEWAY_PRT", "GATEWAY_API_KEY"])
+@pytest.mark.parametrize("command", ["serve", "transcribe"])
+def test_a_misspelt_variable_ends_the_start(tmp_path: Path, variable: str, command: str) -> None:
+    """With status 2 and one line."""
+    files = ["x.wav"] if command == "transcribe" else []
+    done = _gateway(command, *files, HF_HOME=str(tmp_path), **{variable: "1"})
+
+    assert done.returncode == 2
+    assert [line.startswith(f"gateway: {variable} is no setting") for line in done.stderr.splitlines()] == [
+        True
+    ]
+
+
+def test_without_keys_the_network_is_served_only_when_asked_for(tmp_path: Path) -> None:
+    """Then it is said loudly."""
+    done = _gateway(
+        "serve", "--host", "0.0.0.0", "--port", "0", "--no-auth", "--model", "x", HF_HOME=str(tmp_path)
+    )
+
+    assert "NO KEYS: everybody who can reach 0.0.0.0" in done.stderr
+    assert "Model 'x'" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "transcribe", "doctor"])
+def test_defaults_are_told_in_one_way(command: str) -> None:
+    """As typer does, and they are the settings' own."""
+    options = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]  # a group
+    for option in options:
+        field = Settings.model_fields.get(option.name or "")
+
+        assert not re.search(r"[\[(]\w+[\])]\.?$|none ", getattr(option, "help", None) or "")
+        if field is not None and field.default not in (None, (), False) and command == "serve":
+            assert option.show_default == str(field.default)

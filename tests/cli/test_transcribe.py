@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import srt
 
-from tests.audio.sound import load
+from tests.audio.sound import int16, load, wav
 from tests.audio.test_tracks import film
 from tests.support import MODEL, Sample, english_only
 
@@ -315,3 +315,20 @@ def _read_both(terminal: int, pipe: int) -> tuple[str, str]:
             if not data:
                 waiting.discard(descriptor)
     return got[terminal].decode(), got[pipe].decode()
+
+
+def test_channels(gateway: Run, samples: dict[str, Sample], tmp_path: Path) -> None:
+    """One person on each channel: a line for each turn, the first channel is A; no other value."""
+    voice = load(samples["en_hello"].path)
+    call = np.zeros((4 * len(voice), 2), np.float32)
+    call[: len(voice), 1] = call[3 * len(voice) :, 0] = voice
+    (tmp_path / "call.wav").write_bytes(wav(int16(call)))
+
+    done = gateway("transcribe", str(tmp_path / "call.wav"), "--channels", "speakers", "--model", MODEL)
+    refused = gateway("transcribe", str(tmp_path / "call.wav"), "--channels", "both")
+    alone = gateway("transcribe", str(samples["en_hello"].path), "--channels", "speakers", "--model", MODEL)
+
+    assert [line.partition(":")[0] for line in done.stdout.decode().splitlines()] == ["B", "A"]
+    assert refused.returncode == 2
+    assert alone.returncode == 1
+    assert b"a single channel" in alone.stderr

@@ -29,8 +29,11 @@ _VOLATILE_HEADERS = {"date", "openai-processing-ms", "server"}
 _VOLATILE = (
     (re.compile(r"ek_[\w.=-]+"), "ek_…"),
     (re.compile(r'("(?:expires_at|created)": ?)\d+'), r"\1…"),
+    (re.compile(r'("resume":\{"token":")[^"]+'), r"\1…"),
     (re.compile(r'("version": ?")[^"]+'), r"\1…"),
     (re.compile(r'("vad": ?")[^"]+'), r"\1…"),
+    # By who asked the shared server before.
+    (re.compile(r'("speakers": ?")(?:unused|fetching|ready|failed)(?=")'), r"\1…"),
 )
 _ID = re.compile(r"\b(event|item|sess|req)_[0-9a-f]{24,32}\b")
 

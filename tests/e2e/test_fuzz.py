@@ -190,6 +190,7 @@ def forms(draw: st.DrawFn) -> Form:
 
 @fuzzed(900)
 @given(form=forms(), path=st.sampled_from([TRANSCRIPTIONS, TRANSLATIONS]))
+@pytest.mark.promise("whatever stands in a form, the answer is no 500")
 def test_forms(client: Client, form: Form, path: str) -> None:
     """Fields of any name and value, beside recordings, broken recordings and noise."""
     client.check("POST", path, [("Content-Type", MULTIPART.encode())], multipart(form))
@@ -200,6 +201,7 @@ VALID = multipart([(b"model", b"scripted"), (b"include[]", b"logprobs"), (b"file
 
 @fuzzed(600)
 @given(body=mutated(VALID) | mutated(VALID[:400]) | st.binary(max_size=400))
+@pytest.mark.promise("whatever a multipart body is, the answer is no 500")
 def test_bodies(client: Client, body: bytes) -> None:
     """Multipart bodies with broken boundaries, headers and ends."""
     client.check("POST", TRANSCRIPTIONS, [("Content-Type", MULTIPART.encode())], body)
@@ -272,6 +274,7 @@ REQUEST = (
 
 @fuzzed(100)
 @given(request=mutated(REQUEST[:300]) | mutated(REQUEST))
+@pytest.mark.promise("whatever bytes come over the wire, the server answers the next one")
 def test_wire(client: Client, request: bytes) -> None:
     """What is hardly HTTP any more: an answer or none, no 5xx, and the connection ends with the client."""
     with socket.create_connection(client.address, timeout=DEADLINE_SECONDS) as connection:

@@ -50,6 +50,7 @@ def _request(server: LiveServer, audio: bytes, *, stream: bool) -> socket.socket
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.promise("a client that leaves frees what was decoded for it")
 def test_a_client_that_leaves_frees_its_rows(
     mini_whisper: WhisperSpec, samples: dict[str, Sample], *, stream: bool
 ) -> None:
@@ -132,3 +133,77 @@ def test_signals_end_the_server(
     finally:
         process.kill()
         process.communicate()
+
+
+def _half_a_request(url: str, audio: bytes, *, stream: bool) -> socket.socket:
+    """A connection that has sent all of a request but its end, and is in no hurry."""
+    request = httpx.Request(
+        "POST",
+        f"{url}/v1/audio/transcriptions",
+        data={"model": "whisper-1", "stream": str(stream).lower()},
+        files={"file": ("a.wav", audio)},
+    )
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    address = urlsplit(url)
+    connection = socket.create_connection((address.hostname, address.port), timeout=120)
+    connection.sendall(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.read()[:-500])
+    return connection
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("seconds", [1, 60])
+@pytest.mark.promise("at SIGTERM uploads under way get the 503 envelope, without a traceback")
+def test_uploads_under_way_are_refused_at_the_end(
+    samples: dict[str, Sample], monkeypatch: pytest.MonkeyPatch, *, stream: bool, seconds: int
+) -> None:
+    """Whatever was sent of the file, the answer is the envelope, or the stream's error, and no traceback."""
+    monkeypatch.setenv("GATEWAY_SHUTDOWN_GRACE", "0.2")
+    process, url = _serve()
+    audio = _repeated(samples["en_hello"], seconds)
+    try:
+        with _half_a_request(url, audio, stream=stream) as connection:
+            until(lambda: "open_streams 1.0" in httpx.get(f"{url}/metrics").text)
+            process.send_signal(signal.SIGTERM)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+
+    assert b"shutting down" in answer
+    assert answer.startswith(b"HTTP/1.1 503 ") or (stream and b"transcript.text.delta" in answer)
+    assert "Traceback" not in errors
+    assert process.returncode == 0
+
+
+@pytest.mark.promise("a second signal ends the server and its workers, running requests are told")
+def test_a_second_signal_ends_at_once(samples: dict[str, Sample], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Minutes before the grace is over: running requests still get their refusal."""
+    monkeypatch.setenv("GATEWAY_SHUTDOWN_GRACE", "600")
+    process, url = _serve()
+    workers = _children(process.pid)
+    try:
+        with _half_a_request(url, _repeated(samples["en_long"], 8), stream=False) as connection:
+            until(lambda: "open_streams 1.0" in httpx.get(f"{url}/metrics").text)
+            process.send_signal(signal.SIGTERM)
+            until(lambda: not _accepts(url))
+            process.send_signal(signal.SIGTERM)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert "Traceback" not in errors
+    assert process.returncode == 0
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+def _accepts(url: str) -> bool:
+    address = urlsplit(url)
+    try:
+        socket.create_connection((address.hostname, address.port), timeout=5).close()
+    except OSError:
+        return False
+    return True

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.audio.sound import int16, load
+from tests.e2e.speaker import speech
 from tests.support import TESTS, LiveServer, Sample
 
 EXAMPLE = TESTS.parent / "client_examples" / "live_captions.py"
@@ -45,3 +47,15 @@ def test_nothing_said(server: LiveServer) -> None:
     """No sound and mere silence end it, too, without a line."""
     assert _run(server, "-") == ""
     assert _run(server, "-", bytes(2 * 24_000)) == ""
+
+
+def test_what_comes_back(server: LiveServer, samples: dict[str, Sample], tmp_path: Path) -> None:
+    """The example that survives its network says the same, and ends when all is told."""
+    audio = tmp_path / "speech.pcm"
+    audio.write_bytes(speech(samples["en_hello"].path))
+    example = EXAMPLE.with_name("resume_captions.py")
+    command = [sys.executable, str(example), str(audio), f"{server.url}/v1"]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+
+    # The silence behind it is committed, too, and has no words.
+    assert (done.stdout.decode().strip(), done.stderr.decode()) == ("Hello world.", "")

@@ -143,14 +143,24 @@ def test_ephemeral_keys(server: LiveServer, document: Document, given: dict[str,
 
 
 @pytest.mark.parametrize(
-    "path", ["/health", "/ready", "/metrics", "/openapi.json", "/docs", "/v1/models", "/v1/models/whisper-1"]
+    "path",
+    [
+        "/",
+        "/health",
+        "/ready",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/v1/models",
+        "/v1/models/whisper-1",
+    ],
 )
 def test_plain_pages(server: LiveServer, document: Document, path: str) -> None:
     """What is read with GET, and the page's files."""
     document.check(httpx.get(server.url + path), re.sub("(?<=/v1/models/).+", "{model}", path))
 
 
-@pytest.mark.parametrize("name", ["docs.css", "docs.js", "nothing.js"])
+@pytest.mark.parametrize("name", ["base.css", "docs.js", "icon.svg", "nothing.js"])
 def test_files_of_the_page(server: LiveServer, document: Document, name: str) -> None:
     """The page's files, and one that it has not."""
     document.check(httpx.get(f"{server.url}/docs/{name}"), "/docs/{asset}")

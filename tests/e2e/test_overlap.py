@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 
 from gateway.engine.whisper.engine import WhisperSpec
+from gateway.server.upload import EarlyRequest
 from tests.audio.sound import int16, load, wav
-from tests.support import LiveServer, Sample, live_server
+from tests.support import WAIT_SECONDS, LiveServer, Sample, live_server
 
 BOUNDARY = "overlap"
 
@@ -142,6 +144,31 @@ def test_a_field_that_comes_too_late(server: LiveServer, samples: dict[str, Samp
 
     assert json.loads(first)["type"] == "transcript.text.delta"
     assert "behind the file" in json.loads(rest[-1])["error"]["message"]
+
+
+def test_what_follows_a_file_may_allow_what_was_to_be_refused(
+    server: LiveServer, samples: dict[str, Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a minute without a chunking strategy is over before the field comes that names one."""
+    refusing = threading.Event()
+    confirm = EarlyRequest.confirm
+
+    async def observed(self: EarlyRequest) -> None:
+        refusing.set()
+        await confirm(self)
+
+    monkeypatch.setattr(EarlyRequest, "confirm", observed)
+    head = _field("model", "gpt-4o-transcribe-diarize") + _file(samples["en_long"].path.read_bytes())
+    tail = _field("chunking_strategy", "auto") + END
+    with closing(_begin(server, len(head) + len(tail))) as connection:
+        connection.send(head)
+        assert refusing.wait(WAIT_SECONDS)
+        connection.send(tail)
+        response = connection.getresponse()
+        answer = json.load(response)
+
+    assert response.status == 200, answer
+    assert answer["text"] == samples["en_long"].text
 
 
 @pytest.mark.parametrize("stream", ["true", "false"])

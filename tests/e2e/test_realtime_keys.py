@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import AuthenticationError, OpenAI
+from openai import OpenAI, PermissionDeniedError
 from websockets.sync.client import connect
 
 from gateway.protocol.realtime.client_secrets import SecretSigner
@@ -96,27 +96,27 @@ def test_an_ephemeral_key_opens_nothing_else(replicas: tuple[LiveServer, LiveSer
     headers = {"Authorization": f"Bearer {value}"}
     client = OpenAI(base_url=f"{server.url}/v1", api_key=value, max_retries=0)
 
-    assert httpx.post(server.url + SECRETS, headers=headers).status_code == 401
-    assert httpx.post(server.url + LEGACY, headers=headers).status_code == 401
+    assert httpx.post(server.url + SECRETS, headers=headers).status_code == 403
+    assert httpx.post(server.url + LEGACY, headers=headers).status_code == 403
     with client:
-        with pytest.raises(AuthenticationError):
+        with pytest.raises(PermissionDeniedError):
             client.models.list()
-        with pytest.raises(AuthenticationError):
+        with pytest.raises(PermissionDeniedError):
             client.audio.transcriptions.create(file=b"", model="whisper-1")
     url = server.url.replace("http", "ws", 1) + "/v1/audio/transcriptions?model=whisper-1"
     with connect(url, additional_headers=headers) as socket:
-        assert "invalid_api_key" in str(socket.recv(timeout=120))
+        assert "live sessions only" in str(socket.recv(timeout=120))
 
 
 def test_ephemeral_keys_end_and_cannot_be_forged() -> None:
     """What another key has signed, what is over, and what was changed is refused."""
     config = SessionConfig.default("scripted")
     now = int(time.time())
-    with live_server([ScriptedSpec()], api_keys=("k",), session_secret="s" * 32) as server:
+    with live_server([ScriptedSpec()], api_keys=("ann:k",), session_secret="s" * 32) as server:
         ours, others = SecretSigner([b"s" * 32]), SecretSigner([b"o" * 32])
-        good, _ = ours.sign(config, now=now, seconds=60)
-        over, _ = ours.sign(config, now=now - 61, seconds=60)
-        forged, _ = others.sign(config, now=now, seconds=60)
+        good, _ = ours.sign(config, now=now, seconds=60, made_by="ann")
+        over, _ = ours.sign(config, now=now - 61, seconds=60, made_by="ann")
+        forged, _ = others.sign(config, now=now, seconds=60, made_by="ann")
 
         assert settings(server, **as_header(good))
         for value in (over, forged, good[:-1], good.replace("ek_", "ek_A")):

@@ -17,7 +17,7 @@ from openai.types.audio import (
 )
 from websockets.sync.client import connect
 
-from tests.audio.sound import Encoding, encode, load
+from tests.audio.sound import Encoding, encode, int16, load, wav
 from tests.e2e.speaker import COMPLETED, TRANSCRIPTION, speaker, speech
 from tests.scripted import ScriptedSpec
 from tests.support import LiveServer, Sample, live_server
@@ -227,3 +227,105 @@ def test_without_networks(samples: dict[str, Sample], tmp_path: Path) -> None:
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "response_format")
     assert "gateway models pull speakers" in refused.json()["error"]["message"]
     assert text.status_code == 200
+
+
+def _call(samples: dict[str, Sample], channels: int = 2) -> bytes:
+    """Two people on two channels, who speak one after the other; further channels are silent."""
+    voice = load(samples["en_hello"].path)
+    call = np.zeros((4 * len(voice), channels), np.float32)
+    call[: len(voice), 1] = call[3 * len(voice) :, 0] = voice
+    return wav(int16(call))
+
+
+def test_channels(server: LiveServer, samples: dict[str, Sample]) -> None:
+    """Each channel is a speaker, in order of time, in every format; nothing is listened to for it."""
+    fields = {"model": MODEL, "channels": "speakers", "file": _call(samples)}
+    answers = {
+        form: server.post(response_format=form, **fields)
+        for form in ("diarized_json", "verbose_json", "srt", "vtt", "text", "json")
+    }
+    segments = answers["diarized_json"].json()["segments"]
+
+    assert {form: answer.status_code for form, answer in answers.items()} == dict.fromkeys(answers, 200)
+    assert [segment["speaker"] for segment in segments] == ["B", "A"]
+    assert [segment["speaker"] for segment in answers["verbose_json"].json()["segments"]] == ["B", "A"]
+    assert answers["srt"].text.index("B: ") < answers["srt"].text.index("A: ")
+    assert answers["vtt"].text.index("<v B>") < answers["vtt"].text.index("<v A>")
+    text = " ".join(segment["text"] for segment in segments)
+    assert answers["json"].json()["text"] == answers["text"].text.strip() == text
+
+
+def test_channels_streamed(server: LiveServer, samples: dict[str, Sample]) -> None:
+    """The event stream and the plain WebSocket have the same segments; names go by the channels."""
+    stream = server.openai.audio.transcriptions.create(
+        model=MODEL,
+        file=_call(samples),
+        response_format="diarized_json",
+        stream=True,
+        known_speaker_names=["Ann & <b>", "Bob"],
+        extra_body={"channels": "speakers"},
+    )
+    told = [
+        TranscriptionTextSegmentEvent.model_validate(event.model_dump(), strict=True)
+        for event in stream
+        if event.type == "transcript.text.segment"
+    ]
+    url = f"{server.url.replace('http', 'ws')}/v1/audio/transcriptions"
+    with connect(f"{url}?model={MODEL}&response_format=diarized_json&channels=speakers") as socket:
+        socket.send(_call(samples))
+        socket.send(json.dumps({"type": "input_audio.end"}))
+        *frames, _ = [json.loads(str(frame)) for frame in socket if frame != "[DONE]"]
+    subtitles = server.post(
+        model=MODEL,
+        channels="speakers",
+        response_format="vtt",
+        file=_call(samples),
+        **{"known_speaker_names[]": ["Ann & <b>", "Bob"]},
+    ).text
+
+    assert [segment.speaker for segment in told] == ["Bob", "Ann & <b>"]
+    assert [frame["speaker"] for frame in frames if "speaker" in frame] == ["B", "A"]
+    assert "<v Ann &amp; &lt;b&gt;>" in subtitles
+
+
+@pytest.mark.parametrize(
+    ("fields", "channels", "param"),
+    [
+        ({}, 1, "channels"),
+        ({"stream": "true"}, 1, "channels"),
+        ({}, 9, "channels"),
+        ({"channels": "both"}, 2, "channels"),
+        ({"num_speakers": "2"}, 2, "num_speakers"),
+        ({"known_speaker_names[]": ["a", "b", "c"]}, 2, "known_speaker_names"),
+        (
+            {"known_speaker_names[]": ["a"], "known_speaker_references[]": [_url(3)]},
+            2,
+            "known_speaker_references",
+        ),
+    ],
+)
+def test_channels_that_cannot_be_speakers(
+    server: LiveServer, samples: dict[str, Sample], fields: dict[str, Any], channels: int, param: str
+) -> None:
+    """Each is a 400 that names its parameter, of a stream, too."""
+    file = wav(int16(load(samples["en_hello"].path))) if channels == 1 else _call(samples, channels)
+
+    refused = server.post(**{"model": "whisper-1", "channels": "speakers", "file": file, **fields})
+
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
+
+
+def test_silent_channels(server: LiveServer, samples: dict[str, Sample]) -> None:
+    """Nobody speaks: no segments. One speaks: the others have none."""
+    alone = np.zeros((40_000, 2), np.float32)
+    nobody = server.post(
+        model=MODEL, channels="speakers", response_format="diarized_json", file=wav(int16(alone))
+    )
+    voice = load(samples["en_hello"].path)[: len(alone)]
+    alone[: len(voice), 1] = voice
+    one = server.post(
+        model=MODEL, channels="speakers", response_format="diarized_json", file=wav(int16(alone))
+    )
+
+    assert nobody.json()["segments"] == []
+    assert {segment["speaker"] for segment in one.json()["segments"]} == {"B"}

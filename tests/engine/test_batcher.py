@@ -135,14 +135,15 @@ async def batcher_of(
 
 @asynccontextmanager
 async def cued_batcher_of(
-    folder: Path, options: BatcherOptions | None = None, *, max_batch: int = 8
+    folder: Path, options: BatcherOptions | None = None, *, max_batch: int = 8, lanes: int = 1
 ) -> AsyncIterator[tuple[Batcher, Cues]]:
     """A running batcher whose worker waits for cues."""
     path = folder / "cues"
     with Cues() as cues:
         async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, cues.handle)
-            async with batcher_of(ScriptedSpec(cues=str(path), max_batch=max_batch), options) as batcher:
+            spec = ScriptedSpec(cues=str(path), max_batch=max_batch, lanes=lanes)
+            async with batcher_of(spec, options) as batcher:
                 yield batcher, cues
             tasks.cancel_scope.cancel()
 
@@ -281,9 +282,75 @@ async def test_a_row_that_kills_workers_fails_alone(caplog: pytest.LogCaptureFix
         assert "given up" in caplog.text
 
 
+async def test_a_worker_decodes_a_batch_in_each_lane(tmp_path: Path) -> None:
+    """What waits is shared among the lanes that are free; the answers come in any order."""
+    async with (
+        cued_batcher_of(tmp_path, max_batch=2, lanes=2) as (batcher, cues),
+        anyio.create_task_group() as tasks,
+    ):
+        answers: list[str] = []
+
+        async def collect(number: int) -> None:
+            answers.append(await say(batcher, number))
+            batcher.changed.notify()
+
+        for number in range(5):
+            tasks.start_soon(collect, number)
+        calls = [await cues.next() for _ in range(2)]
+
+        assert [call.pid for call in calls] == [batcher.state[0].pid] * 2
+        assert sample(batcher, "gateway_running_rows") == sum(len(call.rows) for call in calls)
+        await calls[1].go()
+        third = await cues.next()
+        assert batcher.state[0].state is WorkerState.BUSY
+        await batcher.changed.until(lambda: len(answers) == len(calls[1].rows))
+        assert answers == [f" {number}" for number in calls[1].rows]
+        await calls[0].go()
+        await third.go()
+        tasks.start_soon(cues.let_all_go, [])
+        await batcher.changed.until(lambda: len(answers) == 5)
+        tasks.cancel_scope.cancel()
+
+    assert sorted(answers) == [f" {number}" for number in range(5)]
+
+
+async def test_rows_of_a_dead_worker_are_decoded_alone_whatever_lanes_there_are(tmp_path: Path) -> None:
+    """Either of two may be to blame: each has the next worker for itself, and is answered."""
+    no_wait = BatcherOptions(idle_wait_seconds=0)
+    async with (
+        cued_batcher_of(tmp_path, no_wait, max_batch=1, lanes=2) as (batcher, cues),
+        anyio.create_task_group() as tasks,
+    ):
+        answers: list[str | Exception] = []
+
+        async def collect() -> None:
+            answers.extend(await gather(*calls_for(batcher, range(2))))
+
+        tasks.start_soon(collect)
+        both = [await cues.next() for _ in range(2)]
+        os.kill(both[0].pid, signal.SIGKILL)
+        alone = await cues.next()
+        await batcher.changed.until(lambda: batcher.state[0].state is WorkerState.BUSY)
+        running = sample(batcher, "gateway_running_rows"), sample(batcher, "gateway_queue_rows")
+        await alone.go()
+        await (await cues.next()).go()
+
+    assert running == (1, 1)
+    assert answers == [" 0", " 1"]
+
+
+async def test_a_row_that_kills_workers_takes_no_other_lane_along() -> None:
+    """It is found out as with one lane, and all others are answered."""
+    async with batcher_of(ScriptedSpec(lanes=3, max_batch=1), LONG_WAIT) as batcher:
+        answers = await gather(*calls_for(batcher, range(6), _2=Act.DIE))
+
+        assert isinstance(answers.pop(2), EngineFailedError)
+        assert answers == [" 0", " 1", " 3", " 4", " 5"]
+
+
 async def test_a_hanging_worker_is_replaced_within_the_deadline() -> None:
     """The rows it held are answered by its successor; the row to blame fails alone."""
-    deadlines = ReplicaOptions(row_timeout=0.3, per_audio_second=0.0)
+    deadlines = ReplicaOptions(row_timeout=0.3)
     options = BatcherOptions(idle_wait_seconds=0.2, replica=deadlines)
     async with batcher_of(ScriptedSpec(), options) as batcher:
         answers = await gather(*calls_for(batcher, range(3), _1=Act.HANG))

@@ -73,3 +73,15 @@ def test_refused_catalogs(names: list[str], text: str) -> None:
     """An empty catalog and two models of one name are mistakes of the operator, told at start."""
     with pytest.raises(ValueError, match=text):
         Catalog([model(name) for name in names])
+
+
+def test_foreign_names_reach_the_model_of_their_size() -> None:
+    """A name that nobody serves, but that means a size, gets it, or else the first; it is not listed."""
+    sizes = {"Systran/large": "large", "large": "large", "second": "large", "tiny": "tiny"}
+    catalog = Catalog([_FIRST, _SECOND], _ALIASES, size_of=sizes.get)
+
+    assert catalog.find("Systran/large") is catalog.find("large-diarize") is _SECOND
+    assert catalog.find("tiny") is _FIRST
+    assert "tiny" not in catalog.names
+    with pytest.raises(ModelNotFoundError):
+        catalog.find("nonsense")

@@ -11,10 +11,9 @@ import anyio
 import pytest
 
 from gateway.engine.api import DecodeOptions, DecodeRequest, ReplicaOptions, RowFailed
-from gateway.engine.process import ProcessReplica, _cancel_when_stuck, cpu_seconds
+from gateway.engine.process import ProcessReplica
 from gateway.errors import BatchFailedError, LoadFailedError, WorkerLostError
 from gateway.transcript import Hypothesis
-from tests.clock import Clock
 from tests.scripted import CAPABILITIES, Act, ScriptedSpec, act
 
 pytestmark = pytest.mark.slow
@@ -111,48 +110,56 @@ async def test_a_death_in_mid_batch_is_told_and_logged(caplog: pytest.LogCapture
     assert "a native library's message" in caplog.text
 
 
-async def test_a_hang_is_ended_at_the_deadline() -> None:
-    """The worker is killed; the caller need not know how."""
-    async with replica_of(ScriptedSpec(), row_timeout=0.2, per_audio_second=0) as replica:
-        with pytest.raises(WorkerLostError, match="hung"):
-            await replica.transcribe([row(1, Act.HANG)])
+async def test_a_hang_is_ended_at_the_deadline(caplog: pytest.LogCaptureFixture) -> None:
+    """However much audio and however many rows it holds; the worker says where it hangs, and is killed."""
+    rows = [row(1, Act.HANG), *(row(number) for number in range(2, 9))]
+    with caplog.at_level(logging.INFO):
+        async with replica_of(ScriptedSpec(), row_timeout=0.2) as replica:
+            with pytest.raises(WorkerLostError, match="hung") as hung:
+                await replica.transcribe(rows)
+
+    assert not hung.value.was_killed
+    assert "in _misbehave" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("times", "halves"),
-    [
-        ([0, 0.5, 0.5], 2),  # it waits for something
-        ([0, 5, 10], 2),  # it runs in circles
-        ([0, 1, 2, 3, 3], 4),  # it is starved, and then hangs
-        ([0, 3, 5, 8, 11], 4),  # it is starved, and then has had its time
-    ],
-)
-async def test_starved_is_not_hung(
-    times: list[float], halves: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ten seconds count by the clock where the worker gets a processor, else by what it got of one."""
-    known = iter(times)
-    monkeypatch.setattr("gateway.engine.process.cpu_seconds", lambda _: next(known))
-    with anyio.CancelScope() as scope:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_cancel_when_stuck, scope, 1, 10.0)
-            for _ in range(halves):
-                await anyio.wait_all_tasks_blocked()
-                assert not scope.cancel_called
-                clock.advance(5)
-                await anyio.sleep(0.001)
-            await anyio.sleep_forever()
+@pytest.mark.parametrize("is_busy", [True, False])
+async def test_a_stopped_worker_is_replaced(*, is_busy: bool) -> None:
+    """With a batch or without; no row is to blame for it, as none is for a SIGKILL."""
+    ended = anyio.Event()
+    replica = ProcessReplica(ScriptedSpec(), {}, ReplicaOptions(row_timeout=0.4))
+    async with anyio.create_task_group() as tasks:
+        await replica.start(tasks, ended.set)
+        os.kill(replica.pid or 0, signal.SIGSTOP)
+        if is_busy:
+            with pytest.raises(WorkerLostError) as lost:
+                await replica.transcribe([row(1)])
 
-    assert next(known, None) is None
+            assert lost.value.was_killed
+        else:
+            await ended.wait()
+        await replica.stop()
+
+    assert not is_alive(replica.pid)
 
 
-def test_processor_time() -> None:
-    """Of a process that works, and of none."""
-    before = cpu_seconds(os.getpid())
-    sum(range(10**6))
+async def test_how_long_a_batch_may_work() -> None:
+    """A deadline for each row; more where the machine is slow, and while nobody knows that it is not."""
+    options = ReplicaOptions(row_timeout=30, per_audio_second=10, slack=4)
 
-    assert cpu_seconds(os.getpid()) > before > 0
-    assert cpu_seconds(2**22 + 1) == 0
+    assert options.busy_timeout(8, 8.0, 0.1) == pytest.approx(240)
+    assert options.busy_timeout(1, 30.0, 0.1) == pytest.approx(30)
+    assert options.busy_timeout(1, 30.0, 3.0) == pytest.approx(360)
+    assert options.busy_timeout(1, 30.0, 0.0) == pytest.approx(300)
+
+
+async def test_a_worker_gets_to_know_its_machine() -> None:
+    """Of what a second of audio cost, the most counts; short rows say nothing."""
+    async with replica_of(ScriptedSpec()) as replica:
+        await replica.transcribe([row(1)])
+        assert replica._pace == 0
+        await replica.transcribe([DecodeRequest(act(1, seconds=20), DecodeOptions())])
+
+        assert replica._pace > 0
 
 
 @pytest.mark.parametrize(
@@ -176,13 +183,6 @@ async def test_an_answer_that_is_none_is_a_death(
     with pytest.raises(WorkerLostError, match=r"died|answered nonsense"):
         async with replica_of(ScriptedSpec()):
             pass
-
-
-async def test_the_deadline_grows_with_rows_and_audio() -> None:
-    """Two rows of a tenth of a second each."""
-    options = ReplicaOptions(row_timeout=3, per_audio_second=10)
-
-    assert options.batch_timeout([row(1), row(2)]) == pytest.approx(8.0)
 
 
 async def test_loads_that_fail() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.engine.api import DecodeOptions, DecodeRequest, Priority
 from gateway.engine.queue import (
+    FINALS_IN_A_ROW,
     MAX_RETRY_SECONDS,
     NEWCOMERS_IN_A_ROW,
     UNKNOWN_RETRY_SECONDS,
@@ -25,7 +26,7 @@ LATE = 1e9
 
 def queue_of(max_rows: int = 1000, max_batch: int = 4, idle_wait: float = 0.005) -> BatchQueue:
     """A queue whose batch key is the beam size."""
-    return BatchQueue(max_rows, max_batch, lambda options: options.beam_size, idle_wait)
+    return BatchQueue(max_rows, lambda _: max_batch, lambda options: options.beam_size, idle_wait)
 
 
 def row_of(stream: Hashable, priority: Priority = Priority.FILE, key: int = 1) -> Row:
@@ -56,6 +57,7 @@ def test_each_row_leaves_once_and_batches_obey_the_rules(
     queue = queue_of(max_batch=max_batch)
     waiting: set[Row] = set()
     left: list[Row] = []
+    led = 0
     for now, step in enumerate(steps):
         if isinstance(step, Row):
             old = queue.put(step, now)
@@ -76,7 +78,8 @@ def test_each_row_leaves_once_and_batches_obey_the_rules(
             batch = queue.take(LATE)
             finals = [row for row in waiting if row.priority is Priority.LIVE_FINAL]
 
-            assert not finals or batch[0] in finals
+            assert not finals or batch[0] in finals or led >= FINALS_IN_A_ROW
+            led = led + 1 if finals and batch[0] in finals else 0
             assert bool(batch) == bool(waiting)
             assert len(batch) <= (1 if any(row.alone for row in batch) else max_batch)
             assert len({row.key for row in batch}) <= 1
@@ -189,6 +192,31 @@ def test_partials_and_files_lead_by_turns() -> None:
     assert leads == ["LIVE_PARTIAL", "FILE", "LIVE_PARTIAL", "FILE"]
     queue.put(row_of("live", Priority.LIVE_FINAL), 0)
     assert queue.take(LATE)[0].priority is Priority.LIVE_FINAL
+
+
+def test_finals_without_end_leave_recordings_each_ninth_call() -> None:
+    """A call of one row has no room that a recording could fill."""
+    queue = queue_of(max_batch=1)
+    for _ in range(3):
+        queue.put(row_of("file"), 0)
+    leads = []
+    for number in range(3 * (FINALS_IN_A_ROW + 1)):
+        queue.put(row_of(("live", number), Priority.LIVE_FINAL), 0)
+        leads.append(queue.take(LATE)[0].priority)
+
+    assert leads.count(Priority.FILE) == 3
+    assert Priority.FILE not in leads[:FINALS_IN_A_ROW]
+
+
+def test_what_waits_is_shared_among_the_places_that_are_free() -> None:
+    """Two workers that wait take two rows each rather than one of them all four, and at once."""
+    queue = queue_of(max_batch=4, idle_wait=0.5)
+    for number in range(4):
+        queue.put(row_of(number), 0.0)
+
+    assert len(queue.take(0.0, places=2)) == 2
+    assert queue.take(0.0, places=1) == []
+    assert len(queue.take(0.5, places=1)) == 2
 
 
 def test_a_newer_partial_takes_the_place_of_the_older() -> None:

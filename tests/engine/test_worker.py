@@ -7,18 +7,22 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest
+from gateway.engine.watch import is_stopped
 from gateway.engine.worker import (
     CPUS_VARIABLE,
     MAX_PARTS,
+    NUMBER,
     BatchFailed,
     LoadFailed,
     is_out_of_memory,
+    number_of,
     pack,
     read_parts,
     serve,
@@ -26,6 +30,7 @@ from gateway.engine.worker import (
 )
 from gateway.transcript import Hypothesis
 from tests.scripted import Act, ScriptedSpec, act
+from tests.support import until
 
 
 def row(number: int, what: Act = Act.SAY) -> DecodeRequest:
@@ -122,7 +127,7 @@ def test_a_load_that_raises_is_told_and_ends_the_loop(capfd: pytest.CaptureFixtu
 def test_a_spec_that_cannot_be_unpickled_is_a_load_that_failed(capfd: pytest.CaptureFixture[str]) -> None:
     """As with an engine whose module is not installed."""
     answers = io.BytesIO()
-    serve(iter([[b"no pickle"]]), answers)
+    serve(iter([[NUMBER.pack(0), b"no pickle"]]), answers)
 
     assert [type(answer) for answer in messages_in(answers.getvalue())] == [LoadFailed]
     capfd.readouterr()
@@ -215,3 +220,61 @@ def test_the_end_of_input_ends_it_in_mid_batch() -> None:
         process.stdin.close()
 
         assert process.wait() == 0
+
+
+def test_lanes_answer_each_message_by_its_number(capfd: pytest.CaptureFixture[str]) -> None:
+    """Two lanes take turns as they please: an answer says what it answers, a failure too."""
+    sent = {1: [row(1)], 2: [row(2, Act.RAISE)], 3: [row(3)]}
+    numbered = [(0, ScriptedSpec(lanes=2)), *sent.items()]
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    for number, message in numbered:
+        inbox.put([bytearray(part) for part in pack(message, number)[2:]])
+    for _ in range(2):  # an end for each lane
+        inbox.put(None)
+    answers = io.BytesIO()
+    serve(iter(inbox.get, None), answers)
+    answers.seek(0)
+    came = {}
+    while (parts := read_parts(answers)) is not None:
+        came[number_of(parts)] = unpack(parts)
+
+    assert set(came) == {0, 1, 2, 3}
+    assert [came[number][0].segments[0].text for number in (1, 3)] == [" 1", " 3"]
+    assert isinstance(came[2], BatchFailed)
+    capfd.readouterr()
+
+
+@pytest.mark.slow
+@pytest.mark.promise("a stopped worker does not outlive the server")
+def test_a_stopped_worker_does_not_outlive_its_parent() -> None:
+    """It reads no end of input, but the kernel ends it when the server is killed."""
+    program = (
+        "import subprocess, sys\n"
+        "worker = subprocess.Popen([sys.executable, '-m', 'gateway.engine.worker'], stdin=subprocess.PIPE,"
+        " stdout=subprocess.PIPE)\n"
+        "worker.stdin.write(bytes.fromhex(sys.argv[1]))\n"
+        "worker.stdin.flush()\n"
+        "worker.stdout.read(1)\n"
+        "print(worker.pid, flush=True)\n"
+        "input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, wire(ScriptedSpec()).hex()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        os.kill(worker, signal.SIGSTOP)
+        until(lambda: is_stopped(worker))
+        parent.kill()
+
+        until(lambda: not Path(f"/proc/{worker}/cmdline").exists() or _is_zombie(worker))
+
+
+def _is_zombie(pid: int) -> bool:
+    """It is dead; whoever takes over orphans here has not noticed yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True

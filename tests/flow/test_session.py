@@ -181,7 +181,7 @@ async def test_commit_of_too_little() -> None:
     assert short.error.message == prefix + "buffer only has 50.00ms of audio."
     assert empty.error.code == "input_audio_buffer_commit_empty"
     assert [empty.event_id, short.event_id] == ["empty", "short"]
-    assert client.of(BufferCommitted) == [BufferCommitted("item0")]
+    assert [event.item_id for event in client.of(BufferCommitted)] == ["item0"]
 
 
 async def test_clear() -> None:

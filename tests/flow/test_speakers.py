@@ -1,6 +1,7 @@
 """Words given to speakers: at a recording's end, or chunk by chunk; and networks that come when wanted."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import anyio
@@ -9,10 +10,10 @@ import pytest
 
 from gateway.aio import open_task_group
 from gateway.audio.speaker_model import SpeakerModel, Voice
-from gateway.audio.types import Chunk, Samples
+from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
 from gateway.errors import ModelUnavailableError, UnavailableError, UnsupportedValueError
 from gateway.flow.speaker_source import SpeakerSource
-from gateway.flow.speakers import Attribution, ChunkSpeakers, Speakers
+from gateway.flow.speakers import ByChannel, ByVoice, ChunkSpeakers, Speakers
 from tests.audio.voices import People
 from tests.fake_recognizer import say
 from tests.support import no_speakers
@@ -40,15 +41,16 @@ CHUNK = Chunk(0, np.zeros(16_000, np.float32), ends_utterance=True)
 async def _told(*, at_end: bool) -> tuple[list[list[str | None]], list[list[str | None]]]:
     """The speakers of three chunks, as each is taken, and at the end."""
     speakers = Speakers(Scripted([2], [0], [2]).as_model(), at_end=at_end)
-    attribution = Attribution[int](speakers, anyio.CapacityLimiter(1))
+    attribution = ByVoice(speakers, anyio.CapacityLimiter(1))
     during = []
     for number in range(3):
-        await attribution.hear(CHUNK)
-        given = await attribution.take(say("word"), number)
-        assert [place for _, place in given] == ([] if at_end else [number])
+        chunk = replace(CHUNK, start=number * SAMPLE_RATE)
+        await attribution.hear(chunk)
+        given = await attribution.take(say("word"), chunk)
+        assert [timeline.start for _, timeline in given] == ([] if at_end else [number])
         during.append([segment.speaker for hypothesis, _ in given for segment in hypothesis.segments])
     last = await attribution.finish()
-    assert [place for _, place in last] == ([0, 1, 2] if at_end else [])
+    assert [timeline.start for _, timeline in last] == ([0, 1, 2] if at_end else [])
     return during, [[segment.speaker for segment in hypothesis.segments] for hypothesis, _ in last]
 
 
@@ -62,11 +64,25 @@ async def test_at_the_end() -> None:
     assert await _told(at_end=True) == ([[], [], []], [["A"], ["B"], ["A"]])
 
 
-def test_chunks_of_a_stream() -> None:
+async def test_by_channel() -> None:
+    """A chunk's words are its channel's speaker's, and wait until they are settled."""
+    attribution = ByChannel(["Ann"])
+    given = []
+    for channel, settled in ((1, 0), (0, 2 * SAMPLE_RATE)):
+        chunk = replace(CHUNK, channel=channel, settled=settled)
+        await attribution.hear(chunk)
+        given.append(await attribution.take(say("word"), chunk))
+
+    speakers = [[segment.speaker for each, _ in part for segment in each.segments] for part in given]
+    assert speakers == [[], ["Ann", "B"]]
+    assert await attribution.finish() == []
+
+
+async def test_chunks_of_a_stream() -> None:
     """The same, without words."""
     stream = ChunkSpeakers(Speakers(Scripted([1, 0], [0]).as_model()))
 
-    first, second = stream.turns(CHUNK), stream.turns(CHUNK)
+    first, second = await stream.turns(CHUNK), await stream.turns(CHUNK)
 
     assert [turn.speaker for turn in first] == [0, 1]
     assert [turn.speaker for turn in second] == [1]
@@ -95,7 +111,10 @@ async def test_networks_are_loaded_when_wanted() -> None:
         tasks.start_soon(source.run)
         await anyio.wait_all_tasks_blocked()
         assert loads == []
+        states = [source.state]
         assert await source.get() is await source.get() is model
+        states.append(source.state)
+        assert states == ["unused", "ready"]
     assert loads == [1]
 
 
@@ -123,5 +142,6 @@ async def test_networks_on_their_way() -> None:
 
     with pytest.raises(UnavailableError) as caught:
         await source.get()
+    assert source.state == "fetching"
 
     assert caught.value.retry_after == 5

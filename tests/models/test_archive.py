@@ -222,3 +222,44 @@ def test_no_model_and_two_models(tmp_path: Path, hub: Hub) -> None:
         archive.extractall(tmp_path / "unpacked")
     with pytest.raises(StoreError, match="several models"):
         import_archive(tmp_path / "unpacked", hub, repo="org/mini")
+
+
+@pytest.mark.parametrize("kind", ["gnu", "pax"])
+@pytest.mark.promise("an imported archive cannot fill the disk with zeros")
+def test_sparse_members(tmp_path: Path, hub: Hub, kind: str) -> None:
+    """A few bytes that would become gigabytes of zeros are refused before any is written."""
+    entry = tarfile.TarInfo("model.bin")
+    if kind == "pax":
+        entry.pax_headers = {
+            "GNU.sparse.major": "0",
+            "GNU.sparse.size": str(1 << 40),
+            "GNU.sparse.map": "0,0",
+        }
+        tar_format = tarfile.PAX_FORMAT
+    else:
+        entry.type = tarfile.GNUTYPE_SPARSE
+        tar_format = tarfile.GNU_FORMAT
+    with tarfile.open(tmp_path / "bomb.tar", "w", format=tar_format) as tar:
+        tar.addfile(entry)
+
+    with pytest.raises(StoreError, match="sparse"):
+        import_archive(tmp_path / "bomb.tar", hub)
+    assert not list(hub.cache.iterdir())
+
+
+@pytest.mark.parametrize("root", ["models--..--..", "models--.--x", "models--a--..", "models--a--b--c"])
+def test_names_that_are_no_repository(tmp_path: Path, hub: Hub, root: str) -> None:
+    """What an archive calls itself is held to what a user may type."""
+    files = {f"{root}/{name}": data for name, data in _FILES.items()}
+
+    with pytest.raises(StoreError):
+        import_archive(_tar(tmp_path / "model.tar", files), hub)
+    assert not list(hub.cache.iterdir())
+
+
+def test_json_that_is_nested_without_end(tmp_path: Path, hub: Hub) -> None:
+    """No reader's stack is put to the test."""
+    files = _FILES | {"config.json": b"[" * 1_000_000}
+
+    with pytest.raises(StoreError, match="nested too deeply"):
+        import_archive(_tar(tmp_path / "model.tar", files), hub, repo=_BASE)

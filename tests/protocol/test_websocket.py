@@ -101,6 +101,9 @@ def test_interim_results(value: str, *, wanted: bool) -> None:
         ("model=m&response_format=docx", "response_format"),
         ("model=m&temperature=hot", "temperature"),
         ("model=m&chunking_strategy={bad", "chunking_strategy"),
+        ("model=m&channels=both", "channels"),
+        ("model=m&channels=speakers&format=pcm16&sample_rate=8000", "channels"),
+        ("model=m&channels=speakers&interim_results=true", "interim_results"),
         ("&".join(["a=1"] * 1001), None),
     ],
 )

@@ -1,17 +1,26 @@
 """One of the server's keys opens everything, an ephemeral one live sessions alone."""
 
+from pathlib import Path
+
 import pytest
 from starlette.types import Scope
 
-from gateway.errors import AuthenticationError
+from gateway.errors import AuthenticationError, OverloadedError, PermissionDeniedError, SettingsError
+from gateway.keys import ClientLimits, add_key, plain_keys, read_keys
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.auth import Keys
-from gateway.server.realtime import SESSION_CONFIG
+from gateway.server.clients import KEY_NAME
+from gateway.server.realtime import SESSION_CLAIMS
 
 SIGNER = SecretSigner([b"secret"])
 CONFIG = SessionConfig.default("m")
 LATER = 4_000_000_000
+
+
+def keys_of(*keys: str) -> Keys:
+    """A door with these keys, open without any."""
+    return Keys(lambda: plain_keys(keys, ClientLimits()) if keys else None, SIGNER)
 
 
 def scope_of(headers: dict[str, str], subprotocols: tuple[str, ...] = ()) -> Scope:
@@ -28,13 +37,16 @@ def scope_of(headers: dict[str, str], subprotocols: tuple[str, ...] = ()) -> Sco
     [
         ({"authorization": "Bearer k1"}, ()),
         ({"authorization": "bearer  k2 "}, ()),
+        ({"api-key": "k1"}, ()),
+        ({"x-api-key": " k2"}, ()),
+        ({"authorization": "Basic abc", "x-api-key": "k1"}, ()),
         ({}, ("realtime", "openai-insecure-api-key.k1")),
         ({"authorization": "Basic abc"}, ("openai-insecure-api-key.k1",)),
     ],
 )
 def test_right_keys(headers: dict[str, str], subprotocols: tuple[str, ...]) -> None:
     """The header, or where there is none the subprotocol of those who can set no header."""
-    Keys(("k1", "k2"), SIGNER).check(scope_of(headers, subprotocols))
+    keys_of("k1", "k2").check(scope_of(headers, subprotocols))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +56,9 @@ def test_right_keys(headers: dict[str, str], subprotocols: tuple[str, ...]) -> N
         ({"authorization": "Bearer wrong"}, ()),
         ({"authorization": "k1"}, ()),
         ({"authorization": "Basic k1"}, ()),
+        ({"api-key": "wrong"}, ()),
+        ({"api-key": "", "x-api-key": "k1"}, ()),
+        ({"authorization": "Bearer wrong", "api-key": "k1"}, ()),
         ({"authorization": "Bearer "}, ()),
         ({"authorization": "Bearer k1\u00fc"}, ()),
         ({}, ("realtime",)),
@@ -54,7 +69,7 @@ def test_right_keys(headers: dict[str, str], subprotocols: tuple[str, ...]) -> N
 )
 def test_wrong_keys(headers: dict[str, str], subprotocols: tuple[str, ...]) -> None:
     """None, another one, or one in another place."""
-    keys = Keys(("k1", "k2"), SIGNER)
+    keys = keys_of("k1", "k2")
     for check in (keys.check, keys.check_session):
         with pytest.raises(AuthenticationError) as caught:
             check(scope_of(headers, subprotocols))
@@ -64,7 +79,7 @@ def test_wrong_keys(headers: dict[str, str], subprotocols: tuple[str, ...]) -> N
 
 def test_without_keys_everybody_is_let_in() -> None:
     """Also who sends one."""
-    keys = Keys((), SIGNER)
+    keys = keys_of()
     for headers in ({}, {"authorization": "Bearer whatever"}):
         keys.check(scope_of(headers))
         keys.check_session(scope_of(headers))
@@ -73,18 +88,18 @@ def test_without_keys_everybody_is_let_in() -> None:
 @pytest.mark.parametrize("api_keys", [("k1",), ()])
 def test_an_ephemeral_key_opens_live_sessions(api_keys: tuple[str, ...]) -> None:
     """Its settings stand in the scope, whether API keys are configured or not."""
-    value, _ = SIGNER.sign(CONFIG, now=LATER, seconds=10)
+    value, _ = SIGNER.sign(CONFIG, now=LATER, seconds=10, made_by=plain_keys(("k1",), ClientLimits())[0].name)
     scope = scope_of({}, ("realtime", f"openai-insecure-api-key.{value}"))
-    Keys(api_keys, SIGNER).check_session(scope)
+    keys_of(*api_keys).check_session(scope)
 
-    assert scope[SESSION_CONFIG] == CONFIG
+    assert scope[SESSION_CLAIMS].session == CONFIG
 
 
 def test_an_ephemeral_key_opens_nothing_else() -> None:
-    """It is no API key."""
-    value, _ = SIGNER.sign(CONFIG, now=LATER, seconds=10)
-    with pytest.raises(AuthenticationError):
-        Keys(("k1",), SIGNER).check(scope_of({"authorization": f"Bearer {value}"}))
+    """It is no API key, and is told so."""
+    value, _ = SIGNER.sign(CONFIG, now=LATER, seconds=10, made_by=plain_keys(("k1",), ClientLimits())[0].name)
+    with pytest.raises(PermissionDeniedError):
+        keys_of("k1").check(scope_of({"authorization": f"Bearer {value}"}))
 
 
 @pytest.mark.parametrize("api_keys", [("k1",), ()])
@@ -92,4 +107,44 @@ def test_a_stale_ephemeral_key_opens_nothing(api_keys: tuple[str, ...]) -> None:
     """Not even where everybody is let in: the session would silently lack the settings its page relies on."""
     value, _ = SIGNER.sign(CONFIG, now=0, seconds=10)
     with pytest.raises(AuthenticationError):
-        Keys(api_keys, SIGNER).check_session(scope_of({"authorization": f"Bearer {value}"}))
+        keys_of(*api_keys).check_session(scope_of({"authorization": f"Bearer {value}"}))
+
+
+def test_a_changed_file_holds_without_a_restart(tmp_path: Path) -> None:
+    """New keys come in, deleted ones stay out, with theirs; a broken file changes nothing."""
+    file = tmp_path / "keys.toml"
+    add_key(file, "ann", "k1")
+    keys = Keys(lambda: read_keys(file, ClientLimits()), SIGNER, file=file)
+    ephemeral, _ = SIGNER.sign(CONFIG, now=LATER, seconds=10, made_by="ann")
+    of_ann = scope_of({"authorization": f"Bearer {ephemeral}"})
+    keys.check(scope_of({"authorization": "Bearer k1"}))
+    keys.check_session(of_ann)
+
+    file.unlink()
+    add_key(file, "ben", "k2")
+    keys.reload()
+    keys.check(scope_of({"authorization": "Bearer k2"}))
+    with pytest.raises(AuthenticationError):
+        keys.check(scope_of({"authorization": "Bearer k1"}))
+    with pytest.raises(AuthenticationError):
+        keys.check_session(of_ann)
+
+    file.write_text("broken")
+    with pytest.raises(SettingsError, match="is no TOML"):
+        keys.reload()
+    keys.check(scope_of({"authorization": "Bearer k2"}))
+
+
+def test_a_client_that_comes_too_often_is_told_when_to_come_again() -> None:
+    """Its other requests of the minute were served."""
+    keys = Keys(lambda: plain_keys(("ann:k1", "k2"), ClientLimits(requests_per_minute=2)), SIGNER)
+    scope = scope_of({"authorization": "Bearer k1"})
+    keys.check(scope)
+    keys.check(scope)
+    with pytest.raises(OverloadedError) as caught:
+        keys.check(scope)
+    keys.check(scope_of({"authorization": "Bearer k2"}))
+
+    assert scope[KEY_NAME] == "ann"
+    assert caught.value.retry_after is not None
+    assert 0 < caught.value.retry_after <= 30

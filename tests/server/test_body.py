@@ -1,13 +1,15 @@
 """One reader for body and disconnect; it never waits for ever on a client that stopped."""
 
+import gzip
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
 import pytest
 
-from gateway.errors import ClientGoneError, UploadTimeoutError
+from gateway.errors import ClientGoneError, InvalidRequestError, UploadTimeoutError
 from gateway.server.body import Body
+from gateway.server.inflate import Inflater
 
 
 def _receive(*messages: dict[str, Any]) -> Callable[[], Awaitable[dict[str, Any]]]:
@@ -61,3 +63,17 @@ async def test_discarding_ends(messages: list[dict[str, Any]]) -> None:
     """The rest of a refused body is dropped, up to a limit, a disconnect or a pause."""
     with anyio.fail_after(60):
         await Body(_receive(*messages), upload_timeout=0.01).discard(limit=10)
+
+
+async def test_a_packed_body_is_unpacked() -> None:
+    """In whatever pieces it comes; one that is cut off is refused."""
+    packed = gzip.compress(b"hello")
+    pieces = [_piece(packed[:5]), _piece(packed[5:], more=False)]
+    body = Body(_receive(*pieces), upload_timeout=5, inflater=Inflater("gzip", max_bytes=10))
+
+    assert b"".join(await _collect(body)) == b"hello"
+    cut = Body(
+        _receive(_piece(packed[:-9], more=False)), upload_timeout=5, inflater=Inflater("gzip", max_bytes=10)
+    )
+    with pytest.raises(InvalidRequestError):
+        await _collect(cut)

@@ -20,6 +20,7 @@ from gateway.engine.catalog import Catalog
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.server.client_secrets import MAX_BODY_BYTES, ClientSecrets
+from gateway.server.exchanges import Exchanges
 from gateway.server.middleware import RequestMiddleware
 from tests.protocol.realtime.wire import check
 
@@ -49,7 +50,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
             Route("/new", secrets.create, methods=["POST"]),
             Route("/old", secrets.create_session, methods=["POST"]),
         ],
-        middleware=[Middleware(RequestMiddleware, metrics=Metrics())],
+        middleware=[Middleware(RequestMiddleware, exchanges=Exchanges(), metrics=Metrics())],
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as opened:
         yield opened
@@ -63,7 +64,8 @@ def wanted(**transcription: Any) -> dict[str, Any]:
 async def test_a_key_for_nothing_special(client: httpx.AsyncClient) -> None:
     """No body at all: the first model, ten minutes."""
     answer = (await client.post("/new")).json()
-    config = SIGNER.verify(answer["value"], now=int(time.time()))
+    claims = SIGNER.verify(answer["value"], now=int(time.time()))
+    config = None if claims is None else claims.session
     parsed = check(
         ClientSecretCreateResponse, {**answer, "session": {"type": "transcription", **_cut(answer)}}
     )
@@ -85,7 +87,8 @@ async def test_settings(client: httpx.AsyncClient) -> None:
     """What is signed is what the answer shows, for aliases too; each key is another session's."""
     body = wanted(model="gpt-live-transcribe", language="de", delay="high")
     answers = [(await client.post("/new", json=body)).json() for _ in range(2)]
-    config = SIGNER.verify(answers[0]["value"], now=int(time.time()))
+    claims = SIGNER.verify(answers[0]["value"], now=int(time.time()))
+    config = None if claims is None else claims.session
     assert config is not None
     shown = answers[0]["session"]
 
@@ -155,7 +158,7 @@ async def test_a_client_that_leaves_within_its_body(caplog: pytest.LogCaptureFix
     secrets = ClientSecrets(Catalog(models), SIGNER, upload_timeout=0.1)
     app = Starlette(
         routes=[Route("/new", secrets.create, methods=["POST"])],
-        middleware=[Middleware(RequestMiddleware, metrics=Metrics())],
+        middleware=[Middleware(RequestMiddleware, exchanges=Exchanges(), metrics=Metrics())],
     )
     messages: list[Message] = [
         {"type": "http.request", "body": b"{", "more_body": True},

@@ -14,6 +14,7 @@ from gateway.errors import (
     UploadTimeoutError,
 )
 from gateway.metrics import Metrics
+from gateway.server.exchanges import Exchanges
 from gateway.server.middleware import RequestMiddleware
 
 
@@ -32,7 +33,7 @@ async def _call(app: Any) -> list[Message]:
         sent.append(message)
 
     scope = {"type": "http", "path": "/v1/x", "method": "POST", "headers": []}
-    await RequestMiddleware(app, metrics=Metrics())(scope, receive, send)
+    await RequestMiddleware(app, exchanges=Exchanges(), metrics=Metrics())(scope, receive, send)
     return sent
 
 
@@ -100,7 +101,9 @@ async def test_who_went_silent_is_answered_at_once() -> None:
         sent.append(message)
 
     scope = {"type": "http", "path": "/health", "method": "POST", "headers": []}
-    app = RequestMiddleware(_raising(UploadTimeoutError("It stopped.")), metrics=Metrics())
+    app = RequestMiddleware(
+        _raising(UploadTimeoutError("It stopped.")), exchanges=Exchanges(), metrics=Metrics()
+    )
     await app(scope, silent, send)
 
     assert [message.get("status") for message in sent] == [408, None]

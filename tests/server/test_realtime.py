@@ -30,9 +30,13 @@ from gateway.flow.pacing import Load
 from gateway.flow.session import REFUSALS_AHEAD
 from gateway.flow.speaker_source import SpeakerSource
 from gateway.metrics import Metrics
+from gateway.protocol.realtime.client_secrets import Claims
 from gateway.protocol.realtime.config import SessionConfig
+from gateway.protocol.realtime.resume import ResumeSigner
 from gateway.server.admission import Admission, KeyAdmission
-from gateway.server.realtime import EPHEMERAL_KEY, LARGE_FRAME, SESSION_CONFIG, Realtime
+from gateway.server.live import LARGE_FRAME
+from gateway.server.realtime import EPHEMERAL_KEY, SESSION_CLAIMS, Realtime
+from gateway.server.relay import Relay
 from gateway.server.service import Limits, Service
 from tests.audio.sound import int16, load
 from tests.clock import Clock
@@ -51,6 +55,7 @@ LIMITS = Limits(
     max_waiting_bytes=1 << 20,
     max_waiting_total=1 << 20,
     max_session_seconds=3600.0,
+    resume_seconds=60.0,
     upload_timeout=1.0,
     send_timeout=10.0,
 )
@@ -72,6 +77,7 @@ class Bench:
         self.stopping = anyio.Event()
         self.admission = Admission(1)
         self.of_keys = KeyAdmission(1)
+        self.relay = Relay(1, self.metrics)
         self.limits = LIMITS
         self.types: list[str] = []
         self.events: list[dict[str, Any]] = []
@@ -131,7 +137,9 @@ class Bench:
             self.stopping,
             SpeakerSource(no_speakers, wait=0.0),
         )
-        app = Realtime(service, self.admission, self.of_keys, self.leaving)
+        app = Realtime(
+            service, self.admission, self.of_keys, self.relay, self.leaving, ResumeSigner([b"secret"])
+        )
         scope = {
             "type": "websocket",
             "query_string": query.encode(),
@@ -322,9 +330,10 @@ async def test_refusals_before_the_handshake(bench: Bench, query: str, error: ty
 
 async def test_the_settings_of_an_ephemeral_key(bench: Bench) -> None:
     """They hold, whatever model the URL names besides."""
-    bench.scope[SESSION_CONFIG] = SessionConfig.default("fake").updated({"audio": {"input": {
+    config = SessionConfig.default("fake").updated({"audio": {"input": {
         "turn_detection": None, "transcription": {"prompt": "of the key"}
     }}})  # fmt: skip
+    bench.scope[SESSION_CLAIMS] = Claims(expires_at=0, session=config)
     bench.model.capabilities = Capabilities(frozenset({"en"}), prompt=True)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_leave_behind, bench, "session.created")
@@ -506,3 +515,21 @@ async def test_cancelling_ends_it(bench: Bench, hello: bytes) -> None:
         pass
 
     assert bench.close is None
+
+
+async def test_a_pinned_key_keeps_its_settings(bench: Bench) -> None:
+    """An update that changes nothing is fine, another one is an error, and the session goes on."""
+    config = SessionConfig.default("fake")
+    bench.scope[SESSION_CLAIMS] = Claims(expires_at=0, session=config, pinned=True)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_leave_behind, bench, "error")
+        bench.put("session.update", session={"type": "transcription"})
+        bench.put(
+            "session.update", session={"type": "transcription", "audio": {"input": {"turn_detection": None}}}
+        )
+        with pytest.raises(ClientGoneError):
+            await bench.serve()
+    error = bench.events[-1]["error"]
+
+    assert "session.updated" in bench.kinds()
+    assert (error["code"], error["param"]) == ("session_pinned", "session")

@@ -12,15 +12,23 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from gateway.keys import ClientLimits, plain_keys
 from gateway.metrics import Metrics
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.server.admission import Admission
 from gateway.server.auth import Keys
+from gateway.server.exchanges import Exchanges
+from gateway.server.origins import Origins
 from gateway.server.routes import build_routes
 
 SIGNER = SecretSigner([b"secret"])
-EPHEMERAL, _ = SIGNER.sign(SessionConfig.default("m"), now=4_000_000_000, seconds=10)
+EPHEMERAL, _ = SIGNER.sign(
+    SessionConfig.default("m"),
+    now=4_000_000_000,
+    seconds=10,
+    made_by=plain_keys(("k1",), ClientLimits())[0].name,
+)
 
 
 class Stub:
@@ -51,18 +59,22 @@ async def nothing(_: Any) -> AsyncIterator[None]:
 def app() -> Any:
     """All routes, with one API key, and stubs as endpoints."""
     stub: Any = Stub()
-    names = "create create_session list one health ready metrics openapi page live asset"
+    names = "create create_session list one health ready metrics openapi home reference live asset read"
     pages: Any = SimpleNamespace(**dict.fromkeys(names.split(), fine))
     return build_routes(
         transcriptions=stub,
         translations=stub,
+        dialects={"/asr": stub},
         transcriptions_ws=stub,
         realtime=stub,
         client_secrets=pages,
         models=pages,
         health=pages,
+        captions=pages,
         docs=pages,
-        keys=Keys(("k1",), SIGNER),
+        keys=Keys(lambda: plain_keys(("k1",), ClientLimits()), SIGNER),
+        origins=Origins(open=False),
+        exchanges=Exchanges(),
         sessions=Admission(),
         metrics=Metrics(),
         lifespan=nothing,
@@ -79,14 +91,25 @@ def app() -> Any:
         ("POST", "/v1/realtime/client_secrets", 401, 200),
         ("GET", "/v1/audio/transcriptions", 401, 405),
         ("GET", "/v1/nothing", 401, 404),
-        ("GET", "/v1/", 401, 404),
+        ("GET", "/v1/", 404, 404),
+        ("GET", "//v1//models/", 401, 200),
+        ("POST", "/audio/transcriptions/", 401, 200),
+        ("GET", "/models/openai/whisper-1", 401, 200),
+        ("POST", "/v1/v1/audio/transcriptions", 401, 200),
+        ("POST", "/openai/v1/audio/transcriptions", 401, 200),
+        ("POST", "/openai/deployments/mine/audio/transcriptions", 401, 200),
+        ("POST", "/openai/deployments/mine/audio/translations", 401, 200),
+        ("POST", "/openai/deployments/mine", 404, 404),
         ("GET", "/a/b/v1/models", 401, 404),
+        ("POST", "/asr", 401, 200),
         ("GET", "/v1", 404, 404),
         ("GET", "/nothing", 404, 404),
         ("OPTIONS", "/v1/models", 405, 405),
         ("OPTIONS", "/v1/nothing", 404, 404),
         ("GET", "/health", 200, 200),
+        ("GET", "/", 200, 200),
         ("GET", "/docs", 200, 200),
+        ("GET", "/captions/any", 200, 200),
     ],
 )
 async def test_http(app: Any, method: str, path: str, without: int, with_key: int) -> None:
@@ -97,7 +120,7 @@ async def test_http(app: Any, method: str, path: str, without: int, with_key: in
         keyed = await client.request(method, path, headers={"authorization": "Bearer k1"})
 
     assert (bare.status_code, keyed.status_code) == (without, with_key)
-    assert ephemeral.status_code == without
+    assert ephemeral.status_code == (403 if without == 401 else without)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +129,8 @@ async def test_http(app: Any, method: str, path: str, without: int, with_key: in
         ("/v1/realtime", "k1", 1000),
         ("/v1/realtime", EPHEMERAL, 1000),
         ("/project/v1/realtime", EPHEMERAL, 1000),
+        ("/realtime", EPHEMERAL, 1000),
+        ("/openai/realtime", "k1", 1000),
         ("/v1/realtime", "wrong", 1008),
         ("/v1/audio/transcriptions", "k1", 1000),
         ("/v1/audio/transcriptions", EPHEMERAL, 1008),

@@ -82,6 +82,7 @@ async def serve(
         max_waiting_bytes=1,
         max_waiting_total=1,
         max_session_seconds=1.0,
+        resume_seconds=60.0,
         upload_timeout=upload_timeout,
         send_timeout=send_timeout,
     )

@@ -1,5 +1,6 @@
 """A multipart body in any slices gives the same form; a broken one is a refusal that says what is wrong."""
 
+import base64
 from collections.abc import AsyncIterator, Iterable
 
 import anyio
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from gateway.errors import GatewayError, InvalidRequestError, PayloadTooLargeError
+from gateway.protocol.dialect import openai
 from gateway.server.spool import Spool
-from gateway.server.upload import MAX_FIELDS, Upload
+from gateway.server.upload import MAX_FIELDS, EarlyRequest, RequestChangedError, Upload
 
 HEADERS = Headers({"content-type": "multipart/form-data; boundary=xx"})
 
@@ -21,6 +23,8 @@ def part(name: str, value: bytes, extra: str = "") -> bytes:
 
 
 END = b"--xx--\r\n"
+BASE64 = b"\r\nContent-Transfer-Encoding: Base64\r\n\r\n"
+QUOTED = b"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
 FORM = (
     part("model", b"whisper-1")
     + part("include[]", b"logprobs")
@@ -70,6 +74,44 @@ async def test_large_text_fields_are_taken() -> None:
     assert len(upload.fields[0][1]) == 3_000_000
 
 
+@pytest.mark.parametrize("step", [1, 3, 64, 10_000])
+async def test_base64_parts_are_decoded(step: int) -> None:
+    """As mail programs send them, with line breaks, the file and the fields."""
+    content = bytes(range(256)) * 3
+    body = part("model", base64.encodebytes(b"whisper-1")).replace(b"\r\n\r\n", BASE64, 1)
+    body += part("file", base64.encodebytes(content)).replace(b"\r\n\r\n", BASE64, 1) + END
+    upload, read = await _read(body[start : start + step] for start in range(0, len(body), step))
+
+    assert upload.fields == [("model", "whisper-1")]
+    assert read == content
+
+
+@pytest.mark.parametrize("step", [1, 5, 10_000])
+@pytest.mark.parametrize("preamble", [b"\r\n", b"This is a multi-part message in MIME format. --x\r\n"])
+async def test_what_stands_before_the_first_boundary_is_nothing(preamble: bytes, step: int) -> None:
+    """RFC 2046 lets a sender write there for those who read no forms."""
+    body = preamble + FORM
+    upload, content = await _read(body[start : start + step] for start in range(0, len(body), step))
+
+    assert upload.fields == [("model", "whisper-1"), ("include[]", "logprobs"), ("language", "für")]
+    assert content == b"\r\n--x\x00audio\r\n" * 50
+
+
+async def test_the_form_goes_before_the_address() -> None:
+    """What an address names holds only where the form does not say otherwise."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield part("model", b"of the form") + part("file", b"") + END
+
+    with Spool() as spool:
+        upload = Upload(HEADERS, spool, max_file_bytes=9, given=[("model", "of the address")])
+        begun = [*upload.fields]
+        await upload.receive(body())
+
+    assert begun == [("model", "of the address")]
+    assert dict(upload.fields)["model"] == "of the form"
+
+
 async def test_a_file_over_the_limit() -> None:
     """The limit and what was read stand in the message, as OpenAI words it."""
     with pytest.raises(PayloadTooLargeError) as caught:
@@ -83,9 +125,14 @@ async def test_a_file_over_the_limit() -> None:
     [
         (FORM[:-30], "ended before"),
         (b"", "ended before"),
-        (b"no boundary at all", "cannot be parsed"),
+        (b"no boundary at all", "does not hold the boundary"),
         (part("file", b"a") + part("file", b"b") + END, "more than one file"),
         (b"".join(part("a", b"b") for _ in range(MAX_FIELDS + 1)) + END, "more than 1000 fields"),
+        (FORM.replace(b"\r\n", b"\n"), "end with LF alone"),
+        (b"a" * 70_000, "does not hold the boundary"),
+        (part("file", b"!!!!").replace(b"\r\n\r\n", BASE64, 1) + END, "'file' says that it is base64"),
+        (part("file", b"YQ").replace(b"\r\n\r\n", BASE64, 1) + END, "'file' says that it is base64"),
+        (part("file", b"=61").replace(b"\r\n\r\n", QUOTED, 1) + END, "'quoted-printable' is not read"),
         (b"--xx\r\nX: " + b"a" * 20_000 + b"\r\n\r\n\r\n" + END, "cannot be parsed"),
     ],
 )
@@ -126,6 +173,80 @@ async def test_the_beginning_can_be_used_before_the_end() -> None:
     assert upload.fields[-1] == ("language", "für")
 
 
+async def _early(head: bytes, tail: bytes) -> tuple[EarlyRequest, bool]:
+    """The request of a form whose tail comes when nothing else goes on; and whether it was waited for."""
+    go_on = anyio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield head
+        await go_on.wait()
+        yield tail
+
+    requests: list[EarlyRequest] = []
+
+    async def begin() -> None:
+        requests.append(await EarlyRequest.begin(upload, openai("transcribe").read))
+
+    with Spool() as spool:
+        upload = Upload(HEADERS, spool, max_file_bytes=10_000)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(upload.receive, body())
+            await upload.file_begun.wait()
+            tasks.start_soon(begin)
+            await anyio.wait_all_tasks_blocked()
+            waited = not requests
+            go_on.set()
+        [early] = requests
+        await early.confirm()
+    return early, waited
+
+
+MODEL = part("model", b"gpt-4o-transcribe-diarize")
+NAME = part("known_speaker_names[]", b"Ann")
+REFERENCE = part("known_speaker_references[]", b"data:audio/wav;base64,AAAA")
+AUDIO = part("file", b"audio")
+
+
+async def test_a_request_begins_with_the_file() -> None:
+    """Where the fields before it make one, nothing is waited for."""
+    early, waited = await _early(MODEL + NAME + REFERENCE + AUDIO, END)
+
+    assert not waited
+    assert early.asked.request.known_speaker_names == ("Ann",)
+
+
+async def test_what_the_fields_before_a_file_lack_may_follow_it() -> None:
+    """A name of a speaker without its voice would be refused: that waits for the form's end."""
+    early, waited = await _early(MODEL + NAME + AUDIO, REFERENCE + END)
+
+    assert waited
+    assert early.asked.request.known_speaker_references == ("data:audio/wav;base64,AAAA",)
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "words"),
+    [
+        (MODEL + NAME + AUDIO, END, "known_speaker_references"),
+        (MODEL + NAME + AUDIO, b"", "ended before"),
+        (MODEL + NAME + AUDIO, part("temperature", b"hot") + REFERENCE + END, "temperature"),
+    ],
+)
+async def test_what_nothing_completes_is_refused(head: bytes, tail: bytes, words: str) -> None:
+    """With what all of the form is refused for, or with what broke it off."""
+    with pytest.raises(ExceptionGroup) as caught:
+        await _early(head, tail)
+
+    [error] = caught.value.exceptions
+    assert isinstance(error, InvalidRequestError)
+    assert words in f"{error.message} {error.param}"
+
+
+async def test_fields_that_change_a_request() -> None:
+    """It is begun already, and asks for something else in the end."""
+    with pytest.raises(RequestChangedError):
+        await _early(MODEL + AUDIO, part("language", b"de") + END)
+
+
 async def test_readers_are_told_what_broke_the_upload() -> None:
     """A reader that waits for the rest of a broken form gets the form's error."""
 
@@ -150,3 +271,15 @@ async def test_strangers_bytes(noise: bytes, step: int) -> None:
         return
 
     assert isinstance(upload, Upload)
+
+
+@pytest.mark.parametrize("size", [256, 257, 5_000])
+def test_a_boundary_that_is_too_long(size: int) -> None:
+    """Up to what the parser takes it works; beyond, the refusal says what is wrong."""
+    headers = Headers({"content-type": f"multipart/form-data; boundary={'x' * size}"})
+    with Spool() as spool:
+        if size <= 256:
+            assert not Upload(headers, spool, max_file_bytes=1).has_file
+            return
+        with pytest.raises(InvalidRequestError, match="boundary in Content-Type is over 256 bytes"):
+            Upload(headers, spool, max_file_bytes=1)

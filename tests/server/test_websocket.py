@@ -20,6 +20,7 @@ from gateway.errors import (
 )
 from gateway.metrics import Metrics
 from gateway.server.admission import Admission
+from gateway.server.exchanges import Exchanges
 from gateway.server.routes import KeyWebSocketRoute
 from gateway.server.websocket import WebSocketMiddleware, event_frame
 from tests.protocol.realtime.wire import check_frame
@@ -39,7 +40,9 @@ class Connection:
         self.sessions = Admission()
         self.gone = False
         self.is_full = False
-        self.app = WebSocketMiddleware(app, sessions=self.sessions, metrics=self.metrics)
+        self.app = WebSocketMiddleware(
+            app, sessions=self.sessions, exchanges=Exchanges(), metrics=self.metrics
+        )
 
     async def __call__(
         self,
@@ -256,7 +259,7 @@ async def test_http_passes() -> None:
         seen.append(scope["type"])
 
     connection = Connection(fine)
-    await WebSocketMiddleware(app, sessions=Admission(), metrics=Metrics())(
+    await WebSocketMiddleware(app, sessions=Admission(), exchanges=Exchanges(), metrics=Metrics())(
         {"type": "http"}, connection.receive, connection.send
     )
 

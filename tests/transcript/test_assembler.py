@@ -1,5 +1,6 @@
 """The transcript's text only grows, and deltas, token bytes and the final text are the same bytes."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from hypothesis import given
@@ -42,7 +43,7 @@ def _run(*hypotheses: Hypothesis) -> list[TranscriptEvent]:
     return [*events, *assembler.flush(), assembler.finish(len(hypotheses) * 10.0)]
 
 
-def _text(events: list[TranscriptEvent]) -> str:
+def _text(events: Iterable[TranscriptEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
@@ -75,6 +76,15 @@ def test_no_full_stop_within_a_sentence() -> None:
     assert [segment.text for segment in done.transcript.segments] == [" the room", " articulated?"]
     assert done.transcript.segments[0].words[-1].text == " the room"
     assert [event.index for event in events if isinstance(event, SegmentDone)] == [0, 1]
+
+
+def test_nobody_goes_on_with_another_s_sentence() -> None:
+    """Where somebody else speaks, a full stop stays, and a first letter is as the engine wrote it."""
+    one = replace(_segment(" I", " see", "."), speaker="A")
+    other = replace(_segment(" mhm", "."), speaker="B")
+
+    assert _text(_run(_hypothesis(one), _hypothesis(other))) == "I see. mhm."
+    assert _text(_run(_hypothesis(one), _hypothesis(replace(other, speaker="A")))) == "I see mhm."
 
 
 def test_no_capital_within_a_sentence() -> None:

@@ -55,7 +55,8 @@ class WhisperOptions:
 
     Attributes:
         compute_type: CTranslate2's number format; None takes int8 on a CPU and float16 on a GPU.
-        cpu_threads: 0 leaves the number to CTranslate2.
+        lanes: Calls at the same time, on the same weights.
+        cpu_threads: Of each lane; 0 leaves the number to CTranslate2.
         beam_size: Where a row's options name none.
         audio_context: ``fit`` has the encoder read little more than a row's own audio; what then looks bad
             is decoded again in full. No published model was trained for it.
@@ -63,6 +64,7 @@ class WhisperOptions:
 
     device: Device = "cpu"
     compute_type: str | None = None
+    lanes: int = 1
     cpu_threads: int = 0
     max_batch: int = 8
     beam_size: int = 5
@@ -82,8 +84,9 @@ class WhisperSpec(WhisperOptions, ProcessSpec):
 
     @property
     def memory_bytes(self) -> int:
-        """The weights as they lie on disk, half as much again for activations, and the libraries."""
-        return int((self.path / "model.bin").stat().st_size * 1.5) + LIBRARY_BYTES
+        """The weights as they lie on disk, half as much for each lane's activations, and the libraries."""
+        weights = (self.path / "model.bin").stat().st_size
+        return weights + self.lanes * weights // 2 + LIBRARY_BYTES
 
     def batch_key(self, options: DecodeOptions) -> Hashable:
         """Rows share a call when they are searched alike; all else may differ."""
@@ -110,6 +113,7 @@ class WhisperSpec(WhisperOptions, ProcessSpec):
                 device=self.device,
                 compute_type=self.compute_type or ("float16" if self.device == "cuda" else "int8"),
                 cpu_threads=self.cpu_threads,
+                num_workers=self.lanes,
                 local_files_only=True,
             )
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -123,7 +127,7 @@ class WhisperSpec(WhisperOptions, ProcessSpec):
 
 
 class WhisperEngine:
-    """A loaded Whisper model. Called from one thread at a time."""
+    """A loaded Whisper model. Called from as many threads at once as it has lanes."""
 
     def __init__(
         self, spec: WhisperSpec, model: WhisperModel, *, aligns: bool, max_tokens: int = POSITIONS // 2

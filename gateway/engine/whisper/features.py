@@ -28,6 +28,12 @@ FITTED_FRAMES = (500, 1000, 1500, 2000)
 """Lengths that ``fit`` pads to, in mel frames; few, so that rows share calls. CTranslate2 takes any length
 up to `WINDOW_FRAMES` and cuts its positions to it; an even number, for the encoder halves it."""
 
+_RANGE = 2.0
+"""Whisper's features reach so far below their loudest: 8 decades of power, a fourth of one each."""
+
+_NOTHING = -1.5
+"""The feature of no sound at all, where the least power that counts is 1e-10."""
+
 MARGIN_FRAMES = 100
 """Silence after the audio at least. A longer window is padded to the whole."""
 
@@ -62,6 +68,15 @@ def context_frames(frames: int, context: AudioContext) -> int:
     return next((length for length in fitting if length >= frames + MARGIN_FRAMES), WINDOW_FRAMES)
 
 
+def padded(window: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+    """The window with silence after it as Whisper was trained on it: the features of samples that are zero.
+
+    faster-whisper has zeros there, which are the features of a sound.
+    """
+    silence = max(float(window.max()) - _RANGE, _NOTHING)
+    return np.pad(window, ((0, 0), (0, frames - window.shape[1])), constant_values=silence)
+
+
 class Encoded:
     """The encoder's output for a batch, kept in main memory so that any rows of it can be decoded again.
 
@@ -79,16 +94,14 @@ class Encoded:
 
         Args:
             model: A `ctranslate2.models.Whisper`.
-            windows: Shape (mels, at most ``frames``) each; padded with zeros as faster-whisper does.
+            windows: Shape (mels, at most ``frames``) each.
             frames: How much the encoder reads, at most `WINDOW_FRAMES`; an even number.
         """
         import ctranslate2  # noqa: PLC0415 - a heavy import, workers only
 
         self._storage = ctranslate2.StorageView
         self.shortened = frames < WINDOW_FRAMES
-        stacked = np.zeros((len(windows), windows[0].shape[0], frames), np.float32)
-        for row, window in zip(stacked, windows, strict=True):
-            row[:, : window.shape[1]] = window
+        stacked = np.stack([padded(window, frames) for window in windows])
         self._whole = model.encode(self._storage.from_array(stacked), to_cpu=True)
         self._rows = np.asarray(self._whole)
 

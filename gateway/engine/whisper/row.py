@@ -80,11 +80,22 @@ class Row:
         return self.features[:, self.seek : min(self.seek + WINDOW_FRAMES, end)]
 
     @property
+    def own_frames(self) -> int:
+        """Frames before those that the next row begins with, too."""
+        frames: int = self.features.shape[1]
+        return frames - self.request.shared * FRAMES_PER_SECOND // SAMPLE_RATE
+
+    @property
+    def shares_end(self) -> bool:
+        """The next row begins with the end of the present window."""
+        reached: int = self.seek + self.window.shape[1]
+        return self.request.shared > 0 and reached > self.own_frames
+
+    @property
     def unfinished(self) -> bool:
         """Another window is due."""
-        frames: int = self.features.shape[1]
         due = self.request.whole or self.seek < MIN_REMAINDER_FRAMES
-        return self.failure is None and due and frames - self.seek >= MIN_REMAINDER_FRAMES
+        return self.failure is None and due and self.own_frames - self.seek >= MIN_REMAINDER_FRAMES
 
     @property
     def consumed(self) -> float | None:

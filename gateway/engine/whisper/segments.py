@@ -43,6 +43,7 @@ def split_window(
     frames: int,
     cut: bool = False,
     last: bool = False,
+    shares: bool = False,
 ) -> Split:
     """Whisper's own rule: two timestamps in a row close a segment, one alone at the end closes the window.
 
@@ -54,6 +55,7 @@ def split_window(
         eot: First id after the text tokens.
         frames: Mel frames of audio in the window, padding not counted.
         cut: The length limit ended the text, so a timestamp at its end does not say that all is transcribed.
+        shares: The next row has the window's end, too, so what is unfinished is kept: it is said again there.
     """
     pairs = [
         index
@@ -68,7 +70,8 @@ def split_window(
     elif pairs and not closed:
         advance = (tokens[pairs[-1] - 1] - timestamp_begin) * FRAMES_PER_TIMESTAMP
         ends = pairs
-    if last or not 0 < advance <= frames:
+    is_open = bool(tokens) and tokens[-1] < eot
+    if last or not 0 < advance <= frames or (shares and is_open and not cut):
         ends, advance = [*pairs, len(tokens)], frames
 
     pieces: list[Piece] = []

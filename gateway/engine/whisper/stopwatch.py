@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from time import perf_counter
 from typing import Any
@@ -11,12 +12,20 @@ STAGES = {"encode": "encode", "detect_language": "language", "generate": "search
 
 
 class Stopwatch:
-    """A `ctranslate2.models.Whisper`; ``seconds`` counts its calls by stage, on the clock."""
+    """A `ctranslate2.models.Whisper`; counts its calls by stage, on the clock, those of each thread alone."""
 
     def __init__(self, model: Any) -> None:
         """Takes the model; all else is passed on to it."""
         self._model = model
-        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._threads = threading.local()
+
+    @property
+    def seconds(self) -> defaultdict[str, float]:
+        """Of this thread's calls, by stage."""
+        if not hasattr(self._threads, "seconds"):
+            self._threads.seconds = defaultdict(float)
+        seconds: defaultdict[str, float] = self._threads.seconds
+        return seconds
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._model, name)

@@ -13,6 +13,7 @@ from gateway.engine.whisper.decoding import Decode, Decoded, Prompt, build_promp
 from gateway.engine.whisper.row import FRAMES_PER_SECOND
 from gateway.engine.whisper.segments import Piece, Split, split_window
 from gateway.transcript import Segment, Word
+from gateway.transcript.tokens import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -152,6 +153,7 @@ class WindowDecoder:
             frames=frames,
             cut=decoded.cut,
             last=last,
+            shares=row.shares_end,
         )
 
     def _align(self, encoded: Encoded, windows: Sequence[_Window]) -> None:
@@ -210,7 +212,7 @@ class WindowDecoder:
             asked = window.logprobs[offset:end]
             logprobs: Sequence[float | None] = asked or [None] * len(piece.tokens)
             tokens = self._vocabulary.tokens(piece.tokens, logprobs)
-            text = b"".join(token.raw for token in tokens).decode()
+            text = text_of(tokens)
             if text.strip():
                 yield Segment(
                     start=row.at(piece.start / FRAMES_PER_SECOND),

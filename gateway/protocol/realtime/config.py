@@ -109,6 +109,11 @@ class AudioFormat(Part):
             raise PydanticCustomError("g711_rate", "G.711 has 8000 samples per second")
         return rate
 
+    @property
+    def bytes_per_second(self) -> int:
+        """Of the appended audio."""
+        return self.rate * (2 if self.type == "audio/pcm" else 1)
+
     def to_wire(self) -> Wire:
         """Without the rate where the type says it."""
         return {"type": self.type, "rate": self.rate} if self.type == "audio/pcm" else {"type": self.type}

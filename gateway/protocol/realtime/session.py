@@ -1,6 +1,7 @@
 """A transcription session's protocol, without its transport: frames to commands, events to frames."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
@@ -30,7 +31,7 @@ from gateway.protocol.realtime.config import (
     written,
 )
 from gateway.protocol.realtime.fields import LEGACY_FORMATS, LegacyFormat
-from gateway.transcript import Token
+from gateway.transcript import Segment, Token
 from gateway.transcript.commands import Command
 from gateway.transcript.events import (
     BufferCleared,
@@ -88,6 +89,9 @@ class RealtimeProtocol:
         new_event_id: Makes the id of each frame.
         expires_at: When the session ends, in seconds since 1970.
         beta: The client speaks the beta's protocol: the session and its items are told in its words.
+        start_ms: Of the session's audio before what is heard here, where it is taken up again.
+        last_item_id: Of its items before.
+        quiet_item_id: An item whose deltas were told before, perhaps: it is told when it is complete.
     """
 
     def __init__(
@@ -97,51 +101,71 @@ class RealtimeProtocol:
         new_event_id: Callable[[], str],
         expires_at: int | None = None,
         beta: bool = False,
+        start_ms: int = 0,
+        last_item_id: str | None = None,
+        quiet_item_id: str | None = None,
     ) -> None:
         self._beta = beta
+        self._start = start_ms / 1000
+        self._quiet_item_id = quiet_item_id
         self._session_id = session_id
         self._new_event_id = new_event_id
         self._expires_at = expires_at
-        self._last_item_id: str | None = None
+        self._last_item_id = last_item_id
 
     def receive(self, frame: str | bytes) -> Command | Refused:
         """What the client wants; `Refused` for a mistake. It touches no state, so it may run in a thread."""
         return parse_command(frame)
 
-    def send(self, event: LiveEvent) -> list[str]:
-        """The text frames that tell the client of the event, in their order."""
-        return [encode({"event_id": self._new_event_id(), **shown}) for shown in self._render(event)]
+    def send(self, event: LiveEvent, *, resume: Wire | None = None) -> list[str]:
+        """The text frames that tell the client of the event, in their order.
 
-    def _render(self, event: LiveEvent) -> list[Wire]:  # noqa: C901 - one case for each kind
+        Args:
+            resume: How the session is taken up again if it drops, an extension of `session.created`.
+        """
+        more = {"resume": resume} if resume else {}
+        return [encode({"event_id": self._new_event_id(), **shown, **more}) for shown in self._render(event)]
+
+    def created(self, settings: object, event_id: str, resume: Wire | None) -> str:
+        """`session.created` on a further connection of the session, outside of the order of its events."""
+        shown = self._session("created", settings, flat=self._beta)
+        return encode({"event_id": event_id, **shown, "resume": resume})
+
+    def _render(self, event: LiveEvent) -> list[Wire]:  # noqa: C901, PLR0912 - one case for each kind
         match event:
             case SessionCreated(settings):
                 return [self._session("created", settings, flat=self._beta)]
             case SessionUpdated(settings, flat):
                 return [self._session("updated", settings, flat=flat)]
             case SpeechStarted(item_id, seconds):
-                return [_buffer("speech_started", item_id=item_id, audio_start_ms=_ms(seconds))]
+                return [_buffer("speech_started", item_id=item_id, audio_start_ms=self._ms(seconds))]
             case SpeechStopped(item_id, seconds):
-                return [_buffer("speech_stopped", item_id=item_id, audio_end_ms=_ms(seconds))]
+                return [_buffer("speech_stopped", item_id=item_id, audio_end_ms=self._ms(seconds))]
             case TimeoutTriggered(item_id, start, end):
-                times = {"audio_start_ms": _ms(start), "audio_end_ms": _ms(end)}
+                times = {"audio_start_ms": self._ms(start), "audio_end_ms": self._ms(end)}
                 return [_buffer("timeout_triggered", item_id=item_id, **times)]
             case BufferCommitted(item_id):
                 return self._committed(item_id)
             case BufferCleared():
                 return [_buffer("cleared")]
+            case ItemDelta(item_id) if item_id == self._quiet_item_id:
+                return []
             case ItemDelta(item_id, text, tokens, wants_logprobs):
                 shown = _of_item("delta", item_id, delta=text)
                 return [shown | _logprobs(tokens, wanted=wants_logprobs)]
             case ItemSegment(item_id, index, segment):
-                shown = {**diarized_segment(index, segment)}
+                shown = {**diarized_segment(index, _later(segment, self._start))}
                 del shown["type"]
                 return [_of_item("segment", item_id, **shown)]
             case ItemCompleted():
-                return [_completed(event)]
+                return [_completed(event, self._start)]
             case ItemFailed(item_id, error):
                 return [_of_item("failed", item_id, **error_body(error))]
             case Refused(error, event_id):
                 return [refusal(error, event_id)]
+
+    def _ms(self, seconds: float) -> int:
+        return round((self._start + seconds) * 1000)
 
     def _session(self, what: str, settings: object, *, flat: bool) -> Wire:
         config = cast("SessionConfig", settings)  # what the session was given, and gives back
@@ -223,14 +247,15 @@ def _of_item(kind: str, item_id: str, **fields: Any) -> Wire:
     return {"type": f"{_TRANSCRIPTION}.{kind}", "item_id": item_id, "content_index": 0, **fields}
 
 
-def _completed(event: ItemCompleted) -> Wire:
+def _completed(event: ItemCompleted, start: float) -> Wire:
     # A prefixed name's usage counts both ways over HTTP; the events of a session know one way at a time.
     usage = usage_for(event.model, event.transcript, both_ways=False)
     languages = language_codes(event.transcript)
     transcript = event.transcript.text
     shown = _of_item("completed", event.item_id, transcript=transcript, usage=usage, languages=languages)
     if event.words:
-        shown["words"] = word_times(word for segment in event.transcript.segments for word in segment.words)
+        segments = (_later(segment, start) for segment in event.transcript.segments)
+        shown["words"] = word_times(word for segment in segments for word in segment.words)
     return shown | _logprobs(event.transcript.tokens, wanted=event.logprobs)
 
 
@@ -241,5 +266,9 @@ def _logprobs(tokens: tuple[Token, ...], *, wanted: bool) -> Wire:
     return {"logprobs": logprobs(tokens)}
 
 
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
+def _later(segment: Segment, seconds: float) -> Segment:
+    """The segment so many seconds later."""
+    if not seconds:
+        return segment
+    words = tuple(replace(word, start=word.start + seconds, end=word.end + seconds) for word in segment.words)
+    return replace(segment, start=segment.start + seconds, end=segment.end + seconds, words=words)

@@ -1,8 +1,6 @@
 // The reference, read from openapi.json: tags, operations, fields, answers.
 
 import { byId, element, prose } from "./elements.js";
-import { startTheme } from "./theme.js";
-import { startTrying } from "./try.js";
 
 // Where the server begins, also behind a proxy that puts a path before it.
 const base = new URL(".", document.baseURI).href.replace(/\/$/, "");
@@ -196,15 +194,12 @@ function limits({ minimum, maximum, exclusiveMaximum, maxLength, maxItems }) {
 async function showReference() {
   const api = await (await fetch("openapi.json")).json();
   const reference = new Reference(api);
-  byId("title").textContent = api.info.title;
   byId("version").textContent = api.info.version;
   byId("about").replaceChildren(...reference.about());
   byId("operations").replaceChildren(...reference.operations());
   byId(location.hash.slice(1))?.setAttribute("open", "");
 }
 
-startTheme();
-startTrying();
 showReference().catch((error) => {
   byId("about").textContent = `openapi.json could not be read: ${error.message}`;
 });

@@ -1,25 +1,34 @@
-// The microphone, as 16-bit samples of one channel.
+// A microphone, or the sound of a tab, as 16-bit samples of one channel.
 
 const RATE = 24_000;
 
+const REASONS = {
+  NotAllowedError: "The browser was not allowed to listen. Allow the microphone for this page, then start again.",
+  NotFoundError: "There is no microphone. Plug one in, or choose another source.",
+  NotReadableError: "The microphone is in use by another program.",
+  OverconstrainedError: "That microphone is not there any more. Choose another source.",
+  AbortError: "The browser could not start the microphone.",
+};
+
 export class Microphone {
-  // `onBlock` gets each tenth of a second: { samples: Int16Array, loudness: 0 to 1 }.
-  static async open(onBlock) {
-    if (!navigator.mediaDevices) throw new Error("Browsers give a microphone to https and localhost only.");
-    const stream = await navigator.mediaDevices.getUserMedia({
-      // Filters made for telephone calls cost words; the server has its own.
-      audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false },
-    });
+  // `onBlock` gets each tenth of a second: { samples: Int16Array, loudness: 0 to 1 }; `onEnd` hears that it was
+  // unplugged, or that the tab is shared no longer.
+  static async open(device, { onBlock, onEnd }) {
+    if (!navigator.mediaDevices) {
+      throw new Error("Browsers give a microphone to https and localhost only. Open this page by https, or on the server itself.");
+    }
+    const stream = await capture(device);
     try {
-      return await new Microphone(stream).connect(onBlock);
+      return await new Microphone(stream, onEnd).connect(onBlock);
     } catch (error) {
       stream.getTracks().forEach((track) => track.stop());
       throw error;
     }
   }
 
-  constructor(stream) {
+  constructor(stream, onEnd) {
     this.stream = stream;
+    stream.getAudioTracks()[0].addEventListener("ended", onEnd);
   }
 
   async connect(onBlock) {
@@ -66,4 +75,29 @@ export class Microphone {
     this.stream.getTracks().forEach((track) => track.stop());
     await this.context.close();
   }
+}
+
+// The microphones by name; browsers tell names only once they were allowed to listen.
+export async function listMicrophones() {
+  const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+  return devices.filter(({ kind, label, deviceId }) => kind === "audioinput" && label && deviceId !== "default");
+}
+
+async function capture(device) {
+  // Filters made for telephone calls cost words; the server has its own.
+  const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  try {
+    if (device === "tab") return await captureTab(audio);
+    return await navigator.mediaDevices.getUserMedia({ audio: device ? { ...audio, deviceId: { exact: device } } : audio });
+  } catch (error) {
+    throw new Error(REASONS[error.name] ?? error.message);
+  }
+}
+
+async function captureTab(audio) {
+  if (!navigator.mediaDevices.getDisplayMedia) throw new Error("This browser cannot listen to tabs; Chrome and Edge can.");
+  const stream = await navigator.mediaDevices.getDisplayMedia({ audio, video: true, systemAudio: "include" });
+  if (stream.getAudioTracks().length) return stream;
+  stream.getTracks().forEach((track) => track.stop());
+  throw new Error("That was shared without its sound. Share it again, and tick “Also share audio”.");
 }

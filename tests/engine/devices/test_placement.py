@@ -53,6 +53,29 @@ def test_threads(machine: Machine, wanted: int, workers: int, threads: int) -> N
     assert machine.threads(wanted, workers) == threads
 
 
+@pytest.mark.parametrize(
+    ("cores", "wanted", "wanted_threads", "workers", "expected"),
+    [
+        (1, 0, 0, 1, (1, 1)),
+        (2, 0, 0, 1, (2, 2)),
+        (4, 0, 0, 1, (4, 4)),
+        (8, 0, 0, 1, (8, 4)),
+        (64, 0, 0, 1, (8, 16)),
+        (64, 0, 0, 4, (8, 8)),
+        (2, 0, 0, 2, (1, 1)),
+        (2, 1, 0, 1, (1, 2)),
+        (16, 0, 2, 1, (2, 1)),
+        (16, 1, 4, 1, (1, 4)),
+        (16, 3, 2, 1, (3, 1)),
+    ],
+)
+def test_lanes(cores: int, wanted: int, wanted_threads: int, workers: int, expected: tuple[int, int]) -> None:
+    """One for each core of a worker's; more threads than cores, but never more than the operator says."""
+    lanes = Machine(tuple(range(cores))).lanes(wanted, wanted_threads=wanted_threads, workers=workers)
+
+    assert (lanes.count, lanes.threads) == expected
+
+
 def test_cpu_workers_get_cores_of_their_own() -> None:
     """All cores are given, none twice, in neighbours."""
     machine = Machine((0, 2, 4, 6, 8, 10, 12))

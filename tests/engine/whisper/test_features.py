@@ -12,6 +12,7 @@ from gateway.engine.whisper.features import (
     Encoded,
     context_frames,
     mel_features,
+    padded,
 )
 
 
@@ -66,6 +67,21 @@ def test_picked_rows_are_those_rows(engine: WhisperEngine, speech: dict[str, Sam
 
     assert whole.shape[0] == 2
     np.testing.assert_array_equal(np.array(encoded.pick([1, 0, 1])), whole[[1, 0, 1]])
+
+
+@pytest.mark.parametrize("level", [1.0, 1e-3, 0.0])
+def test_silence_follows_a_window(engine: WhisperEngine, speech: dict[str, Samples], level: float) -> None:
+    """The same as if there were samples that are zero, but for the frames that see both."""
+    samples = speech["en_hello"] * np.float32(level)
+    window = mel_features(engine._extractor, samples)
+    zeros = np.zeros(MAX_CHUNK_SAMPLES - len(samples), np.float32)
+    whole = mel_features(engine._extractor, np.concatenate((samples, zeros)))
+    silent = padded(window, WINDOW_FRAMES)
+    end = window.shape[1]
+
+    assert silent.dtype == np.float32
+    np.testing.assert_allclose(silent[:, : end - 1], whole[:, : end - 1], atol=1e-5)
+    np.testing.assert_allclose(silent[:, end + 2 :], whole[:, end + 2 :], atol=1e-5)
 
 
 @pytest.mark.parametrize("frames", [*FITTED_FRAMES, WINDOW_FRAMES])

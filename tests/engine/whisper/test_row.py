@@ -14,10 +14,11 @@ def row(
     options: DecodeOptions | None = None,
     *,
     whole: bool = True,
+    shared: float = 0.0,
 ) -> Row:
-    """A row of silence."""
+    """A row of silence, whose last ``shared`` seconds the next one has, too."""
     samples = np.zeros(round(seconds * 16000), np.float32)
-    request = DecodeRequest(samples, options or DecodeOptions(), whole=whole)
+    request = DecodeRequest(samples, options or DecodeOptions(), whole=whole, shared=round(shared * 16000))
     return Row(request, np.zeros((80, round(seconds * 100)), np.float32), language)
 
 
@@ -43,6 +44,28 @@ def test_a_row_that_need_not_be_whole_says_where_the_next_begins() -> None:
         told.append((moving.unfinished, moving.hypothesis().consumed))
 
     assert told == [(True, 0.0), (True, 0.02), (False, 0.2), (False, 0.95), (False, None)]
+
+
+def test_what_the_next_row_begins_with_is_not_due() -> None:
+    """Once the text reaches as far as what only this row hears, or no word lies before that."""
+    moving = row(3.0, shared=1.0)
+    told = []
+    for seek in (0, 100, 179, 181, 210):
+        moving.seek = seek
+        told.append((moving.unfinished, moving.shares_end))
+
+    assert told == [(True, True), (True, True), (True, True), (False, True), (False, True)]
+    assert not row(3.0).shares_end
+
+
+def test_a_window_before_the_end_shares_nothing() -> None:
+    """A half of it, or what is in the first of two languages."""
+    moving = row(10.0, shared=1.0)
+    moving.runs = [Run(500, "en", 1.0), Run(1000, "de", 1.0)]
+    first = moving.shares_end
+    moving.seek = 500
+
+    assert (first, moving.shares_end) == (False, True)
 
 
 def test_a_whole_row_leaves_nothing() -> None:

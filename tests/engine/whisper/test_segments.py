@@ -16,9 +16,13 @@ def at(seconds: float) -> int:
     return STAMP + round(seconds * 50)
 
 
-def split(tokens: list[int], *, frames: int = 3000, cut: bool = False, last: bool = False) -> Split:
+def split(
+    tokens: list[int], *, frames: int = 3000, cut: bool = False, last: bool = False, shares: bool = False
+) -> Split:
     """`split_window` with this file's ids."""
-    return split_window(tokens, eot=EOT, timestamp_begin=STAMP, frames=frames, cut=cut, last=last)
+    return split_window(
+        tokens, eot=EOT, timestamp_begin=STAMP, frames=frames, cut=cut, last=last, shares=shares
+    )
 
 
 def test_one_segment_with_both_times() -> None:
@@ -58,6 +62,15 @@ def test_no_end_time_means_up_to_the_end() -> None:
     assert split([1, 2], frames=150) == Split((Piece(0, 150, (1, 2)),), 150)
 
 
+def test_unfinished_text_stays_where_the_next_row_says_it_again() -> None:
+    """Its audio is not decoded once more here. What is silent, or cut by its length, still is."""
+    written = [at(0.4), 1, at(2), at(2), 2]
+
+    assert split(written, shares=True) == Split((Piece(40, 200, (1,)), Piece(200, 3000, (2,))), 3000)
+    assert split(written[:-1], shares=True) == split(written[:-1])
+    assert split(written, cut=True, shares=True) == split(written, cut=True)
+
+
 def test_a_cut_text_does_not_tell_the_whole_window() -> None:
     """Its last timestamp is where to go on; where there is none, alignment must find out."""
     assert split([at(0.4), 1, at(2)], cut=True) == Split((Piece(40, 200, (1,)),), 200)
@@ -87,10 +100,17 @@ def test_nothing_said(tokens: list[int]) -> None:
     st.integers(1, 3000),
     st.booleans(),
     st.booleans(),
+    st.booleans(),
 )
-def test_whatever_a_model_writes(tokens: list[int], frames: int, cut: bool, last: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
+def test_whatever_a_model_writes(
+    tokens: list[int],
+    frames: int,
+    cut: bool,  # noqa: FBT001 - drawn by hypothesis
+    last: bool,  # noqa: FBT001 - the same
+    shares: bool,  # noqa: FBT001 - the same
+) -> None:
     """Progress is made, pieces lie in the window, and no token appears twice or out of order."""
-    result = split(tokens, frames=frames, cut=cut, last=last)
+    result = split(tokens, frames=frames, cut=cut, last=last, shares=shares)
     kept = [token for piece in result.pieces for token in piece.tokens]
     said = iter(token for token in tokens if token < EOT)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import ModelUnavailableError
+from gateway.errors import ModelUnavailableError, StoreError
+from gateway.models.archive import import_archive, write
 from gateway.models.hub import Hub
 from gateway.models.speakers import weights
 from gateway.models.speakers.weights import CAMPPLUS, SEGMENTATION, SUMS
@@ -42,6 +43,26 @@ def test_the_cache(hub: Hub) -> None:
     assert weights.fault(folder) == f"{SEGMENTATION} is not what {SUMS} says"
     with pytest.raises(ModelUnavailableError, match="HF_HUB_OFFLINE"):
         weights.get("auto", hub)
+
+
+def test_carried_elsewhere(tmp_path: Path, hub: Hub) -> None:
+    """Packed here and put into another cache, it is whole there; changed on the way it is refused."""
+    folder = write_toy_speakers(tmp_path / "toy")
+    elsewhere, archive = Hub(cache_dir=tmp_path / "elsewhere"), tmp_path / "speakers.tar"
+    write(weights.place(folder, _made(hub)), weights.NAME, archive)
+
+    assert import_archive(archive, elsewhere) == (weights.NAME, SUMS)
+    assert weights.get("auto", elsewhere) == weights.cached(elsewhere)
+    changed = archive.read_bytes().replace((weights.cached(hub) / CAMPPLUS).read_bytes()[:64], b"\0" * 64)
+    archive.write_bytes(changed)
+    with pytest.raises(StoreError, match=f"{CAMPPLUS} is not what"):
+        import_archive(archive, elsewhere)
+    assert weights.fault(weights.cached(elsewhere)) is None
+
+
+def _made(hub: Hub) -> Hub:
+    hub.cache.mkdir(parents=True)
+    return hub
 
 
 def test_neither_folder_nor_repository(hub: Hub) -> None:

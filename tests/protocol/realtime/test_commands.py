@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types.realtime import InputAudioBufferAppendEvent, SessionUpdateEvent
 
 from gateway.errors import InvalidRequestError
@@ -12,6 +14,7 @@ from gateway.protocol.realtime.commands import (
     MAX_APPEND_BYTES,
     MAX_FRAME_BYTES,
     MAX_OTHER_CHARACTERS,
+    TYPES,
     parse_command,
 )
 from gateway.transcript.commands import Append, Clear, Commit, Configure
@@ -178,3 +181,29 @@ def test_long_audio_is_whole() -> None:
     audio = bytes(range(256)) * 3_001
 
     assert parse_command(append(base64.b64encode(audio).decode())) == Append(audio)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+_EVENTS = st.fixed_dictionaries(
+    {"type": st.sampled_from(TYPES) | st.text(max_size=20)},
+    optional={"event_id": _JSON, "audio": _JSON, "session": _JSON, "item": _JSON},
+)
+
+
+@pytest.mark.promise("whatever a live frame holds, it is a command or a refusal")
+@given(st.text() | st.binary() | _JSON.map(json.dumps) | _EVENTS.map(json.dumps))
+def test_any_frame(frame: str | bytes) -> None:
+    """Nothing that a peer sends raises."""
+    assert isinstance(parse_command(frame), Append | Clear | Commit | Configure | Refused)
+
+
+@pytest.mark.parametrize(
+    "frame", ["[" * 100_000, '{"a":' * 100_000, '{"type":' + "[" * 10_000 + "]" * 10_000]
+)
+def test_frames_without_end(frame: str) -> None:
+    """No reader's stack is put to the test."""
+    assert isinstance(parse_command(frame), Refused)

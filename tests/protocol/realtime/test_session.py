@@ -102,7 +102,7 @@ def test_the_words_of_the_beta(config: SessionConfig) -> None:
     frames = [
         *beta.send(SessionCreated(config)),
         *open_session().send(SessionUpdated(config, flat=True)),
-        *beta.send(BufferCommitted("item_1")),
+        *beta.send(BufferCommitted("item_1", 1.0)),
     ]
     created, updated, committed, item = map(json.loads, frames)
 
@@ -145,7 +145,7 @@ def test_a_turn() -> None:
         SpeechStarted("item_1", 0.2),
         ItemDelta("item_1", "Grüße", TOKENS, logprobs=False),
         SpeechStopped("item_1", 1.5),
-        BufferCommitted("item_1"),
+        BufferCommitted("item_1", 1.0),
         ItemCompleted("item_1", TRANSCRIPT, "whisper-1", logprobs=True),
     )
 
@@ -170,7 +170,7 @@ def test_items_are_chained() -> None:
     events = [
         event
         for item_id in ("item_1", "item_2", "item_3")
-        for event in shown(protocol, BufferCommitted(item_id), ItemFailed(item_id, failed))
+        for event in shown(protocol, BufferCommitted(item_id, 1.0), ItemFailed(item_id, failed))
         if "previous_item_id" in event
     ]
 
@@ -181,7 +181,7 @@ def test_items_are_chained() -> None:
 
 def test_items() -> None:
     """A user's message that holds audio, whose transcript is still to come."""
-    _, added, done = shown(open_session(), BufferCommitted("item_1"))
+    _, added, done = shown(open_session(), BufferCommitted("item_1", 1.0))
 
     assert (
         added["item"]
@@ -295,7 +295,7 @@ class Peer:
                 return [SessionUpdated(self.config)]
             case Commit():
                 model = self.config.transcription.model if self.config.transcription else "whisper-1"
-                return [BufferCommitted(item_id), ItemCompleted(item_id, TRANSCRIPT, model, wants)]
+                return [BufferCommitted(item_id, 1.0), ItemCompleted(item_id, TRANSCRIPT, model, wants)]
             case Clear():
                 return [BufferCleared()]
             case Append():

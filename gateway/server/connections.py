@@ -1,0 +1,142 @@
+"""Uvicorn's connections, bounded: in number, in the time for a request's head, in what nobody reads.
+
+Whoever only holds connections open keeps nobody out: at the limit the one that has waited longest for its
+first request gives way, and where all are at work a few more are let in that may ask how the server is.
+"""
+
+import asyncio
+import resource
+from typing import Any
+
+import h11
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from gateway.errors import UnavailableError
+from gateway.server.middleware import PROBES, error_response
+
+HEAD_SECONDS = 15.0
+"""For a request's head, however it drips; browsers and proxies open connections a few seconds ahead."""
+
+RESERVED = 256
+"""File handles that connections leave: for spools, pipes, models; half of all, where there are few."""
+
+ACCEPTED_AT_ONCE = 32
+"""Connections that asyncio accepts before any of them takes a place."""
+
+EXTRA = 16
+"""Connections beyond the limit that may ask for probes."""
+
+MAX_HANDLES = 65_536
+"""More are never asked for: some libraries go through all that there might be."""
+
+MAX_UNREAD = 1024 * 1024
+"""Bytes of pongs that may wait for a client that does not read; a whole event is far smaller."""
+
+
+def raise_handle_limit() -> int:
+    """As many open files as the system lets us have, and how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_HANDLES if hard == resource.RLIM_INFINITY else min(hard, MAX_HANDLES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return soft
+
+
+def max_connections() -> int:
+    """How many fit within the limit on open files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_HANDLES if soft == resource.RLIM_INFINITY else soft
+    return most - min(RESERVED, most // 2)
+
+
+class BoundedHttp(H11Protocol):
+    """An HTTP connection that has its time for each request's head, and its place."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Takes a place."""
+        super().connection_made(transport)
+        self._watch_head()
+        over = len(self.connections) - max_connections()
+        if over > 0:
+            self._make_room(over)
+
+    def data_received(self, data: bytes) -> None:
+        """Reads on; the head's time does not begin anew."""
+        super().data_received(data)
+        self._watch_head()
+
+    def on_response_complete(self) -> None:
+        """The next request's head may begin."""
+        super().on_response_complete()
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leaves its place."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def waiting_since(self) -> float | None:
+        """When its time ends, if it waits for a request: the lower, the longer it has waited."""
+        return None if self._head_timer is None else self._head_timer.when()
+
+    def _watch_head(self) -> None:
+        # Also what is served begins here, or what was sent was no request and is answered 400.
+        if self.conn.their_state is not h11.IDLE or self.transport.is_closing():
+            self._stop_timer()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _make_room(self, over: int) -> None:
+        waiting = [
+            (since, each)
+            for each in self.connections
+            if isinstance(each, BoundedHttp) and each is not self
+            if (since := each.waiting_since()) is not None and not each.transport.is_closing()
+        ]
+        if waiting:
+            min(waiting, key=lambda pair: pair[0])[1].transport.abort()
+        elif over > EXTRA:
+            self.transport.abort()
+        else:
+            self.app = _ProbesOnly(self.app)
+
+    def _should_upgrade(self) -> bool:
+        # Only a GET asks for a WebSocket; whatever else says so is a request like any other (RFC 9110, 7.8).
+        return self.scope["method"] == "GET" and super()._should_upgrade()
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket whose client must read the pongs that it asks for."""
+
+    def handle_ping(self) -> None:
+        """Answers, unless nobody reads the answers."""
+        super().handle_ping()
+        if self.transport.get_write_buffer_size() > MAX_UNREAD:
+            self.transport.abort()
+
+
+class _ProbesOnly:
+    """What a connection beyond the limit gets."""
+
+    def __init__(self, app: Any) -> None:
+        self._app: ASGIApp = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in PROBES:
+            await self._app(scope, receive, send)
+            return
+        refusal = error_response(UnavailableError("Too many connections are open.", retry_after=1))
+        refusal.headers["connection"] = "close"
+        await refusal(scope, receive, send)

@@ -1,0 +1,419 @@
+"""A live session and its connections: one at a time, and for a while none, as who drops may come back.
+
+The handler of the first connection owns the session until it is over; those of later ones only carry frames.
+"""
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from starlette.websockets import WebSocket
+
+from gateway.aio import Changed, only, open_task_group
+from gateway.errors import ClientGoneError, GatewayError, InvalidRequestError, ShuttingDownError
+from gateway.flow.inbox import Waiting
+from gateway.flow.options import LiveOptions
+from gateway.flow.session import LiveSession
+from gateway.protocol.realtime.config import SessionConfig, Wire
+from gateway.protocol.realtime.resume import Place, ResumeClaims
+from gateway.protocol.realtime.session import RealtimeProtocol
+from gateway.server.clients import Client
+from gateway.server.live_options import live_options
+from gateway.server.outbox import Outbox
+from gateway.server.relay import Publication
+from gateway.server.service import Service
+from gateway.server.websocket import send_frame
+from gateway.transcript.commands import Append
+from gateway.transcript.events import BufferCommitted, ItemCompleted, ItemFailed, Refused, SessionCreated
+
+LARGE_FRAME = 64 * 1024
+"""Characters beyond which a frame is parsed in a thread: its base64 would take over a millisecond."""
+
+MISSED_FRAMES = 1_000
+"""Frames that nobody is there to read, before the session waits."""
+
+ALONE_OF_A_KEY = 16
+ALONE = 256
+"""Sessions without a client, at most; the one that is alone for longest ends."""
+
+LEFT = (1000, 1001)
+"""Close codes of clients that have said goodbye: done, or on another page."""
+
+
+class LiveSessions:
+    """Those that are open in this process, by name."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Live] = {}
+        self._alone: deque[Live] = deque()
+
+    def find(self, session_id: str) -> "Live | None":
+        """The session of that name, with a client or without."""
+        return self._open.get(session_id)
+
+    @contextmanager
+    def place(self, live: "Live") -> Iterator[None]:
+        """Has the session found until the context is left."""
+        self._open[live.id] = live
+        try:
+            yield
+        finally:
+            del self._open[live.id]
+
+    @contextmanager
+    def alone(self, live: "Live") -> Iterator[None]:
+        """Counts a session whose client dropped; where there are too many, the first of them ends."""
+        of_key = [each for each in self._alone if each.key == live.key]
+        if len(of_key) >= ALONE_OF_A_KEY:
+            of_key[0].give_up()
+        elif len(self._alone) >= ALONE:
+            self._alone[0].give_up()
+        self._alone.append(live)
+        try:
+            yield
+        finally:
+            self._alone.remove(live)
+
+
+class Live:
+    """One session, on whichever connection its client is.
+
+    Args:
+        claims: Its name, its key and its end.
+        client: Whose allowances it takes from.
+        start: Where it goes on, if a process that is gone began it.
+        publication: Where its captions are relayed to, if they are.
+        token: With which its client comes back; None: it cannot.
+        pinned: Its key does not let its settings be changed.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a session is made of, each once
+        self,
+        service: Service,
+        config: SessionConfig,
+        waiting: Waiting,
+        sessions: LiveSessions,
+        claims: ResumeClaims,
+        client: Client,
+        *,
+        start: Place | None,
+        publication: Publication | None,
+        token: str | None,
+        beta: bool,
+        pinned: bool,
+    ) -> None:
+        self.id = claims.session_id
+        self.key = claims.key
+        self._service = service
+        self._limits = service.limits
+        self._config = config
+        self._sessions = sessions
+        self._publication = publication
+        self._token = token
+        self._expires_at = claims.expires_at
+        self._place = start or Place()
+        self._first_number = self._place.number + 1
+        self._state = "restarted" if start else "new"
+        self._items = self._place.items
+        self._start_ms = self._place.settled_ms
+        self._ends: dict[str, float] = {}
+        self._protocol = RealtimeProtocol(
+            session_id=f"sess_{self.id}",
+            new_event_id=self._next_event_id,
+            expires_at=claims.expires_at,
+            beta=beta,
+            start_ms=self._start_ms,
+            last_item_id=self._item_id(self._items) if self._items else None,
+            # Of the item under way when its process went, some may have been told.
+            quiet_item_id=self._item_id(self._items + 1) if start else None,
+        )
+        self._client = client
+        self._pinned = pinned
+        self._session = LiveSession(
+            replace(service.resources, hear=client.hear),
+            service.load,
+            settings=config,
+            resolve=self._resolve,
+            new_item_id=self._new_item_id,
+            waiting=waiting,
+            share=client.share,
+        )
+        self._outbox = Outbox()
+        self._changed = Changed()
+        self._connection: anyio.CancelScope | None = None
+        self._is_owned_here = True
+        self._is_left = False
+        self._outcome: Exception | None = None
+        self._over = anyio.Event()
+        self._events = 0
+        self._audio_bytes = 0
+
+    def give_up(self) -> None:
+        """Ends the session, as nobody will come back to it."""
+        self._is_left = True
+        self._changed.notify()
+
+    async def own(self, websocket: WebSocket, leaving: anyio.Event) -> None:
+        """Works until the client has left for good, or the session has had its time, or the server ends.
+
+        Raises:
+            ClientGoneError: The client left.
+            ShuttingDownError: The server ends; what was said is emitted.
+        """
+        try:
+            async with open_task_group() as tasks:
+                tasks.start_soon(self._session.run)
+                tasks.start_soon(self._pump)
+                tasks.start_soon(self._serve_first, websocket)
+                tasks.start_soon(self._end_when_alone)
+                await self._until_end(leaving)
+                tasks.cancel_scope.cancel()
+        except Exception as error:
+            cause = only(error) if isinstance(error, ExceptionGroup) else error
+            self._outcome = cause if isinstance(cause, Exception) else error
+            if isinstance(error, GatewayError) and not self._is_owned_here:
+                raise ClientGoneError from error  # the client is told on its own connection
+            raise
+        finally:
+            self._over.set()
+        if self._is_owned_here:
+            await websocket.close(1000)
+
+    async def resume(self, websocket: WebSocket, after: Place) -> bool:
+        """Serves a client that is back; False where what it missed is not there any more.
+
+        Raises:
+            ClientGoneError: It left again.
+            GatewayError: What ended the session meanwhile.
+        """
+        # Who names no event, or one of a process that is gone, has got no more than `session.created`.
+        seen = max(0, after.number - self._first_number)
+        if self._over.is_set() or not self._outbox.rewind(seen + 1):
+            return False
+        self._is_owned_here = False
+        # Whoever comes back knows that the connection is dead; the server may not, for a while.
+        if self._connection is not None:
+            self._connection.cancel()
+            await self._changed.until(lambda: self._connection is None)
+        self._outbox.rewind(seen + 1)
+        await websocket.accept()
+        # Outside of the order of the events: its id says the place of the last one that was seen.
+        event_id = replace(after, number=seen + self._first_number).event_id(self.id)
+        created = self._protocol.created(self._config, event_id, self._resume("kept"))
+        try:
+            await send_frame(websocket, created, send_timeout=self._limits.send_timeout)
+            await self._serve(websocket)
+        except GatewayError as error:
+            self._outcome = error
+            self.give_up()
+            raise
+        if self._over.is_set():
+            await websocket.close(1000)
+        return True
+
+    async def _serve_first(self, websocket: WebSocket) -> None:
+        try:
+            await self._serve(websocket)
+        except ClientGoneError:
+            if self._token is None:
+                self.give_up()
+
+    async def _serve(self, websocket: WebSocket) -> None:
+        """Carries frames until the client drops, or another connection takes over.
+
+        Raises:
+            ClientGoneError: It dropped, or said goodbye.
+        """
+        self._connection = scope = anyio.CancelScope()
+        self._changed.notify()
+        try:
+            with scope:
+                async with open_task_group() as tasks:
+                    tasks.start_soon(self._send, websocket)
+                    tasks.start_soon(self._raise_outcome, scope)
+                    await self._receive(websocket)
+        finally:
+            self._connection = None
+            self._changed.notify()
+        if scope.cancelled_caught and not self._over.is_set():
+            raise ClientGoneError
+
+    async def _raise_outcome(self, scope: anyio.CancelScope) -> None:
+        await self._over.wait()
+        if self._outcome is not None:
+            raise self._outcome
+        scope.cancel()
+
+    async def _receive(self, websocket: WebSocket) -> None:
+        """Frames to the session.
+
+        Raises:
+            ClientGoneError: The client left.
+            OverloadedError: It sends more than can be worked on, or reads nothing of what it causes.
+        """
+        while True:
+            message = await websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                if message.get("code") in LEFT:
+                    self.give_up()
+                raise ClientGoneError
+            self._client.check_audio()
+            frame = message.get("text") or message.get("bytes") or ""
+            if len(frame) < LARGE_FRAME:
+                received = self._protocol.receive(frame)
+            else:
+                # Not cut short: a frame that was received counts, and is worked on.
+                with anyio.CancelScope(shield=True):
+                    received = await anyio.to_thread.run_sync(self._protocol.receive, frame)
+            self._events += 1
+            if isinstance(received, Refused):
+                self._session.refuse(received)
+                continue
+            self._session.put(received)
+            if isinstance(received, Append):
+                self._audio_bytes += len(received.audio)
+
+    async def _send(self, websocket: WebSocket) -> None:
+        """Frames to the client, one after the other.
+
+        Raises:
+            OverloadedError: The client does not read them.
+        """
+        while True:
+            await self._changed.until(lambda: self._outbox.waiting)
+            frame = self._outbox.take()
+            await send_frame(websocket, frame, send_timeout=self._limits.send_timeout)
+            self._changed.notify()
+
+    async def _pump(self) -> None:
+        """The session's events to frames; the next ones wait until these are sent, if somebody is there."""
+        async for event in self._session:
+            if self._publication is not None:
+                self._publication.take(event)
+            match event:
+                case BufferCommitted(item_id, end):
+                    self._ends[item_id] = end
+                case ItemCompleted(item_id) | ItemFailed(item_id):
+                    self._settle(item_id)
+            resume = self._resume(self._state) if isinstance(event, SessionCreated) else None
+            for frame in self._protocol.send(event, resume=resume):
+                self._outbox.put(frame, anyio.current_time())
+            self._changed.notify()
+            await self._changed.until(self._may_go_on)
+
+    def _may_go_on(self) -> bool:
+        return self._outbox.waiting <= (MISSED_FRAMES if self._connection is None else 0)
+
+    async def _end_when_alone(self) -> None:
+        """Waits for who dropped, again and again.
+
+        Raises:
+            ClientGoneError: Nobody came back.
+        """
+        while True:
+            await self._changed.until(lambda: self._connection is None)
+            with self._sessions.alone(self), anyio.move_on_after(self._limits.resume_seconds):
+                await self._changed.until(lambda: self._connection is not None or self._is_left)
+            if self._connection is None:
+                raise self._outcome or ClientGoneError
+
+    async def _until_end(self, leaving: anyio.Event) -> None:
+        """Returns when the session has had its time and its client has heard all.
+
+        Raises:
+            ShuttingDownError: The server ends; what was said is emitted.
+        """
+        with anyio.move_on_after(max(0.0, self._expires_at - time.time())):
+            await leaving.wait()
+        await self._finish()
+        if leaving.is_set():
+            raise ShuttingDownError
+        self._session.refuse(Refused(self._expired(), None))
+        await self._finish()
+
+    async def _finish(self) -> None:
+        """Sends what was said, as far as there is time, and somebody to read it."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cancel_when_useless, tasks.cancel_scope)
+            await self._session.finish()
+            await self._changed.until(lambda: not self._outbox.waiting)
+            tasks.cancel_scope.cancel()
+
+    async def _cancel_when_useless(self, scope: anyio.CancelScope) -> None:
+        async with anyio.create_task_group() as tasks:
+
+            async def stop_waiting() -> None:
+                await self._service.stopping.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(stop_waiting)
+            await self._changed.until(lambda: self._connection is None)
+            tasks.cancel_scope.cancel()
+        scope.cancel()
+
+    def _expired(self) -> GatewayError:
+        minutes = f"{self._limits.max_session_seconds / 60:g} minutes"
+        return InvalidRequestError(
+            f"Your session hit the maximum duration of {minutes}.", code="session_expired"
+        )
+
+    def _resume(self, state: str) -> Wire | None:
+        """The extension of `session.created`: how to come back, and what the server has."""
+        if self._token is None:
+            return None
+        bytes_per_second = self._config.format.bytes_per_second
+        return {
+            "token": self._token,
+            "seconds": round(self._limits.resume_seconds),
+            "state": state,
+            "events": self._events,
+            "audio_bytes": self._audio_bytes,
+            "audio_ms": self._start_ms + self._audio_bytes * 1000 // bytes_per_second,
+        }
+
+    def _settle(self, item_id: str) -> None:
+        """The item is told, and with it all audio until its end."""
+        end = self._ends.pop(item_id, None)
+        if end is not None:
+            settled = self._start_ms + round(end * 1000)
+            self._place = Place(self._place.number, settled, int(item_id[-8:], 16))
+
+    def _next_event_id(self) -> str:
+        place = self._place
+        self._place = Place(place.number + 1, place.settled_ms, place.items)
+        return self._place.event_id(self.id)
+
+    def _new_item_id(self) -> str:
+        self._items += 1
+        return self._item_id(self._items)
+
+    def _item_id(self, number: int) -> str:
+        return f"item_{self.id[:16]}{number:08x}"
+
+    async def _resolve(self, session: Mapping[str, Any] | None) -> tuple[LiveOptions, SessionConfig]:
+        """The options for a `session.update`, or those to begin with, and the settings they come from."""
+        config = self._config if session is None else self._config.updated(session)
+        if self._pinned and config != self._config:
+            raise InvalidRequestError(
+                "The key of this session has pinned its settings.", param="session", code="session_pinned"
+            )
+        options = await live_options(
+            config,
+            self._service.catalog,
+            partials=self._service.partials,
+            speakers=partial(self._service.speakers.get, param="model"),
+        )
+        self._config = config
+        return options, config
+
+
+def new_session_id() -> str:
+    """Of a session that begins; its name on the wire has ``sess_`` before it."""
+    return secrets.token_hex(12)

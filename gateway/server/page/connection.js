@@ -1,0 +1,158 @@
+// One live session: an ephemeral key, a WebSocket, the tape's samples, and the events that come back.
+
+import { Refusal, base, request } from "./server.js";
+
+const END = "end";
+const EMPTY = "input_audio_buffer_commit_empty";
+const EXPIRED = "session_expired";
+const SECRET_SECONDS = 600;
+
+const TICK_MS = 100;
+// Beyond it the network is slower than the tape; a browser would take it all, and tell nobody.
+const MOST_UNSENT_BYTES = 256 * 1024;
+// Nothing left the browser for so long, though there was something to send: nobody is at the other end.
+const STALLED_MS = 8_000;
+
+const WORDS_OF_CODES = { 1001: "The server is going away.", 1006: "The connection broke.", 1012: "The server is restarting." };
+
+export class Connection {
+  // `from`: the tape's sample that this session begins with. `onEvent(event)` gets what the server says,
+  // `onOpen` hears that it listens. `isQuiet()`: nobody is in mid-sentence, `isSettled()`: nothing waits for its text.
+  constructor({ tape, from, session, publish, onOpen, onEvent, isQuiet, isSettled }) {
+    Object.assign(this, { tape, session, publish, onOpen, onEvent, isQuiet, isSettled });
+    this.from = tape.after(from)?.at ?? tape.end;
+    this.next = this.from;
+    this.isOpen = false;
+    this.isStopping = false;
+    this.isHeard = false;
+    this.problem = null;
+  }
+
+  // Resolves with why it ended: "done", "planned", "broken" or "refused".
+  async run() {
+    try {
+      const secret = await createSecret(this.session);
+      this.serverNow = secret.expires_at - SECRET_SECONDS;
+      this.askedAt = performance.now();
+      return await this.talk(secret.value);
+    } catch (error) {
+      if (error instanceof Refusal && error.passes) return { kind: "broken", message: error.message, after: error.retryAfter };
+      return { kind: "refused", error };
+    }
+  }
+
+  talk(secret) {
+    const url = new URL("v1/realtime?intent=transcription", base);
+    if (this.publish) url.searchParams.set("publish", this.publish);
+    url.protocol = url.protocol.replace("http", "ws");
+    this.socket = new WebSocket(url, ["realtime", `openai-insecure-api-key.${secret}`]);
+    const { promise, resolve } = withResolvers();
+    this.end = resolve;
+    const offline = () => this.end({ kind: "broken", message: "This device is offline." });
+    addEventListener("offline", offline);
+    const ticking = setInterval(() => this.tick(), TICK_MS);
+    this.socket.addEventListener("message", ({ data }) => this.take(JSON.parse(data)));
+    this.socket.addEventListener("close", (event) => this.end(this.reasonOf(event)));
+    return promise.finally(() => {
+      clearInterval(ticking);
+      removeEventListener("offline", offline);
+      this.isOpen = false;
+      // With a word: the server keeps the sessions of those who drop for a while, for they may come back.
+      this.socket.close(1000, "done");
+    });
+  }
+
+  take(event) {
+    if (event.type === "session.created") this.begin(event.session);
+    if (event.type === "error") this.hearOf(event.error);
+    this.onEvent(event);
+    this.closeIfDone();
+  }
+
+  begin({ expires_at }) {
+    this.isOpen = true;
+    this.drainedAt = performance.now();
+    if (expires_at) {
+      const lifetime = (expires_at - this.serverNow) * 1000;
+      this.mayLeaveAt = this.askedAt + lifetime - Math.min(300_000, lifetime * 0.2);
+      this.mustLeaveAt = this.askedAt + lifetime - Math.min(5_000, lifetime * 0.1);
+    }
+    this.onOpen();
+    this.tick();
+  }
+
+  hearOf(error) {
+    // There was nothing left to commit: everything before it was worked on.
+    if (error.event_id === END) this.isHeard = true;
+    else if (error.code !== EMPTY) this.problem = error;
+  }
+
+  // All is sent, and the last words are asked for.
+  stop() {
+    this.isStopping = true;
+    this.tick();
+  }
+
+  tick() {
+    if (!this.isOpen) return;
+    this.pump();
+    if (this.socket.bufferedAmount === 0) this.drainedAt = performance.now();
+    if (performance.now() - this.drainedAt > STALLED_MS) this.end({ kind: "broken", message: "The network takes nothing any more." });
+    this.leaveInTime();
+  }
+
+  pump() {
+    while (this.next < this.tape.end && this.socket.bufferedAmount < MOST_UNSENT_BYTES) {
+      const block = this.tape.after(this.next);
+      this.send({ type: "input_audio_buffer.append", audio: base64(block.samples) });
+      this.next = block.at + block.samples.length;
+    }
+    if (!this.isStopping || this.isCommitted || this.next < this.tape.end) return;
+    this.isCommitted = true;
+    this.send({ type: "input_audio_buffer.commit" });
+    this.send({ type: "input_audio_buffer.commit", event_id: END });
+  }
+
+  // Before the server ends a session that is as long as it may be, another one takes over, best in a pause.
+  leaveInTime() {
+    const now = performance.now();
+    if (this.isStopping || !this.mayLeaveAt || now < this.mayLeaveAt) return;
+    if (this.isQuiet() || now > this.mustLeaveAt) this.end({ kind: "planned" });
+  }
+
+  closeIfDone() {
+    if (this.isHeard && this.isSettled()) this.end({ kind: "done" });
+  }
+
+  send(event) {
+    this.socket.send(JSON.stringify(event));
+  }
+
+  reasonOf({ code, reason }) {
+    if (this.problem?.code === EXPIRED) return { kind: "planned" };
+    if (code === 1008) return { kind: "refused", error: new Refusal(this.problem?.message ?? (reason || "The server refused the session.")) };
+    return { kind: "broken", message: WORDS_OF_CODES[code] ?? (reason || this.problem?.message || `The connection ended (${code}).`) };
+  }
+}
+
+// Here the visitor is the one who has the key. A site with visitors of its own does this on its server, and
+// gives the page nothing but the ephemeral key.
+async function createSecret(session) {
+  const response = await request("v1/realtime/client_secrets", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ session, expires_after: { anchor: "created_at", seconds: SECRET_SECONDS } }),
+  });
+  return response.json();
+}
+
+function withResolvers() {
+  let resolve;
+  const promise = new Promise((settle) => (resolve = settle));
+  return { promise, resolve };
+}
+
+// The wire is little-endian, as is every machine with a browser.
+function base64(samples) {
+  return btoa(String.fromCharCode(...new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength)));
+}

@@ -1,0 +1,209 @@
+"""The page at `/`, in a real browser whose microphone plays a recording."""
+
+import json
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+import pytest
+import srt
+import webvtt
+
+from gateway.engine.whisper.engine import WhisperSpec
+from tests.audio.sound import int16, load
+from tests.browser import CHROMIUM, Browser, Page, browser, write_microphone
+from tests.support import LiveServer, Sample, live_server
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the page is not tested"),
+    pytest.mark.slow,
+]
+
+ROWS = "[...document.querySelectorAll('#captions li')]"
+REQUESTS = "performance.getEntriesByType('resource')"
+STATUS = "document.getElementById('status').textContent"
+
+
+@pytest.fixture
+def chromium(samples: dict[str, Sample], tmp_path: Path) -> Iterator[Browser]:
+    """A browser whose microphone hears numbers."""
+    speech = int16(load(samples["en_numbers"].path))
+    with browser(tmp_path, write_microphone(tmp_path / "microphone.wav", speech)) as running:
+        yield running
+
+
+def opened(chromium: Browser, url: str) -> Page:
+    """The page, once it knows its server."""
+    page = chromium.page()
+    page.open(url)
+    page.until("document.querySelector('#server.ready')")
+    return page
+
+
+def said(page: Page) -> str:
+    """The captions' text."""
+    return str(page.run(f"{ROWS}.map(row => row.querySelector('p').textContent).join(' ')"))
+
+
+def is_like(text: str, sample: Sample) -> bool:
+    """Where the machine is busy, Chromium's pretended microphone has gaps, and a word may suffer."""
+    return SequenceMatcher(None, text.split(), sample.text.split()).ratio() > 0.7
+
+
+def test_speak(server: LiveServer, samples: dict[str, Sample], chromium: Browser) -> None:
+    """What is said appears while it is said, settles, stays over a second start, and is cleared if asked."""
+    page = opened(chromium, f"{server.url}/")
+    page.click("#listen")
+    page.until(f"{ROWS}.some(row => row.className === 'heard' && row.innerText.length > 10)")
+    page.until(f"{ROWS}.some(row => row.className === 'settled')")
+    page.click("#listen")
+    page.until(f"{STATUS}.startsWith('Stopped')")
+
+    assert is_like(said(page), samples["en_numbers"])
+    rows = page.run(f"{ROWS}.length")
+    page.click("#listen")
+    page.until(f"{STATUS} === 'Listening.'")
+    assert page.run(f"{ROWS}.length") >= rows
+    page.click("#listen")
+    page.until(f"{STATUS}.startsWith('Stopped')")
+    page.click("#clear")
+    page.click("#clear-dialog button[value='clear']")
+    page.until(f"{ROWS}.length === 0")
+    assert page.complaints == []
+
+
+def test_audience(server: LiveServer, samples: dict[str, Sample], chromium: Browser) -> None:
+    """A second page with the link reads along; its token opens nothing else."""
+    page = opened(chromium, f"{server.url}/")
+    page.click("#listen")
+    page.until(f"{STATUS} === 'Listening.'")
+    page.click("#share")
+    page.until("document.getElementById('share-link').value")
+    link = page.run("document.getElementById('share-link').value")
+    viewer = chromium.page()
+    viewer.open(f"{link}&background=transparent")
+    viewer.until("document.querySelector('#lines .settled')")
+    page.click("#share-dialog button[value='']")
+    page.click("#listen")
+    page.until(f"{STATUS}.startsWith('Stopped')")
+    viewer.until(f"document.getElementById('lines').textContent.length >= {len(said(page)) // 2}")
+
+    lines = "[...document.querySelectorAll('#lines p')].map(line => line.textContent).join(' ')"
+    assert is_like(viewer.run(lines), samples["en_numbers"])
+    assert viewer.run("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
+
+
+@pytest.mark.parametrize("words", ["heard", "nothing yet"])
+def test_server_restarts(
+    quick_whisper: WhisperSpec, samples: dict[str, Sample], chromium: Browser, words: str
+) -> None:
+    """While it is away that is seen; then what was said is there, all of it and once."""
+    with live_server([quick_whisper]) as first:
+        port = int(first.url.rsplit(":", 1)[1])
+        page = opened(chromium, f"{first.url}/")
+        page.click("#listen")
+        page.until(f"{STATUS} === 'Listening.'")
+        if words == "heard":
+            page.until(f"{ROWS}.some(row => row.innerText.length > 10)")
+    page.until("document.querySelector('#lamp.broken')")
+    with live_server([quick_whisper], port=port):
+        page.until(f"{STATUS} === 'Listening.'")
+        page.until(f"{ROWS}.some(row => row.className === 'settled')")
+        page.click("#listen")
+        page.until(f"{STATUS}.startsWith('Stopped')")
+
+        assert is_like(said(page), samples["en_numbers"])
+
+
+def test_sessions_go_on_by_themselves(
+    quick_whisper: WhisperSpec, samples: dict[str, Sample], chromium: Browser
+) -> None:
+    """A session that is as long as it may be is followed by another, and nothing is lost or said twice."""
+    with live_server([quick_whisper], max_session_seconds=4) as server:
+        page = opened(chromium, f"{server.url}/")
+        page.click("#listen")
+        page.until(f"{ROWS}.some(row => row.className === 'settled')")
+        page.until(f"{REQUESTS}.filter(one => one.name.endsWith('client_secrets')).length > 2")
+        page.click("#listen")
+        page.until(f"{STATUS}.startsWith('Stopped')")
+
+        assert is_like(said(page), samples["en_numbers"])
+
+
+def test_key(quick_whisper: WhisperSpec, chromium: Browser) -> None:
+    """It is asked for when the server wants one, a wrong one is said to be, and the tab alone keeps it."""
+    with live_server([quick_whisper], api_keys=("secret",)) as server:
+        page = opened(chromium, f"{server.url}/")
+        page.click("#listen")
+        for key in ("wrong", "secret"):
+            page.until(
+                "document.getElementById('key-dialog').open && document.getElementById('key').value === ''"
+            )
+            if key == "secret":
+                assert "not accepted" in page.text("#key-why")
+            page.choose("#key", key)
+            page.click("#key-dialog button[value='use']")
+        page.until(f"{STATUS} === 'Listening.'")
+
+        assert page.run("Object.values(localStorage).join().includes('secret')") is False
+
+
+def test_file(server: LiveServer, samples: dict[str, Sample], chromium: Browser) -> None:
+    """Words with their times; what is saved is what others can parse, with all the words."""
+    sample = samples["en_numbers"]
+    page = opened(chromium, f"{server.url}/#file")
+    page.files("#files", [sample.path, samples["en_hello"].path])
+    page.until("document.querySelectorAll('.takes:not([hidden])').length === 2")
+    cards = "[...document.querySelectorAll('.recording')]"
+    card = f"{cards}.find(card => card.ariaLabel.startsWith('en_numbers'))"
+
+    assert (
+        page.run(f"[...{card}.querySelectorAll('.paragraph p')].map(p => p.textContent).join(' ')")
+        == sample.text
+    )
+    taken = {kind: _taken(page, card, kind) for kind in ("txt", "srt", "vtt", "json")}
+    cues = list(srt.parse(taken["srt"]))
+    assert taken["txt"].split() == sample.text.split()
+    assert " ".join(cue.content.replace("\n", " ") for cue in cues) == sample.text
+    assert len(webvtt.from_string(taken["vtt"])) == len(cues)
+    assert json.loads(taken["json"])["text"] == sample.text
+    page.run(f"{card}.querySelector('.word[data-start]').click()")
+    page.until(f"{card}.querySelector('audio').currentTime > 0")
+    assert page.complaints == []
+
+
+def _taken(page: Page, card: str, kind: str) -> str:
+    """What the page saves."""
+    saved = "const make = URL.createObjectURL; URL.createObjectURL = blob => {"
+    saved += "URL.createObjectURL = make; blob.text().then(done); return '#' };"
+    press = f"{card}.querySelector('[aria-label=\"Save as .{kind}\"]').click()"
+    text: Any = page.run(f"new Promise(done => {{ {saved} {press} }})")
+    return str(text)
+
+
+def test_phone(server: LiveServer, chromium: Browser) -> None:
+    """Nothing lies beside the screen of a phone, and the button is in reach."""
+    page = chromium.page()
+    page.look(width=390, height=844)
+    for view in ("speak", "file", "api"):
+        page.open(f"{server.url}/#{view}")
+        page.until("document.querySelector('#server.ready')")
+        assert page.run("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_nobody_is_shut_out(server: LiveServer, chromium: Browser, node: Path, dark: bool) -> None:  # noqa: FBT001 - a parameter
+    """The audit of axe-core finds nothing serious in any view, light or dark."""
+    axe = node / "node_modules" / "axe-core" / "axe.min.js"
+    if not axe.is_file():
+        pytest.skip("axe-core is not installed: npm install in tests/node")
+    page = chromium.page()
+    page.look(dark=dark)
+    for view in ("#speak", "#file", "#api", "?view=captions", "docs"):
+        page.open(f"{server.url}/{view}")
+        page.run(f"{axe.read_text('utf-8')};0")
+        found = page.run(
+            "axe.run().then(found => found.violations.map(one => [one.impact, one.id, one.help]))"
+        )
+        assert [one for one in found if one[0] in ("serious", "critical")] == [], view

@@ -1,0 +1,74 @@
+"""Hours of use leave nothing behind: handles and threads are as many as before, memory does not grow.
+
+``SOAK_ROUNDS=300 pytest tests/e2e/test_soak.py -s`` is half an hour, and prints what was measured.
+"""
+
+import gc
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.engine.whisper.engine import WhisperSpec
+from tests.e2e.resuming import Client
+from tests.e2e.speaker import speech
+from tests.support import LiveServer, Sample, live_server, until
+
+ROUNDS = int(os.environ.get("SOAK_ROUNDS", "6"))
+
+MEGABYTES_A_ROUND = 2.0
+"""What allocators do within a few rounds; over many, the slope is what counts."""
+
+MEGABYTES_A_MINUTE = 1.0
+
+
+def _handles() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _megabytes() -> float:
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _round(server: LiveServer, samples: dict[str, Sample]) -> None:
+    """Files, streams, live sessions, and those that leave, drop or send what is no audio."""
+    sample = samples["en_hello"]
+    create = server.openai.audio.transcriptions.create
+    create(file=sample.path, model="whisper-1")
+    list(create(file=sample.path, model="whisper-1", stream=True))
+    with create(file=samples["en_long"].path, model="whisper-1", stream=True) as stream:
+        next(iter(stream))
+    assert server.post(model="whisper-1", file=("a.wav", b"RIFF" + bytes(5_000))).status_code == 400
+    audio = speech(sample.path)
+    Client(server, audio).finish()
+    client = Client(server, audio)
+    client.say(10)
+    client.drop()
+    client.connect()
+    client.finish()
+    until(lambda: not (server.metric("gateway_live_sessions") or server.metric("gateway_open_streams")))
+
+
+@pytest.mark.promise("use leaves nothing behind: handles, threads and memory stay as they were")
+@pytest.mark.timeout(120 + 20 * ROUNDS)
+def test_nothing_is_left_behind(quick_whisper: WhisperSpec, samples: dict[str, Sample]) -> None:
+    """After the rounds that fill caches and pools, each further one costs nothing."""
+    with live_server([quick_whisper]) as server:
+        for _ in range(3):
+            _round(server, samples)
+        until(lambda: server.metric("gateway_running_rows") == 0)
+        began, handles, threads, memory = time.monotonic(), _handles(), threading.active_count(), _megabytes()
+        for _ in range(ROUNDS):
+            _round(server, samples)
+        minutes = (time.monotonic() - began) / 60
+        until(lambda: _handles() <= handles)
+        until(lambda: threading.active_count() <= threads)
+        grown = _megabytes() - memory
+    measured = f"{ROUNDS} rounds, {minutes:.1f} min: {handles} handles, {threads} threads, {grown:+.1f} MB"
+    print(measured)  # noqa: T201 - the long way is for its figures
+
+    assert grown < max(MEGABYTES_A_MINUTE * minutes, MEGABYTES_A_ROUND * min(ROUNDS, 20))
