@@ -287,7 +287,7 @@ class Server(uvicorn.Server):
         local = address.is_loopback or address.is_unspecified
         host = "localhost" if local else f"[{address}]" if address.version == 6 else address
         url = f"{'https' if self.config.ssl_certfile else 'http'}://{host}:{port}"
-        logger.info("captions in the browser: %s/", url)
+        logger.info("running on %s : open it in a browser for captions", url)
         logger.info("base URL for OpenAI's clients: %s/v1", url)
         logger.info("reference: %s/docs", url)
         for model in self._gateway.models:

@@ -196,6 +196,7 @@ def run(wishes: Wishes, settings: Settings) -> int:
     )
     stdout = Stdout(screen.paused) if sys.stdout.isatty() else Stdout()
     output = stdout if wishes.folder is None else Folder(_paths(wishes, wishes.folder))
+    _check_readable(wishes)
     live = stdout if wishes.request.stream else None
     batch = Batch(wishes.names, rendering, output, live, settings, screen, wishes.known)
     try:
@@ -229,6 +230,9 @@ def _check(wishes: Wishes) -> None:
         fail(f"{wishes.request.response_format} of several files needs --output-dir", status=2)
     if wishes.folder is None and wishes.overwrite:
         fail("--overwrite needs --output-dir", status=2)
+
+
+def _check_readable(wishes: Wishes) -> None:
     # Where some can be opened those are transcribed, and the others are named when it is their turn.
     faults = {name: unreadable(name) for name in wishes.names}
     voices = {str(path): unreadable(str(path)) for _, path in wishes.known}

@@ -130,7 +130,7 @@ class Client:
     def _place(self, kind: str, limit: int, what: str) -> Iterator[None]:
         self.check_audio()
         if limit and self._open[kind] >= limit:
-            raise OverloadedError(f"One client may have {limit} {what}, and this one has.")
+            raise OverloadedError(f"This client has as many {what} as it may: {limit}.")
         self._open[kind] += 1
         try:
             yield
