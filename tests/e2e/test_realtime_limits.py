@@ -139,7 +139,7 @@ def test_a_client_that_leaves(
     abruptly: bool,
 ) -> None:
     """In mid-utterance, politely or not: no row, no byte and no word in the log are left of it."""
-    with live_server([quick_whisper]) as server, caplog.at_level(logging.INFO):
+    with live_server([quick_whisper], resume_seconds=0) as server, caplog.at_level(logging.INFO):
         for _ in range(3):
             with speaker(server, model=MODEL) as session:
                 session.say(speech(samples["en_dialogue"].path))
@@ -216,7 +216,7 @@ def test_a_client_without_pongs(quick_whisper: WhisperSpec, monkeypatch: pytest.
     """It is dead to the server, which closes with 1011, and frees its place."""
     often = partial(uvicorn.Config, ws_ping_interval=0.05, ws_ping_timeout=0.05)
     monkeypatch.setattr("gateway.app.uvicorn.Config", often)
-    with live_server([quick_whisper]) as server, _Deaf(server) as deaf:
+    with live_server([quick_whisper], resume_seconds=0) as server, _Deaf(server) as deaf:
         until(lambda: not server.metric("gateway_live_sessions"))
 
         assert deaf.close_code() == 1011
