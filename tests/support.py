@@ -18,11 +18,12 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from gateway.app import Gateway, Server
+from gateway.app import Gateway
 from gateway.audio.speaker_model import SpeakerModel
 from gateway.engine.api import EngineSpec
 from gateway.engine.lifecycle import ModelPlan, ModelPolicy
 from gateway.errors import ModelUnavailableError
+from gateway.serving import Server
 from gateway.settings import Settings
 from tests.toy_speakers import write_toy_speakers
 

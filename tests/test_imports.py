@@ -44,7 +44,7 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 EVERY_ROOM = (
     "errors aio metrics keys logs settings systemd transcript audio engine models flow protocol server "
-    "runtime app cli"
+    "runtime app serving cli"
 )
 
 TABLE = {
@@ -84,7 +84,8 @@ TABLE = {
     ),
     "settings": room("errors", "pydantic pydantic_settings"),
     "runtime": room("errors metrics audio engine models flow settings", "anyio"),
-    "app": room(EVERY_ROOM, "anyio starlette sse_starlette uvicorn"),
+    "app": room(EVERY_ROOM, "anyio starlette"),
+    "serving": room("app errors logs protocol runtime server settings", "uvicorn"),
     "cli": room(EVERY_ROOM, "anyio pydantic pydantic_settings rich typer"),
     "__main__": room("cli"),
 }

@@ -60,7 +60,7 @@ def serve(  # noqa: PLR0913 - a command's flags are its arguments
     ] = None,
 ) -> None:
     """Start the server. Every setting is also an environment variable, as GATEWAY_PORT."""
-    from gateway.app import run  # noqa: PLC0415 - see the package's docstring
+    from gateway.serving import run  # noqa: PLC0415 - see the package's docstring
 
     flags: dict[str, Any] = {
         "host": host,

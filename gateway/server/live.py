@@ -5,9 +5,7 @@ The handler of the first connection owns the session until it is over; those of 
 
 import secrets
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,6 +24,7 @@ from gateway.protocol.realtime.resume import Place, ResumeClaims
 from gateway.protocol.realtime.session import RealtimeProtocol
 from gateway.server.clients import Client
 from gateway.server.live_options import live_options
+from gateway.server.live_sessions import LiveSessions
 from gateway.server.outbox import Outbox
 from gateway.server.relay import Publication
 from gateway.server.service import Service
@@ -39,47 +38,8 @@ LARGE_FRAME = 64 * 1024
 MISSED_FRAMES = 1_000
 """Frames that nobody is there to read, before the session waits."""
 
-ALONE_OF_A_KEY = 16
-ALONE = 256
-"""Sessions without a client, at most; the one that is alone for longest ends."""
-
 LEFT = (1000, 1001)
 """Close codes of clients that have said goodbye: done, or on another page."""
-
-
-class LiveSessions:
-    """Those that are open in this process, by name."""
-
-    def __init__(self) -> None:
-        self._open: dict[str, Live] = {}
-        self._alone: deque[Live] = deque()
-
-    def find(self, session_id: str) -> "Live | None":
-        """The session of that name, with a client or without."""
-        return self._open.get(session_id)
-
-    @contextmanager
-    def place(self, live: "Live") -> Iterator[None]:
-        """Has the session found until the context is left."""
-        self._open[live.id] = live
-        try:
-            yield
-        finally:
-            del self._open[live.id]
-
-    @contextmanager
-    def alone(self, live: "Live") -> Iterator[None]:
-        """Counts a session whose client dropped; where there are too many, the first of them ends."""
-        of_key = [each for each in self._alone if each.key == live.key]
-        if len(of_key) >= ALONE_OF_A_KEY:
-            of_key[0].give_up()
-        elif len(self._alone) >= ALONE:
-            self._alone[0].give_up()
-        self._alone.append(live)
-        try:
-            yield
-        finally:
-            self._alone.remove(live)
 
 
 class Live:

@@ -18,7 +18,8 @@ from gateway.protocol.realtime.config import SessionConfig
 from gateway.protocol.realtime.resume import Place, ResumeClaims, ResumeSigner
 from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.clients import client_of
-from gateway.server.live import Live, LiveSessions, new_session_id
+from gateway.server.live import Live, new_session_id
+from gateway.server.live_sessions import LiveSessions
 from gateway.server.relay import Publication, Relay
 from gateway.server.service import Service
 

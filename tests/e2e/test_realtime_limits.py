@@ -215,7 +215,7 @@ class _Deaf:
 def test_a_client_without_pongs(quick_whisper: WhisperSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is dead to the server, which closes with 1011, and frees its place."""
     often = partial(uvicorn.Config, ws_ping_interval=0.05, ws_ping_timeout=0.05)
-    monkeypatch.setattr("gateway.app.uvicorn.Config", often)
+    monkeypatch.setattr("gateway.serving.uvicorn.Config", often)
     with live_server([quick_whisper], resume_seconds=0) as server, _Deaf(server) as deaf:
         until(lambda: not server.metric("gateway_live_sessions"))
 
