@@ -93,8 +93,26 @@ export class Captions {
 
   // Up to where everything has its text.
   get settledUntil() {
-    const settled = this.rows.filter((row) => row.state !== "heard").map((row) => row.end ?? 0);
-    return Math.max(0, ...settled);
+    return this.settledEnds[0] ?? 0;
+  }
+
+  // The same without the last caption, which may have to be heard once more.
+  get surelySettledUntil() {
+    return this.settledEnds[1] ?? 0;
+  }
+
+  get settledEnds() {
+    const settled = this.rows.filter((row) => row.state !== "heard");
+    return settled.map((row) => row.end ?? 0).sort((one, other) => other - one);
+  }
+
+  // A server that ends settles what it has heard, be it half a word: a caption that ends later than this is heard
+  // once more, as a whole.
+  reopen(time) {
+    for (const row of this.rows.filter((row) => row.state === "settled" && row.end > time)) {
+      row.state = "heard";
+      this.tell(row, "changed");
+    }
   }
 
   // The session is gone: what it had not settled is heard once more by the next one.

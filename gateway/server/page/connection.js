@@ -6,6 +6,7 @@ const END = "end";
 const EMPTY = "input_audio_buffer_commit_empty";
 const EXPIRED = "session_expired";
 const SECRET_SECONDS = 600;
+const RESTARTS = 1012;
 
 const TICK_MS = 100;
 // Beyond it the network is slower than the tape; a browser would take it all, and tell nobody.
@@ -131,7 +132,7 @@ export class Connection {
   reasonOf({ code, reason }) {
     if (this.problem?.code === EXPIRED) return { kind: "planned" };
     if (code === 1008) return { kind: "refused", error: new Refusal(this.problem?.message ?? (reason || "The server refused the session.")) };
-    return { kind: "broken", message: WORDS_OF_CODES[code] ?? (reason || this.problem?.message || `The connection ended (${code}).`) };
+    return { kind: "broken", isLeaving: code === RESTARTS, message: WORDS_OF_CODES[code] ?? (reason || this.problem?.message || `The connection ended (${code}).`) };
   }
 }
 

@@ -9,6 +9,8 @@ const PATIENCE_SECONDS = [0.3, 1, 2, 4, 8];
 const SURELY_SILENT_SECONDS = 30;
 // `speech_started` has so much before the speech itself.
 const PREFIX_SECONDS = 0.3;
+// A caption that ends less than this before the end of a server was not ended by a pause.
+const PAUSE_SECONDS = 1;
 
 export class Listening {
   // `onState(state, message)`: "connecting", "listening", "broken", "finishing".
@@ -58,6 +60,7 @@ export class Listening {
         if (this.isAbandoned || end.kind === "done") break;
         if (end.kind === "refused") throw end.error;
         failures = this.connection.wasOpen ? 0 : failures + 1;
+        if (end.isLeaving) this.captions.reopen(this.offset + this.connection.next / this.tape.rate - PAUSE_SECONDS);
         this.captions.interrupt();
         if (end.kind === "broken") await this.pause(end, failures);
         if (this.isAbandoned) break;
@@ -109,9 +112,13 @@ export class Listening {
     removeEventListener("online", this.wake);
   }
 
-  // The first sample that may still have to be sent again.
+  // The first sample that the next session would begin with.
   get settledSample() {
-    return Math.max(0, Math.floor((this.captions.settledUntil - this.offset) * this.tape.rate), this.silentSample ?? 0);
+    return this.sampleAt(this.captions.settledUntil);
+  }
+
+  sampleAt(time) {
+    return Math.max(0, Math.floor((time - this.offset) * this.tape.rate), this.silentSample ?? 0);
   }
 
   forget() {
@@ -122,7 +129,7 @@ export class Listening {
         this.silentSample = Math.floor((sent - SURELY_SILENT_SECONDS) * this.tape.rate);
       }
     }
-    this.tape.forget(this.settledSample);
+    this.tape.forget(this.sampleAt(this.captions.surelySettledUntil));
   }
 
   // Seconds between what was said last and what has its text.

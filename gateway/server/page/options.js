@@ -21,9 +21,11 @@ export function fillLanguages() {
   }
 }
 
+// Until the list is there, the one that every server has is meant: recordings may be dropped before.
 export function fillModels(models) {
   for (const select of document.querySelectorAll("[data-models]")) {
-    const chosen = select.value || remembered(select.form).model;
+    const chosen = "filled" in select.dataset ? select.value : remembered(select.form).model;
+    select.dataset.filled = "";
     select.replaceChildren(...models.map((id) => element("option", { value: id, textContent: shortened(id) })));
     if (models.includes(chosen)) select.value = chosen;
   }
