@@ -30,11 +30,12 @@ from gateway.server.addresses import DEPLOYMENT
 from gateway.server.body import Body
 from gateway.server.clients import client_of
 from gateway.server.event_stream import open_event_stream
+from gateway.server.form_parts import MAX_FIELD_BYTES
 from gateway.server.inflate import Inflater
 from gateway.server.options import with_defaults
 from gateway.server.service import Limits, Service, recognition
 from gateway.server.spool import Spool
-from gateway.server.upload import MAX_FIELD_BYTES, EarlyRequest, RequestChangedError, Upload
+from gateway.server.upload import EarlyRequest, RequestChangedError, Upload
 from gateway.transcript import TranscriptDone
 
 SHORT_BYTES = 32 * 1024

@@ -15,7 +15,7 @@ import pytest
 from openai import APIError, OpenAI
 
 from gateway.engine.whisper.engine import WhisperSpec
-from tests.support import MODEL, LiveServer, Sample, live_server, until
+from tests.support import MODEL, Sample, live_server, until
 
 
 def _repeated(sample: Sample, times: int) -> bytes:
@@ -34,18 +34,21 @@ def _repeated(sample: Sample, times: int) -> bytes:
     return buffer.getvalue()
 
 
-def _request(server: LiveServer, audio: bytes, *, stream: bool) -> socket.socket:
-    """A connection that has sent a whole request and reads nothing yet."""
+def _request(url: str, audio: bytes, *, stream: bool, unsent: int = 0) -> socket.socket:
+    """A connection that has sent a request but so many bytes of its end, and reads nothing yet."""
     request = httpx.Request(
         "POST",
-        f"{server.url}/v1/audio/transcriptions",
+        f"{url}/v1/audio/transcriptions",
         data={"model": "whisper-1", "stream": str(stream).lower()},
         files={"file": ("a.wav", audio)},
     )
     head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-    address = urlsplit(server.url)
+    address = urlsplit(url)
     connection = socket.create_connection((address.hostname, address.port), timeout=120)
-    connection.sendall(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
+    body = request.read()
+    connection.sendall(
+        f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + body[: len(body) - unsent]
+    )
     return connection
 
 
@@ -56,7 +59,7 @@ def test_a_client_that_leaves_frees_its_rows(
 ) -> None:
     """Behind a client that hangs up nothing more of its recording is decoded, and its place is free."""
     with live_server([mini_whisper]) as server:
-        connection = _request(server, _repeated(samples["en_long"], 8), stream=stream)
+        connection = _request(server.url, _repeated(samples["en_long"], 8), stream=stream)
         until(lambda: server.metric("gateway_decoded_rows_total"))
         connection.close()
         until(lambda: not (server.metric("gateway_open_streams") or server.metric("gateway_queue_rows")))
@@ -72,7 +75,7 @@ def test_a_client_that_leaves_frees_its_rows(
 def test_more_than_the_server_takes(mini_whisper: WhisperSpec, samples: dict[str, Sample]) -> None:
     """Over the limit the answer is 429 with the seconds to wait, and no transcription suffers."""
     with live_server([mini_whisper], max_streams=1) as server:
-        with _request(server, _repeated(samples["en_long"], 2), stream=True) as connection:
+        with _request(server.url, _repeated(samples["en_long"], 2), stream=True) as connection:
             until(lambda: server.metric("gateway_open_streams"))
             refused = server.post(model="whisper-1", file=("a.wav", b"x"))
             connection.recv(1)
@@ -135,21 +138,6 @@ def test_signals_end_the_server(
         process.communicate()
 
 
-def _half_a_request(url: str, audio: bytes, *, stream: bool) -> socket.socket:
-    """A connection that has sent all of a request but its end, and is in no hurry."""
-    request = httpx.Request(
-        "POST",
-        f"{url}/v1/audio/transcriptions",
-        data={"model": "whisper-1", "stream": str(stream).lower()},
-        files={"file": ("a.wav", audio)},
-    )
-    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-    address = urlsplit(url)
-    connection = socket.create_connection((address.hostname, address.port), timeout=120)
-    connection.sendall(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.read()[:-500])
-    return connection
-
-
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("seconds", [1, 60])
 @pytest.mark.promise("at SIGTERM uploads under way get the 503 envelope, without a traceback")
@@ -161,7 +149,7 @@ def test_uploads_under_way_are_refused_at_the_end(
     process, url = _serve()
     audio = _repeated(samples["en_hello"], seconds)
     try:
-        with _half_a_request(url, audio, stream=stream) as connection:
+        with _request(url, audio, stream=stream, unsent=500) as connection:
             until(lambda: "open_streams 1.0" in httpx.get(f"{url}/metrics").text)
             process.send_signal(signal.SIGTERM)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -183,7 +171,7 @@ def test_a_second_signal_ends_at_once(samples: dict[str, Sample], monkeypatch: p
     process, url = _serve()
     workers = _children(process.pid)
     try:
-        with _half_a_request(url, _repeated(samples["en_long"], 8), stream=False) as connection:
+        with _request(url, _repeated(samples["en_long"], 8), stream=False, unsent=500) as connection:
             until(lambda: "open_streams 1.0" in httpx.get(f"{url}/metrics").text)
             process.send_signal(signal.SIGTERM)
             until(lambda: not _accepts(url))

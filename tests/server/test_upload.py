@@ -11,8 +11,9 @@ from starlette.datastructures import Headers
 
 from gateway.errors import GatewayError, InvalidRequestError, PayloadTooLargeError
 from gateway.protocol.dialect import openai
+from gateway.server.form_parts import MAX_FIELDS
 from gateway.server.spool import Spool
-from gateway.server.upload import MAX_FIELDS, EarlyRequest, RequestChangedError, Upload
+from gateway.server.upload import EarlyRequest, RequestChangedError, Upload
 
 HEADERS = Headers({"content-type": "multipart/form-data; boundary=xx"})
 
