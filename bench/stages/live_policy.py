@@ -73,8 +73,8 @@ class Captions:
         self.turns += 1
         self.kept += transcript.text.startswith(text)
         self.kept_blind += normalise(transcript.text)[: len(told)] == normalise(text)
-        if item.audio_start is not None:
-            self.firsts += (item.deltas[0][0] - item.audio_start,)
+        if item.speech_start is not None:
+            self.firsts += (item.deltas[0][0] - item.speech_start,)
 
     def row(self, name: str) -> tuple[str, ...]:
         """As the columns have it."""
