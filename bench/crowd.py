@@ -83,13 +83,11 @@ class Crowd:
         over: float = 2.0,
         fast: int = 0,
     ) -> Run:
-        """So many clients that begin within ``over`` seconds; beside them ``fast`` ones, which do not count."""
+        """So many clients that begin within ``over`` seconds; beside them ``fast`` ones, not counted."""
         talks = [make_talk(self._phrases, seconds, number) for number in range(min(clients, TALKS))]
         anyio.run(self._calm)
         before, self._waiting = self._measured(), [0.0]
-        sessions = anyio.run(
-            partial(self._converse, talks, clients, over, continuous=continuous, fast=fast)
-        )
+        sessions = anyio.run(partial(self._converse, talks, clients, over, continuous=continuous, fast=fast))
         values = self._measured() - before
         admitted = sum(not session.refused for session in sessions) * seconds or math.nan
         return Run(

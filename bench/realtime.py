@@ -132,9 +132,7 @@ async def converse(
 class _Client:
     """One connection and what comes through it; commits at these seconds, and at the last one in any case."""
 
-    def __init__(
-        self, socket: ClientConnection, session: Session, commits: list[float], pace: float
-    ) -> None:
+    def __init__(self, socket: ClientConnection, session: Session, commits: list[float], pace: float) -> None:
         self._socket = socket
         self._step = STEP_SECONDS / pace
         self._session = session

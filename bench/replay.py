@@ -109,7 +109,8 @@ class Replay:
 
     Attributes:
         transcripts: Finals by the numbers of their items.
-        partial_seconds: What partials took.
+        partial_seconds: What partials took, of CPU.
+        final_seconds: What finals took, those of pauses included.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class Replay:
         self._cores = Cores()
         self.transcripts: dict[int, Transcript] = {}
         self.partial_seconds = 0.0
+        self.final_seconds = 0.0
         self._now = 0.0
         numbers, metrics = count(), Metrics()
         pacing = Pacing(Load(lambda: self._now, metrics), lambda: self._now, metrics)
@@ -164,7 +166,8 @@ class Replay:
 
     def _settle(self, until: float) -> None:
         """Takes the engine's answers up to a second, in the order in which it gives them; time goes there."""
-        for self._now, job in self._cores.until(until):
+        for now, job in self._cores.until(until):
+            self._now = now
             self._obey(self._turns.settled(job.order, job.hypothesis))
         self._now = until
 
@@ -174,6 +177,7 @@ class Replay:
                 case Final(chunk=chunk, recognition=recognition):
                     hypothesis = self._decoder.decode(chunk, recognition.decoding)
                     cost = self._costs.final.of(len(chunk.samples))
+                    self.final_seconds += cost
                     self._cores.ask(Job(output, hypothesis, cost))
                 case Partial(chunk=chunk, recognition=recognition, options=options):
                     hypothesis = self._decoder.decode(chunk, _decoding(recognition, options), hurried=True)

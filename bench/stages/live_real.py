@@ -1,4 +1,4 @@
-"""Live captions of real speech by a published Whisper, in real time: alone, four at once, beside fast clients."""
+"""Live captions of real speech by a published Whisper, in real time: alone, four, beside fast clients."""
 
 import math
 from collections.abc import Iterator, Sequence
