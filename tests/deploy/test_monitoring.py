@@ -146,7 +146,7 @@ def test_the_dashboard_is_whole() -> None:
     """Panels have ids of their own, say what they show, and do not lie over each other."""
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     assert all(panel["description"] and panel["targets"] for panel in panels())
-    taken = set()
+    taken = set[tuple[int, int]]()
     for panel in DASHBOARD["panels"]:
         place = panel["gridPos"]
         cells = {
