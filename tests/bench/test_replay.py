@@ -142,7 +142,8 @@ def test_utterances_do_not_interleave() -> None:
 
 def test_two_decodes_share_the_cores() -> None:
     """One alone has both and takes 0.6 of its CPU time; finals do not wait for partials, nor stop them."""
-    cores, orders = Cores(), [_partial(), _partial(), _partial(), _final()]
+    cores = Cores()
+    orders: list[Final | Partial] = [_partial(), _partial(), _partial(), _final()]
     for order in orders[:3]:
         cores.ask(Job(order, SILENCE, 1.0))
     assert [(at, job.order) for at, job in cores.until(0.5)] == []

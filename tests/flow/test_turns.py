@@ -168,7 +168,7 @@ def test_one_partial_in_flight() -> None:
 def test_partials_thin_out_where_they_take_long(took: float) -> None:
     """The next has more new audio, so that the engine breathes between two, once there is text."""
     desk = Desk(options(), [(1.0, 20.0)], all_wait)
-    ends = []
+    ends: list[float] = []
     while len(ends) < 3:
         known = len(desk.partials)
         while len(desk.partials) == known:
