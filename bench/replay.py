@@ -197,7 +197,7 @@ class Replay:
 
 def _decoding(recognition: Recognition, options: PartialOptions) -> DecodeOptions:
     """As `RowStream.partial` asks for it."""
-    is_asked = options.stability.sure > 0
+    is_asked = options.stability.evidence > 0
     return replace(recognition.decoding, beam_size=options.beam_size, words=False, logprobs=is_asked)
 
 

@@ -168,7 +168,7 @@ class RowStream:
         async def ask(recognizer: Recognizer) -> Hypothesis:
             able, options = recognizer.capabilities, recognition.decoding
             partials = recognition.partials or PartialOptions()
-            logprobs = options.logprobs or (able.logprobs and partials.stability.sure > 0)
+            logprobs = options.logprobs or (able.logprobs and partials.stability.evidence > 0)
             request = DecodeRequest(
                 chunk.samples,
                 replace(options, words=False, logprobs=logprobs, beam_size=partials.beam_size),
