@@ -289,8 +289,8 @@ class LiveSession:
                 case Final(recognition=recognition, chunk=chunk):
                     priority = Priority.FILE if self._is_ahead else Priority.LIVE_FINAL
                     self._running[output] = self._rows.final(chunk, recognition, priority=priority)
-                case Partial(recognition=recognition, chunk=chunk):
-                    self._running[output] = self._rows.partial(chunk, recognition)
+                case Partial(recognition=recognition, chunk=chunk, most_tokens=most):
+                    self._running[output] = self._rows.partial(chunk, recognition, most_tokens=most)
                 case Hear():
                     self._unheard.append(output)
                     self._changed.notify()

@@ -162,8 +162,12 @@ class RowStream:
 
         return self._start(chunk, recognition, ask)
 
-    def partial(self, chunk: Chunk, recognition: Recognition) -> Row:
-        """Has a chunk that goes on decoded as it stands, if there is time: one search, little context."""
+    def partial(self, chunk: Chunk, recognition: Recognition, *, most_tokens: int | None = None) -> Row:
+        """Has a chunk that goes on decoded as it stands, if there is time: one search, little context.
+
+        Args:
+            most_tokens: Its text has no more than that, by the hypotheses before.
+        """
 
         async def ask(recognizer: Recognizer) -> Hypothesis:
             able, options = recognizer.capabilities, recognition.decoding
@@ -175,6 +179,7 @@ class RowStream:
                 expected=self._expected(options, able),
                 retry=False,
                 hurried=True,
+                most_tokens=most_tokens,
             )
             return await recognizer.transcribe(
                 request, stream=self._partial_key, priority=Priority.LIVE_PARTIAL

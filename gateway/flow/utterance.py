@@ -19,6 +19,14 @@ UNTIL_TEXT = 0.5
 was said so far is quickly decoded."""
 
 
+TOKENS_MORE = 24
+"""A partial may have so many tokens more than twice those of the hypothesis before it. It hears little more:
+one that has many more is a loop, and would take several times as long."""
+
+LOOP = 2.4
+"""The compression ratio of a text that repeats itself, as Whisper has it: its length says nothing."""
+
+
 @dataclass(slots=True)
 class _Complete:
     """A complete chunk, and what the engine made of it."""
@@ -60,6 +68,8 @@ class Utterance:
         self._told: list[Token] = []
         """All that was emitted."""
         self._stable = self._new_stable()
+        self._tokens = 0
+        """Of the last hypothesis of the chunk that goes on."""
         self._error: GatewayError | None = None
 
     @property
@@ -90,6 +100,11 @@ class Utterance:
         """What was emitted of the chunk that goes on."""
         return self._stable.emitted if self.is_caught_up else ()
 
+    @property
+    def most_tokens(self) -> int:
+        """Those that the next hypothesis of the chunk that goes on may have."""
+        return 2 * self._tokens + TOKENS_MORE
+
     def add(self, chunk: Chunk) -> int:
         """Takes a complete chunk; returns its number for `settle`."""
         self._chunks.append(_Complete(chunk.timeline, chunk.ends_utterance))
@@ -112,6 +127,8 @@ class Utterance:
         """What a hypothesis of the chunk that goes on adds to the text; nothing if it comes too late."""
         if self.partials is None or number != len(self._chunks) or not self.is_caught_up:
             return []
+        if all(segment.compression_ratio <= LOOP for segment in hypothesis.segments):
+            self._tokens = sum(len(segment.tokens) for segment in hypothesis.segments)
         preview = self._assembler.preview(hypothesis)
         tokens = preview.tokens if preview is not None else ()
         return self._delta(self._stable.partial(tokens, paused=paused, spaced=is_spaced(hypothesis.language)))
@@ -133,6 +150,7 @@ class Utterance:
 
     def _final(self, chunk: _Complete, outcome: Hypothesis | GatewayError) -> list[LiveEvent]:
         stable, self._stable = self._stable, self._new_stable()
+        self._tokens = 0
         if isinstance(outcome, GatewayError):
             self._error = outcome
             return []

@@ -174,6 +174,16 @@ async def test_how_sure_the_model_is(able: bool, evidence: float) -> None:  # no
     assert engine.partials[0].request.options.logprobs == (able and evidence > 0)
 
 
+@pytest.mark.parametrize("most", [None, 30])
+async def test_how_long_a_partial_may_be(most: int | None) -> None:
+    """As whoever asks knows."""
+    engine = FakeRecognizer()
+    async with rows() as stream:
+        await stream.partial(CHUNK, recognition(engine), most_tokens=most).hypothesis()
+
+    assert engine.partials[0].request.most_tokens == most
+
+
 async def test_a_row_cancelled() -> None:
     """It leaves the queue and its lease; others of the stream go on."""
     engine = FakeRecognizer(lambda call: None)
