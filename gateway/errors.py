@@ -265,11 +265,17 @@ class WorkerLostError(Notice):
 
     Attributes:
         was_killed: By a SIGKILL, which no program does to itself: an operator or the system's memory ran out.
+        in_company: It worked for others, too, whose rows may be to blame.
     """
 
-    def __init__(self, reason: str, *, was_killed: bool = False) -> None:
+    def __init__(self, reason: str, *, was_killed: bool = False, in_company: bool = False) -> None:
         super().__init__(reason)
         self.was_killed = was_killed
+        self.in_company = in_company
+
+
+class WorkerRetiredError(Notice):
+    """A worker is not needed any more; it holds nothing that is not decoded."""
 
 
 class BatchFailedError(Notice):

@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from gateway.engine.api import Capabilities, EngineSpec, Replica, ReplicaOptions
-from gateway.errors import LoadFailedError, WorkerLostError
+from gateway.errors import LoadFailedError, WorkerLostError, WorkerRetiredError
 from gateway.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -22,13 +22,14 @@ MAX_PAUSE_SECONDS = 30.0
 
 
 class WorkerState(StrEnum):
-    """What a worker does."""
+    """What a worker does; it rests where replicas become more and fewer, and none is left for it."""
 
     STARTING = "starting"
     READY = "ready"
     BUSY = "busy"
     RESTARTING = "restarting"
     FAILED = "failed"
+    RESTING = "resting"
 
     @property
     def serves(self) -> bool:
@@ -85,7 +86,7 @@ class Supervisor:
         self._restarts = metrics.worker_restarts.labels(spec.name)
 
     async def run(self, tasks: TaskGroup, serve: Callable[[Replica], Awaitable[None]]) -> None:
-        """Has each replica served by ``serve`` until that raises `WorkerLostError`, and then starts the next.
+        """Has each replica served by ``serve`` until that raises a `Notice`, and then starts the next.
 
         Returns only if the engine cannot be loaded at first: a wrong path or setting, which no restart mends.
         A load that failed after one that went well may do so for want of memory, and is tried again.
@@ -106,6 +107,10 @@ class Supervisor:
                 self._lost(error.public)
             except WorkerLostError as error:
                 self._lost(str(error))
+            except WorkerRetiredError:
+                self._losses_in_a_row = 0
+                self._set(WorkerState.RESTING)
+                continue
             finally:
                 await replica.stop()
             await anyio.sleep(self._pause())
