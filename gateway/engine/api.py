@@ -173,7 +173,7 @@ class Replica(Protocol):
 
     @property
     def retired(self) -> bool:
-        """It has exited because it is not needed any more: nothing is lost, and none may follow it."""
+        """It is not needed, now or any more: nothing is lost, and none may follow it for long."""
 
     @property
     def load(self) -> int:

@@ -4,13 +4,14 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
 
 from gateway.engine.api import Capabilities, EngineSpec, Replica, ReplicaOptions
 from gateway.errors import LoadFailedError, WorkerLostError, WorkerRetiredError
-from gateway.metrics import Metrics
+from gateway.metrics import LOSSES, Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,11 @@ class WorkerState(StrEnum):
     def serves(self) -> bool:
         """It has loaded its model."""
         return self in {WorkerState.READY, WorkerState.BUSY}
+
+    @property
+    def rests(self) -> bool:
+        """It is not needed."""
+        return self is WorkerState.RESTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,8 @@ class Supervisor:
         self.status = WorkerStatus(WorkerState.STARTING)
         self.capabilities: Capabilities | None = None
         self.load_failure: LoadFailedError | None = None
-        self._restarts = metrics.worker_restarts.labels(spec.name)
+        # All of them from the start: what is not there yet has no rate.
+        self._restarts = {kind: metrics.worker_restarts.labels(spec.name, kind) for kind in LOSSES}
 
     async def run(self, tasks: TaskGroup, serve: Callable[[Replica], Awaitable[None]]) -> None:
         """Has each replica served by ``serve`` until that raises a `Notice`, and then starts the next.
@@ -94,7 +101,7 @@ class Supervisor:
         while True:
             replica = self._spec.replica(self._environment, self._options)
             try:
-                self.capabilities = await replica.start(tasks, self._on_change)
+                self.capabilities = await replica.start(tasks, partial(self._note, replica))
                 self._failed_starts = 0
                 self._set(WorkerState.READY, pid=replica.pid)
                 await serve(replica)
@@ -104,9 +111,9 @@ class Supervisor:
                 if self.capabilities is None:
                     self._set(WorkerState.FAILED, error.public)
                     return
-                self._lost(error.public)
+                self._lost(error.public, "not_loaded")
             except WorkerLostError as error:
-                self._lost(str(error))
+                self._lost(str(error), error.kind)
             except WorkerRetiredError:
                 self._losses_in_a_row = 0
                 self._set(WorkerState.RESTING)
@@ -114,6 +121,13 @@ class Supervisor:
             finally:
                 await replica.stop()
             await anyio.sleep(self._pause())
+
+    def _note(self, replica: Replica) -> None:
+        """Something has become of the replica: it may not be needed before it was there."""
+        if replica.retired and not self.status.state.serves and self.status.state is not WorkerState.RESTING:
+            self._set(WorkerState.RESTING)
+        else:
+            self._on_change()
 
     def busy(self) -> None:
         """The worker has got a batch."""
@@ -124,11 +138,11 @@ class Supervisor:
         self._losses_in_a_row = 0
         self._set(WorkerState.BUSY if still_busy else WorkerState.READY, pid=self.status.pid)
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, reason: str, kind: str) -> None:
         if not self.status.state.serves:
             self._failed_starts += 1
         self._losses_in_a_row += 1
-        self._restarts.inc()
+        self._restarts[kind].inc()
         failed = self._failed_starts >= FAILED_STARTS
         self._set(WorkerState.FAILED if failed else WorkerState.RESTARTING, reason)
 

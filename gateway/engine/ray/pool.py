@@ -53,10 +53,11 @@ class Pool:
             self._is_followed = True
             tasks.start_soon(self._follow)
 
-    async def acquire(self, on_leave: Callable[[], None]) -> Member:
+    async def acquire(self, *, on_wait: Callable[[], None], on_leave: Callable[[], None]) -> Member:
         """Takes a replica that nobody here has; waits until there is one.
 
         Args:
+            on_wait: Called when all that there are have been taken.
             on_leave: Called when the replica is to get no rows any more.
 
         Raises:
@@ -73,6 +74,8 @@ class Pool:
                 raise LoadFailedError("another version", self._refused)
             if (failure := self._roster.failure) is not None:
                 raise LoadFailedError(failure.kind, failure.reason)
+            if self._roster.members:
+                on_wait()
             await self._changed.wait()
 
     def release(self, member: Member) -> None:

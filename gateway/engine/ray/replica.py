@@ -56,6 +56,7 @@ class RayReplica:
         self._lost: WorkerLostError | None = None
         self._was_lost = anyio.Event()
         self._is_retired = False
+        self._is_resting = False
         self._on_exit: Callable[[], None] = lambda: None
         self._scope: anyio.CancelScope | None = None
         """Of the task that watches over it."""
@@ -72,8 +73,8 @@ class RayReplica:
 
     @property
     def retired(self) -> bool:
-        """It leaves, and is not lost."""
-        return self._is_retired and self._lost is None
+        """It leaves, or all that there are have been taken, and it is not lost."""
+        return (self._is_retired or self._is_resting) and self._lost is None
 
     @property
     def load(self) -> int:
@@ -86,7 +87,8 @@ class RayReplica:
         self._pool.follow(tasks)
         self._on_exit = on_exit
         while True:
-            self._member = await self._pool.acquire(self._retire)
+            self._member = await self._pool.acquire(on_wait=self._rest, on_leave=self._retire)
+            self._is_resting = False
             answer = None
             with anyio.move_on_after(self._options.load_timeout):
                 try:
@@ -125,7 +127,7 @@ class RayReplica:
                 self._note(load)
                 raise BatchFailedError(reason, out_of_memory=out_of_memory)
             case _:
-                raise self._lose(WorkerLostError("answered nonsense"))
+                raise self._lose(WorkerLostError("answered nonsense", kind="confused"))
 
     async def stop(self) -> None:
         """Gives the actor back; it goes on for the other gateways."""
@@ -148,7 +150,9 @@ class RayReplica:
             self._lose(_died(error))
             raise _died(error, in_company=not alone) from None
         lost = self._lost or WorkerLostError("died")
-        raise WorkerLostError(str(lost), was_killed=lost.was_killed, in_company=not alone)
+        error = WorkerLostError(str(lost), was_killed=lost.was_killed, in_company=not alone)
+        error.kind = lost.kind
+        raise error
 
     def _send(self, rows: list[DecodeRequest], number: int) -> Any:
         key = self._batch_key(rows[0].options)
@@ -177,7 +181,7 @@ class RayReplica:
                         return
                 if answer is None:
                     # Nobody can say whether it works still: no row is to blame.
-                    self._lose(WorkerLostError("does not answer", was_killed=True))
+                    self._lose(WorkerLostError("does not answer", was_killed=True, kind="hung"))
                     return
                 self._note(answer)
                 await anyio.sleep(BEAT_SECONDS)
@@ -192,6 +196,10 @@ class RayReplica:
         if others != self._others_rows:
             self._others_rows = others
             self._on_exit()
+
+    def _rest(self) -> None:
+        self._is_resting = True
+        self._on_exit()
 
     def _retire(self) -> None:
         self._is_retired = True
