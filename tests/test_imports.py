@@ -43,8 +43,8 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 
 EVERY_ROOM = (
-    "errors aio metrics tracing keys logs settings systemd transcript audio engine models nodes flow protocol "
-    "server runtime app serving cli"
+    "errors aio metrics tracing keys logs settings systemd transcript audio engine models nodes flow "
+    "protocol server runtime app serving cli"
 )
 
 TABLE = {
