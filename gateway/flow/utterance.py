@@ -9,7 +9,7 @@ from gateway.flow.options import PartialOptions, Recognition
 from gateway.transcript import Assembler, Hypothesis, SegmentDone, TextDelta, Token
 from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, ItemSegment, LiveEvent
 from gateway.transcript.speakers import SpeakerNames, Turn, attribute
-from gateway.transcript.stable import StabilityOptions, StableText
+from gateway.transcript.stable import StabilityOptions, StableText, without_loop
 from gateway.transcript.timeline import Timeline
 from gateway.transcript.tokens import text_of
 from gateway.transcript.writing import is_spaced
@@ -22,9 +22,6 @@ was said so far is quickly decoded."""
 TOKENS_MORE = 24
 """A partial may have so many tokens more than twice those of the hypothesis before it. It hears little more:
 one that has many more is a loop, and would take several times as long."""
-
-LOOP = 2.4
-"""The compression ratio of a text that repeats itself, as Whisper has it: its length says nothing."""
 
 
 @dataclass(slots=True)
@@ -129,10 +126,11 @@ class Utterance:
         """What a hypothesis of the chunk that goes on adds to the text; nothing if it comes too late."""
         if self.partials is None or number != len(self._chunks) or not self.is_caught_up:
             return []
-        if all(segment.compression_ratio <= LOOP for segment in hypothesis.segments):
-            self._tokens = sum(len(segment.tokens) for segment in hypothesis.segments)
         preview = self._assembler.preview(hypothesis)
-        tokens = preview.tokens if preview is not None else ()
+        tokens: Sequence[Token] = preview.tokens if preview is not None else ()
+        if not paused:
+            tokens = without_loop(tokens)
+            self._tokens = len(tokens)
         return self._delta(self._stable.partial(tokens, paused=paused, spaced=is_spaced(hypothesis.language)))
 
     def advance(self) -> list[LiveEvent]:

@@ -20,6 +20,10 @@ PATIENCE = 6
 """So many successive hypotheses have a word, and it does not get surer: it is what the model hears."""
 
 
+PHRASE = 4
+"""Tokens."""
+
+
 @dataclass(frozen=True, slots=True)
 class StabilityOptions:
     """When a word is emitted.
@@ -129,6 +133,21 @@ class StableText:
     def _emit(self, tokens: Sequence[Token]) -> tuple[Token, ...]:
         self.emitted += tuple(tokens)
         return tuple(tokens)
+
+
+def without_loop(tokens: Sequence[Token]) -> list[Token]:
+    """The tokens up to where they begin to say the same again at their end.
+
+    A model that hears half a word may say all of it once more, again and again. Two copies of a phrase are a
+    loop, of a word or two it takes three: people say those twice.
+    """
+    forms = [plain(token.text.strip()) for token in tokens]
+    for period in range(1, len(forms) // 2 + 1):
+        pairs = zip(reversed(forms), reversed(forms[:-period]), strict=False)
+        length = period + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if length >= (2 if period >= PHRASE else 3) * period:
+            return list(tokens[: len(tokens) - length + period])
+    return list(tokens)
 
 
 def _words(tokens: Sequence[Token], *, spaced: bool) -> list[list[Token]]:

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.transcript import Token
-from gateway.transcript.stable import PATIENCE, StabilityOptions, StableText
+from gateway.transcript.stable import PATIENCE, StabilityOptions, StableText, without_loop
 
 
 def tokens(text: str, *, size: int | None = None) -> list[Token]:
@@ -105,6 +105,24 @@ def test_evidence_begins_anew_with_another_word() -> None:
     for word in (" it", " is", " it"):
         assert text(stable.partial([Token(0, word, word.encode(), math.log(0.7))])) == ""
     assert text(stable.partial([Token(0, " it", b" it", math.log(0.7))])) == " it"
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("", ""),
+        ("so it is", "so it is"),
+        ("no no", "no no"),
+        ("no no no", "no"),
+        ("very well very well", "very well very well"),
+        ("a b c d. A b c d", "a b c d."),
+        ("we a b c d, a b c d a b", "we a b c d,"),
+        ("a b c d a b c d e", "a b c d a b c d e"),
+    ],
+)
+def test_a_loop_is_said_once(said: str, left: str) -> None:
+    """At the end of a hypothesis; what somebody went on after was no loop."""
+    assert "".join(token.text for token in without_loop(tokens(said))) == left
 
 
 def test_what_was_heard_beyond_a_cut() -> None:
