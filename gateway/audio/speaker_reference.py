@@ -1,13 +1,14 @@
 """Known speakers: a recording of a voice that has a name."""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 
 from gateway.audio.decode import decode
 from gateway.audio.speaker_clusters import unit
-from gateway.audio.speaker_model import Embedding, SpeakerModel
-from gateway.audio.speakers import KnownSpeaker
+from gateway.audio.speaker_model import Embedding, SpeakerModel, Voice
+from gateway.audio.speakers import KnownSpeaker, is_narrow
 from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.errors import AudioTooLongError, InvalidAudioError, InvalidRequestError
 
@@ -37,11 +38,11 @@ def enrol(model: SpeakerModel, name: str, data: bytes) -> KnownSpeaker:
         InvalidRequestError: It is no audio, too short or too long, or nobody speaks in it.
     """
     samples = _decoded(name, data)
-    voice, narrow = (_voice(model, each) for each in (samples, by_telephone(samples)))
-    if voice is None or narrow is None:
+    voices, narrow = model.hear(samples), model.hear(by_telephone(samples))
+    if not voices or not narrow:
         raise InvalidRequestError(f"Nobody speaks in the reference of '{name}'.")
     nearest = KNOWN if len(samples) >= LONG_SECONDS * SAMPLE_RATE else KNOWN_SHORT
-    return KnownSpeaker(name, voice, nearest, narrow, KNOWN_NARROW)
+    return KnownSpeaker(name, _whole(voices), nearest, _whole(narrow), KNOWN_NARROW, is_narrow(voices))
 
 
 def by_telephone(samples: Samples) -> Samples:
@@ -58,10 +59,7 @@ def by_telephone(samples: Samples) -> Samples:
     return np.asarray(wide[: len(samples)], dtype=np.float32)
 
 
-def _voice(model: SpeakerModel, samples: Samples) -> Embedding | None:
-    voices = model.hear(samples)
-    if not voices:
-        return None
+def _whole(voices: Sequence[Voice]) -> Embedding:
     return unit(np.sum([voice.embedding * (voice.end - voice.start) for voice in voices], axis=0))
 
 

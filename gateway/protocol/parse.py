@@ -36,8 +36,8 @@ _WORDS = frozenset({"include", "timestamp_granularities", "languages"})
 _KEY = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<inner>[^\[\]]*)\])?")
 
 _EXTRA = re.compile(r"extra_body\[(?P<name>[^\[\]]+)\](?P<rest>.*)", re.DOTALL)
-"""What stands under this name: Python's SDK merges it into the form, Node's, of which OpenAI documents it all the
-same, sends it as it is."""
+"""Python's SDK merges what this name holds into the form. Node's sends it as it stands, though OpenAI documents
+it for both."""
 
 FIELDS = ("file", *TranscriptionRequest.model_fields)
 """Every field of a form that means something."""
