@@ -36,7 +36,7 @@ _WORDS = frozenset({"include", "timestamp_granularities", "languages"})
 _KEY = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<inner>[^\[\]]*)\])?")
 
 _EXTRA = re.compile(r"extra_body\[(?P<name>[^\[\]]+)\](?P<rest>.*)", re.DOTALL)
-"""Python's SDK merges what this name holds into the form. Node's sends it as it stands, though OpenAI documents
+"""Python's SDK merges what this name holds into the form. Node's sends it as it is, though OpenAI documents
 it for both."""
 
 FIELDS = ("file", *TranscriptionRequest.model_fields)

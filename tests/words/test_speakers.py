@@ -13,7 +13,7 @@ from gateway.audio.speaker_model import SpeakerModel, Voice
 from gateway.audio.speaker_reference import by_telephone, enrol
 from gateway.audio.speakers import SpeakerOptions, SpeakerTracker, tell_apart
 from gateway.audio.types import SAMPLE_RATE
-from gateway.errors import ModelUnavailableError
+from gateway.errors import InvalidRequestError, ModelUnavailableError
 from gateway.models.hub import Hub
 from gateway.models.speakers import weights
 from gateway.transcript.speakers import Speaker, Turn
@@ -99,6 +99,18 @@ def test_a_reference_by_telephone(model: SpeakerModel, readers: Readers) -> None
     named = [(person == here, speaker == here) for person, speaker in pairs]
     assert named.count((True, True)) >= 0.9 * sum(is_here for is_here, _ in named)
     assert named.count((False, True)) <= 0.07 * sum(not is_here for is_here, _ in named)
+
+
+def test_a_reference_of_two_people(model: SpeakerModel, readers: Readers) -> None:
+    """Is refused; those of one person are taken, on the telephone, too."""
+    first, second = readers.names[:2]
+    one, other = (samples_of(readers.reference(name)) for name in (first, second))
+
+    with pytest.raises(InvalidRequestError, match="More than one person"):
+        enrol(model, "Ann", wav(np.concatenate([one, other])[: 10 * SAMPLE_RATE]))
+    for name in readers.names:
+        enrol(model, name, readers.reference(name))
+        enrol(model, name, wav(telephone(samples_of(readers.reference(name)))))
 
 
 @pytest.mark.parametrize("kind", ["quiet", "telephone"])
