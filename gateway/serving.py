@@ -12,6 +12,7 @@ import uvicorn
 from gateway.app import LAST_WORDS_SECONDS, Gateway
 from gateway.errors import ModelUnavailableError, SettingsError, StartError
 from gateway.logs import configure_logging
+from gateway.memory import bound_allocator
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
 from gateway.runtime import plan_models
 from gateway.server.connections import ACCEPTED_AT_ONCE, BoundedHttp, BoundedWebSocket, raise_handle_limit
@@ -36,7 +37,7 @@ class Server(uvicorn.Server):
                 access_log=False,  # ours has request ids, and no queries
                 http=BoundedHttp,
                 backlog=ACCEPTED_AT_ONCE,
-                ws=BoundedWebSocket,
+                ws=type("WebSocket", (BoundedWebSocket,), {"under_way": gateway.under_way}),
                 lifespan="on",
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=list(settings.trusted_proxies),
@@ -113,6 +114,7 @@ def run(settings: Settings) -> None:
     """
     configure_logging(settings.log_level, settings.log_format)
     raise_handle_limit()
+    bound_allocator()
     _check_exposure(settings)
     _check_certificate(settings)
     listeners = open_listeners(settings.host, settings.port)

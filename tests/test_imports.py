@@ -43,8 +43,8 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 
 EVERY_ROOM = (
-    "errors aio metrics keys logs settings systemd transcript audio engine models flow protocol server "
-    "runtime app serving cli"
+    "errors aio metrics keys logs memory settings systemd transcript audio engine models flow protocol "
+    "server runtime app serving cli"
 )
 
 TABLE = {
@@ -55,6 +55,7 @@ TABLE = {
     "metrics": room("errors", "prometheus_client"),
     "keys": room("errors", "pydantic"),
     "logs": room(),
+    "memory": room(third_party="anyio"),
     "transcript": room("errors"),
     "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),
     "engine": room(
@@ -85,7 +86,7 @@ TABLE = {
     "settings": room("errors", "pydantic pydantic_settings"),
     "runtime": room("errors metrics audio engine models flow settings", "anyio"),
     "app": room(EVERY_ROOM, "anyio starlette"),
-    "serving": room("app errors logs protocol runtime server settings", "uvicorn"),
+    "serving": room("app errors logs memory protocol runtime server settings", "uvicorn"),
     "cli": room(EVERY_ROOM, "anyio pydantic pydantic_settings rich typer"),
     "__main__": room("cli"),
 }
