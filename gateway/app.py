@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -14,6 +15,7 @@ import anyio
 from starlette.applications import Starlette
 
 from gateway import __version__
+from gateway.aio import run_abandonable
 from gateway.engine.budget import MemoryBudget
 from gateway.engine.catalog import Catalog
 from gateway.engine.lifecycle import ManagedModel, ModelPlan
@@ -50,6 +52,7 @@ from gateway.server.transcriptions_ws import TranscriptionsWs
 from gateway.server.under_way import UnderWay
 from gateway.settings import Settings
 from gateway.systemd import ALIVE, READY, STOPPING, Notifier, reloading, starting
+from gateway.tracing.setup import open_tracer
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +66,9 @@ HURRIED_SECONDS = 0.3
 MOST_WAITING_BYTES = 512 * 1024 * 1024
 WAITING_SHARE = 12
 """Live audio that waits may take a twelfth of the memory, and no more than that: the models come first."""
+
+LAST_SPANS_SECONDS = 1.0
+"""For the traces of the last seconds to get to whoever collects them."""
 
 STARTING_SECONDS = 20.0
 """How often systemd is told that the start goes on, with as much again to go."""
@@ -86,6 +92,7 @@ class Gateway:
         self.on_failure: Callable[[], None] = lambda: None
         self.reloaders: list[Callable[[], None]] = []
         self._notifier = Notifier.here()
+        self._tracer = open_tracer(os.environ)
         self.metrics = Metrics()
         self.under_way = UnderWay(self.metrics)
         self._leaving = anyio.Event()
@@ -179,6 +186,7 @@ class Gateway:
             sessions=self._sessions,
             exchanges=self._exchanges,
             metrics=self.metrics,
+            tracer=self._tracer,
             lifespan=self._lifespan,
         )
 
@@ -229,6 +237,8 @@ class Gateway:
             tasks.start_soon(self._tell_systemd)
             yield
             tasks.cancel_scope.cancel()
+        with anyio.move_on_after(LAST_SPANS_SECONDS):
+            await run_abandonable(self._tracer.close)
 
     async def _end(self) -> None:
         """The end in its steps; what has ended by itself does not notice the later ones."""

@@ -28,8 +28,10 @@ from gateway.flow.orders import Cancel, Final, Hear, Output, Partial
 from gateway.flow.pacing import Load, Pacing
 from gateway.flow.speakers import ChunkSpeakers
 from gateway.flow.stream import Row, RowStream
+from gateway.flow.turn_spans import TurnSpans
 from gateway.flow.turns import Turns
 from gateway.metrics import counting
+from gateway.tracing import within
 from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
 from gateway.transcript.events import LiveEvent, Refused, SessionCreated, SessionUpdated
 
@@ -94,6 +96,7 @@ class LiveSession:
         self._options = LiveOptions()
         self._pacing = Pacing(load, clock, resources.metrics)
         self._lateness = Lateness(clock, resources.metrics)
+        self._spans = TurnSpans()
         self._counter = resources.metrics.cut_seconds.labels("live", "cut")
         self._turns = Turns(new_item_id, self._pacing, self._options)
         self._capture = Capture(resources.vad, self._options)
@@ -169,6 +172,7 @@ class LiveSession:
                     self._changed.notify()
         finally:
             self._inbox.close()
+            self._spans.close()
 
     async def finish(self, *, is_interruption: bool = False) -> None:
         """Ends the utterance that goes on, and returns when every event is emitted and dealt with.
@@ -293,9 +297,11 @@ class LiveSession:
             match output:
                 case Final(recognition=recognition, chunk=chunk):
                     priority = Priority.FILE if self._is_ahead else Priority.LIVE_FINAL
-                    self._running[output] = self._rows.final(chunk, recognition, priority=priority)
+                    with within(self._spans.of(output.utterance.item_id)):
+                        self._running[output] = self._rows.final(chunk, recognition, priority=priority)
                 case Partial(recognition=recognition, chunk=chunk):
-                    self._running[output] = self._rows.partial(chunk, recognition)
+                    with within(self._spans.of(output.utterance.item_id)):
+                        self._running[output] = self._rows.partial(chunk, recognition)
                 case Hear():
                     self._unheard.append(output)
                     self._changed.notify()
@@ -307,6 +313,7 @@ class LiveSession:
 
     def _emit(self, event: LiveEvent) -> None:
         self._lateness.emitted(event)
+        self._spans.emitted(event)
         self._events.append(event)
         self._changed.notify()
 
