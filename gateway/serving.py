@@ -1,16 +1,19 @@
 """The process that serves: what must be so before it starts, uvicorn with our signals, and its end."""
 
+import asyncio
 import logging
 import signal
 import socket
 import ssl
 from ipaddress import ip_address
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from gateway.app import LAST_WORDS_SECONDS, Gateway
 from gateway.errors import ModelUnavailableError, SettingsError, StartError
+from gateway.handles import RESERVE, is_lack
 from gateway.logs import configure_logging
 from gateway.memory import bound_allocator
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
@@ -63,6 +66,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's own; then the addresses are true."""
+        asyncio.get_running_loop().set_exception_handler(_handle_exception)
         listeners = sockets or open_listeners(self.config.host, self.config.port)
         await super().startup(listeners)
         for listener in listeners:
@@ -93,6 +97,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Uvicorn's own, ten times a second."""
+        RESERVE.fill()
         if self._reloads:
             self._reloads = False
             self._gateway.reload()
@@ -114,6 +119,7 @@ def run(settings: Settings) -> None:
     """
     configure_logging(settings.log_level, settings.log_format)
     raise_handle_limit()
+    RESERVE.fill()
     bound_allocator()
     _check_exposure(settings)
     _check_certificate(settings)
@@ -134,6 +140,14 @@ def run(settings: Settings) -> None:
     server.run(listeners)
     if gateway.failure is not None:
         raise StartError(gateway.failure)
+
+
+def _handle_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody waits for: asyncio's own answer, but where a connection cannot be accepted for now."""
+    if is_lack(context.get("exception")):
+        RESERVE.lend()  # asyncio tries again in a second
+    else:
+        loop.default_exception_handler(context)
 
 
 def _check_exposure(settings: Settings) -> None:

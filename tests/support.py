@@ -153,6 +153,10 @@ class Process:
         """The official client, without its retries."""
         return OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0)
 
+    def health(self) -> Any:
+        """How it says that it is."""
+        return httpx.get(f"{self.url}/health", timeout=WAIT_SECONDS).json()
+
     @property
     def pids(self) -> list[int]:
         """Of the server and its workers."""
