@@ -257,7 +257,10 @@ class Settings(BaseSettings):
         description="Bytes of one Realtime session's audio that may wait to be worked on.",
     )
     max_waiting_total: int = Field(
-        512 * 1024 * 1024, ge=1, description="Bytes of all Realtime sessions' audio that may wait, together."
+        0,
+        ge=0,
+        description="Bytes of all Realtime sessions' audio that may wait, together; 0: a twelfth of the "
+        "memory that the machine or the container has, at most 512 MiB.",
     )
     live_partials: bool = Field(
         default=True, description="Realtime deltas while people speak; off: when they have paused."

@@ -30,6 +30,7 @@ from gateway.engine.worker import (
     unpack,
 )
 from gateway.errors import BatchFailedError, LoadFailedError, WorkerLostError
+from gateway.handles import RESERVE, is_lack
 from gateway.transcript import Hypothesis
 
 logger = logging.getLogger(__name__)
@@ -145,6 +146,8 @@ class ProcessReplica:
                     command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env={**os.environ, **self._environment}
                 )
         except OSError as error:
+            if is_lack(error):
+                RESERVE.lend()  # for the next try
             raise WorkerLostError(f"cannot start: {error.strerror}", kind="not_started") from error
         self._process = process
         answers = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))
