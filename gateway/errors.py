@@ -265,11 +265,13 @@ class WorkerLostError(Notice):
 
     Attributes:
         was_killed: By a SIGKILL, which no program does to itself: an operator or the system's memory ran out.
+        is_outage: It is out of reach, whatever it was asked: no row is to blame.
     """
 
-    def __init__(self, reason: str, *, was_killed: bool = False) -> None:
+    def __init__(self, reason: str, *, was_killed: bool = False, is_outage: bool = False) -> None:
         super().__init__(reason)
         self.was_killed = was_killed
+        self.is_outage = is_outage
 
 
 class BatchFailedError(Notice):

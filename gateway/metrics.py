@@ -31,6 +31,7 @@ class Metrics:
             "gateway_stage_seconds", "Seconds of engine calls by what was done", ["model", "stage"]
         )
         self.workers_ready = gauge("gateway_workers_ready", "Workers with a loaded model", ["model"])
+        self.lanes = gauge("gateway_lanes", "Engine calls that workers take at the same time", ["model"])
         self.worker_restarts = count(
             "gateway_worker_restarts", "Workers replaced after dying or hanging", ["model"]
         )

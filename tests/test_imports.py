@@ -59,7 +59,8 @@ TABLE = {
     "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),
     "engine": room(
         "errors aio metrics transcript audio.types",
-        "numpy anyio",  # rows are samples; the batcher and the supervisor are tasks
+        # Rows are samples; the batcher and the supervisor are tasks; upstreams are asked over HTTP.
+        "numpy anyio httpx2",
         # Backends, loaded in the worker process.
         deferred="ctranslate2 faster_whisper tokenizers",
     ),
@@ -90,7 +91,7 @@ TABLE = {
     "__main__": room("cli"),
 }
 
-HEAVY = {"av", "onnxruntime", "ctranslate2", "faster_whisper", "torch", "scipy", "onnx"}
+HEAVY = {"httpx2", "av", "onnxruntime", "ctranslate2", "faster_whisper", "torch", "scipy", "onnx"}
 
 
 @dataclass(frozen=True)

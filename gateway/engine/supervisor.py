@@ -20,6 +20,9 @@ FAILED_STARTS = 3
 MAX_PAUSE_SECONDS = 30.0
 """The longest pause between two starts."""
 
+OUTAGE_PAUSE_SECONDS = 5.0
+"""The same where the replica is out of reach: asking whether it is back costs little."""
+
 
 class WorkerState(StrEnum):
     """What a worker does."""
@@ -79,6 +82,7 @@ class Supervisor:
         self._on_change = on_change
         self._failed_starts = 0
         self._losses_in_a_row = 0
+        self._out_since: float | None = None
         self.status = WorkerStatus(WorkerState.STARTING)
         self.capabilities: Capabilities | None = None
         self.load_failure: LoadFailedError | None = None
@@ -95,6 +99,7 @@ class Supervisor:
             try:
                 self.capabilities = await replica.start(tasks, self._on_change)
                 self._failed_starts = 0
+                self._out_since = None
                 self._set(WorkerState.READY, pid=replica.pid)
                 await serve(replica)
             except LoadFailedError as error:
@@ -105,7 +110,7 @@ class Supervisor:
                     return
                 self._lost(error.public)
             except WorkerLostError as error:
-                self._lost(str(error))
+                self._lost(str(error), is_outage=error.is_outage)
             finally:
                 await replica.stop()
             await anyio.sleep(self._pause())
@@ -119,19 +124,30 @@ class Supervisor:
         self._losses_in_a_row = 0
         self._set(WorkerState.BUSY if still_busy else WorkerState.READY, pid=self.status.pid)
 
-    def _lost(self, reason: str) -> None:
-        if not self.status.state.serves:
+    def _lost(self, reason: str, *, is_outage: bool = False) -> None:
+        if is_outage:
+            if self._out_since is None:
+                self._out_since = anyio.current_time()
+        elif not self.status.state.serves:
             self._failed_starts += 1
         self._losses_in_a_row += 1
         self._restarts.inc()
-        failed = self._failed_starts >= FAILED_STARTS
+        failed = self._failed_starts >= FAILED_STARTS or self._is_out_for_long
         self._set(WorkerState.FAILED if failed else WorkerState.RESTARTING, reason)
+
+    @property
+    def _is_out_for_long(self) -> bool:
+        """One that was never there is waited for: the machines of a fleet start in any order."""
+        if self._out_since is None or self.capabilities is None:
+            return False
+        return anyio.current_time() - self._out_since >= self._options.outage_timeout
 
     def _pause(self) -> float:
         if self._losses_in_a_row == 1:
             return 0.0
         # No more than a thousandfold: a power of thousands of losses is no float.
-        return min(MAX_PAUSE_SECONDS, self._restart_seconds * 2.0 ** min(self._losses_in_a_row - 2, 10))
+        longest = MAX_PAUSE_SECONDS if self._out_since is None else OUTAGE_PAUSE_SECONDS
+        return min(longest, self._restart_seconds * 2.0 ** min(self._losses_in_a_row - 2, 10))
 
     def _set(self, state: WorkerState, reason: str | None = None, pid: int | None = None) -> None:
         self.status = WorkerStatus(state, reason, pid)
