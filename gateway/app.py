@@ -66,6 +66,7 @@ class Gateway:
 
     Attributes:
         app: The ASGI application; its lifespan starts and stops the workers.
+        metrics: What it counts.
         failure: Why the start failed, if it did; ``on_failure`` is called when it does.
         reloaders: Called at SIGHUP; each takes anew what it can of the settings. An `OperatorError` of theirs
             is logged, and the server goes on as it was.
@@ -77,7 +78,7 @@ class Gateway:
         self.on_failure: Callable[[], None] = lambda: None
         self.reloaders: list[Callable[[], None]] = []
         self._notifier = Notifier.here()
-        self._metrics = Metrics()
+        self.metrics = Metrics()
         self._leaving = anyio.Event()
         self._stopping = anyio.Event()
         self._hurried = anyio.Event()
@@ -88,7 +89,7 @@ class Gateway:
         self.models = [
             ManagedModel(
                 plan,
-                partial(make_batcher, settings=settings, metrics=self._metrics, models=local),
+                partial(make_batcher, settings=settings, metrics=self.metrics, models=local),
                 budget,
                 on_failure=self._fail,
             )
@@ -97,13 +98,13 @@ class Gateway:
         given = {alias: plan.name for plan in plans for alias in plan.aliases}
         size_of = whisper_size if settings.foreign_names else lambda _: None
         catalog = Catalog(self.models, ALIASES, given, size_of)
-        resources = load_resources(self._metrics)
+        resources = load_resources(self.metrics)
         self._speakers = SpeakerSource(partial(load_speakers, settings), wait=settings.load_wait)
         service = Service(
             catalog,
             resources,
             Limits(**settings.model_dump(include={field.name for field in fields(Limits)})),
-            Load(time.monotonic, self._metrics),
+            Load(time.monotonic, self.metrics),
             Admission(settings.max_streams),
             self._stopping,
             self._speakers,
@@ -116,7 +117,8 @@ class Gateway:
             always_logprobs=settings.logprobs == "always",
             strict_openai=settings.strict_openai,
         )
-        relay = Relay(settings.max_viewers, self._metrics)
+        self._show_limits(service)
+        relay = Relay(settings.max_viewers, self.metrics)
         signing_keys = _signing_keys(settings)
         signer = SecretSigner(signing_keys)
         self._keys = Keys(
@@ -135,7 +137,9 @@ class Gateway:
             realtime=Realtime(
                 service,
                 Admission(
-                    settings.max_sessions, "Too many people are being listened to. Please try again soon."
+                    settings.max_sessions,
+                    "Too many people are being listened to. Please try again soon.",
+                    reason="sessions_full",
                 ),
                 KeyAdmission(settings.max_key_sessions),
                 relay,
@@ -149,7 +153,7 @@ class Gateway:
                 self._speakers,
                 vad=resources.vad.source,
                 version=__version__,
-                metrics=self._metrics,
+                metrics=self.metrics,
             ),
             captions=Captions(relay, self._leaving, send_timeout=settings.send_timeout),
             docs=Docs(version=__version__, secured=self._keys.are_needed),
@@ -162,9 +166,15 @@ class Gateway:
             ),
             sessions=self._sessions,
             exchanges=self._exchanges,
-            metrics=self._metrics,
+            metrics=self.metrics,
             lifespan=self._lifespan,
         )
+
+    def _show_limits(self, service: Service) -> None:
+        self.metrics.max_streams.set(self._settings.max_streams)
+        self.metrics.max_sessions.set(self._settings.max_sessions)
+        self.metrics.live_waiting_limit.set(self._settings.max_waiting_total)
+        self.metrics.spool_bytes.set_function(lambda: sum(spool.size for spool in service.spools))
 
     def leave(self) -> None:
         """Begins the end: running requests get the grace period, then an error; a second call is for now."""

@@ -52,7 +52,7 @@ TABLE = {
     "errors": room(),
     "aio": room(third_party="anyio"),
     "systemd": room(),
-    "metrics": room(third_party="prometheus_client"),
+    "metrics": room("errors", "prometheus_client"),
     "keys": room("errors", "pydantic"),
     "logs": room(),
     "transcript": room("errors"),

@@ -9,8 +9,8 @@ finals fits, as where a call has one row, something else leads each ninth batch.
 """
 
 import math
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -43,6 +43,7 @@ class Row:
         on_settled: Called once, when the row has its outcome.
         key: The batch key, set by the queue.
         alone: It was in a batch that failed, so it is decoded without others, lest it harm them again.
+        put_at: When it came, in seconds.
         outcome: Its result, or what is raised to its caller.
         deaths: So many workers were lost while it was alone in them.
         kills: The same, where the worker was killed from outside.
@@ -54,6 +55,7 @@ class Row:
     on_settled: Callable[[], None] = lambda: None
     key: Hashable = field(default=None, init=False)
     alone: bool = field(default=False, init=False)
+    put_at: float = field(default=0.0, init=False)
     outcome: Hypothesis | Exception | None = field(default=None, init=False)
     deaths: int = field(default=0, init=False)
     kills: int = field(default=0, init=False)
@@ -179,6 +181,7 @@ class BatchQueue:
         self._idle_wait = idle_wait
         self._turns: dict[Priority, _Turns] = {priority: _Turns() for priority in sorted(Priority)}
         self._since: dict[Row, float] = {}
+        self._depths = Counter[Priority]()
         self._replaceable: dict[Hashable, Row] = {}
         # Bounded: a stream that is forgotten merely counts as new again.
         self._admitted: OrderedDict[Hashable, None] = OrderedDict()
@@ -194,6 +197,15 @@ class BatchQueue:
         """Rows waiting."""
         return len(self._since)
 
+    @property
+    def depths(self) -> Mapping[Priority, int]:
+        """Rows waiting, by their class."""
+        return {priority: self._depths[priority] for priority in Priority}
+
+    def oldest(self, now: float) -> float:
+        """Seconds that the row has waited which came first; 0 where none waits."""
+        return max((now - row.put_at for row in self._since), default=0.0)
+
     def put(self, row: Row, now: float) -> Row | None:
         """Adds a row.
 
@@ -204,16 +216,23 @@ class BatchQueue:
             OverloadedError: The queue is full.
         """
         row.key = self._batch_key(row.request.options)
+        row.put_at = now
         old = self._replaceable.get(row.stream) if row.is_replaceable else None
         known = row.stream in self._admitted
         if old is not None:
             self._turns[row.priority].replace(old, row)
             self._since[row] = self._since.pop(old)
+            self._depths[old.priority] -= 1
         elif row.priority is Priority.LIVE_FINAL or len(self) < self._max_rows * (2 if known else 1):
             self._turns[row.priority].append(row, known=known)
             self._since[row] = now
         else:
-            raise OverloadedError("The server is busy. Try again later.", retry_after=self._retry_after(now))
+            raise OverloadedError(
+                "The server is busy. Try again later.",
+                retry_after=self._retry_after(now),
+                reason="queue_full",
+            )
+        self._depths[row.priority] += 1
         if row.is_replaceable:
             self._replaceable[row.stream] = row
         self._admit(row.stream)
@@ -236,6 +255,7 @@ class BatchQueue:
             row.alone |= alone
             self._turns[row.priority].again.appendleft(row)
             self._since[row] = -math.inf
+            self._depths[row.priority] += 1
         return replaced
 
     def take(self, now: float, places: int = 1) -> list[Row]:
@@ -316,6 +336,7 @@ class BatchQueue:
 
     def _release(self, row: Row) -> None:
         del self._since[row]
+        self._depths[row.priority] -= 1
         if self._replaceable.get(row.stream) is row:
             del self._replaceable[row.stream]
 

@@ -60,7 +60,7 @@ class Transcriptions:
         """
         limits, headers = self._service.limits, Headers(scope=scope)
         client = client_of(scope)
-        with client.stream(), self._service.admission.place(), Spool() as spool:
+        with client.stream(), self._service.admission.place(), self._service.spool() as spool:
             upload = Upload(
                 headers,
                 spool,
@@ -138,7 +138,12 @@ class Transcriptions:
             if is_stream:
                 events = EventRenderer(wanted, with_logprobs=logprobs)
                 response: Response = await open_event_stream(
-                    transcription, events, early, tasks, send_timeout=service.limits.send_timeout
+                    transcription,
+                    events,
+                    early,
+                    tasks,
+                    metrics=service.resources.metrics,
+                    send_timeout=service.limits.send_timeout,
                 )
             else:
                 response = await self._plain(replace(asked, request=wanted), transcription, early)

@@ -55,7 +55,7 @@ async def send_frame(websocket: WebSocket, frame: str, *, send_timeout: float) -
         with anyio.fail_after(send_timeout):
             await websocket.send_text(frame)
     except TimeoutError:
-        raise OverloadedError("The events are not being read.") from None
+        raise OverloadedError("The events are not being read.", reason="not_read") from None
 
 
 def envelope_frame(error: GatewayError) -> str:
@@ -104,12 +104,15 @@ class WebSocketMiddleware:
             case ClientGoneError() | WebSocketDisconnect():
                 pass
             case GatewayError():
+                self._metrics.refuse(error)
                 if error.status >= 500 and not isinstance(error, ShuttingDownError):
                     logger.warning("session failed", extra={"request_id": session.id}, exc_info=error)
                 await session.refuse(error)
             case _:
                 logger.error("internal error", extra={"request_id": session.id}, exc_info=error)
-                await session.refuse(GatewayError(f"Internal error; request id {session.id}."))
+                internal = GatewayError(f"Internal error; request id {session.id}.")
+                self._metrics.refuse(internal)
+                await session.refuse(internal)
 
 
 def _cause(error: Exception) -> Exception:

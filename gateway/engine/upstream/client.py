@@ -119,7 +119,7 @@ class Client:
         try:
             response = await self._http.get(path, timeout=CONNECT_SECONDS)
         except httpx.TransportError as error:
-            raise WorkerLostError(_words(error), is_outage=True) from error
+            raise WorkerLostError(_words(error), kind="unreachable") from error
         body = _json(response)
         if not response.is_success or body is None:
             return None
@@ -149,7 +149,7 @@ class Client:
                         path, data=fields, files={"file": ("chunk.wav", file, "audio/wav")}
                     )
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                failure: Exception = WorkerLostError(_words(error), is_outage=True)
+                failure: Exception = WorkerLostError(_words(error), kind="unreachable")
                 gives_up = tries >= TRIES
             except (httpx.TimeoutException, TimeoutError):
                 failure = RefusedError("no answer in time", 504, UnavailableError(SLOW, retry_after=5))

@@ -97,7 +97,7 @@ async def _tried(
                 f"the upstream refuses the key (GATEWAY_UPSTREAM_KEY, or `key` of the model): {refusal}",
             ) from None
         if refusal.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, 504}:
-            raise WorkerLostError("upstream is busy", is_outage=True) from None
+            raise WorkerLostError("upstream is busy", kind="unreachable") from None
         refusals.append(refusal)
         return None
     if isinstance(answer.body, Mapping) and isinstance(answer.body.get("text"), str):

@@ -6,12 +6,13 @@ from email.utils import formatdate
 import pytest
 
 from gateway.engine.upstream.client import FIRST_PAUSE, Client, RefusedError
+from gateway.engine.upstream.forms import Fields
 from gateway.errors import EngineFailedError, UnavailableError, WorkerLostError
 from tests.upstream_server import TEXT, Reply, UpstreamServer, refuse, upstream_server, whisper_1
 
 KEY = "sk-secret"
 PATH = "audio/transcriptions"
-FIELDS = {"model": "m", "response_format": "json", "include[]": ["a", "b"]}
+FIELDS: Fields = {"model": "m", "response_format": "json", "include[]": ["a", "b"]}
 FILE = bytes(44 + 3200)
 
 
