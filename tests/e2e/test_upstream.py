@@ -5,11 +5,14 @@ from itertools import pairwise
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import srt
 from openai.types.realtime import ConversationItemInputAudioTranscriptionCompletedEvent
 
+from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.upstream.spec import UpstreamSpec
+from gateway.engine.upstream.wave import wave
 from gateway.engine.whisper.engine import WhisperSpec
 from tests.e2e.test_realtime_sdk import INTENT, pieces, settings
 from tests.support import LiveServer, Sample, live_server
@@ -161,6 +164,18 @@ def test_gateway_behind_gateway(
     assert all(token["logprob"] <= 0 for token in logprobs)
     assert translated.status_code == 200
     assert translated.json()["text"]
+
+
+def test_whole_is_for_chunks(server: LiveServer, samples: dict[str, Sample]) -> None:
+    """What a gateway sends another one is not cut again; what is longer has to be."""
+    chunk = samples["en_numbers"]
+    ours = server.post(file=("a.flac", chunk.path.read_bytes()), model="whisper-1", chunking_strategy="whole")
+    silence = wave(np.zeros(31 * SAMPLE_RATE, np.float32))
+    refused = server.post(file=("a.wav", silence), model="whisper-1", chunking_strategy="whole")
+
+    assert ours.json()["text"] == chunk.text
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "chunking_strategy"
 
 
 def test_an_outage_is_told(sample: Sample) -> None:

@@ -26,7 +26,7 @@ class Abilities:
         words: Word times in it.
         logprobs: Log-probabilities in `json`.
         translates: It has `/audio/translations`.
-        is_gateway: It is one of ours, and leaves a chunk as it is if told so.
+        is_gateway: It is one of ours: it leaves a chunk as it is if told so, and knows seeds.
     """
 
     verbose: bool = False
@@ -72,7 +72,7 @@ def fields_of(request: DecodeRequest, model: str, able: Abilities, language: str
     if options.temperature:
         fields["temperature"] = f"{options.temperature:g}"
     if able.is_gateway:
-        fields["chunking_strategy"] = "none"
+        fields["chunking_strategy"] = "whole"
         if options.seed is not None:
             fields["seed"] = str(options.seed)
     return fields

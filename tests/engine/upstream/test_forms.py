@@ -80,4 +80,4 @@ def test_gateway() -> None:
     """One of ours is told to leave the chunk as it is."""
     fields = fields_of(row(seed=7), "m", Abilities(is_gateway=True))
 
-    assert (fields["chunking_strategy"], fields["seed"]) == ("none", "7")
+    assert (fields["chunking_strategy"], fields["seed"]) == ("whole", "7")
