@@ -62,7 +62,8 @@ TABLE = {
     "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),
     "engine": room(
         "errors aio handles metrics tracing transcript audio.types",
-        "numpy anyio",  # rows are samples; the batcher and the supervisor are tasks
+        # Rows are samples; the batcher and the supervisor are tasks; upstreams are asked over HTTP.
+        "numpy anyio httpx2",
         # Backends, loaded in the worker process; Ray, by those who ask for it.
         deferred="ctranslate2 faster_whisper tokenizers ray",
     ),
@@ -95,7 +96,7 @@ TABLE = {
     "__main__": room("cli"),
 }
 
-HEAVY = {"av", "onnxruntime", "ctranslate2", "faster_whisper", "torch", "scipy", "onnx", "ray"}
+HEAVY = {"httpx2", "av", "onnxruntime", "ctranslate2", "faster_whisper", "torch", "scipy", "onnx", "ray"}
 
 
 @dataclass(frozen=True)
