@@ -44,7 +44,7 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 EVERY_ROOM = (
     "errors aio metrics keys logs settings systemd transcript audio engine models flow protocol server "
-    "runtime app serving cli"
+    "runtime app door serving cli"
 )
 
 TABLE = {
@@ -85,6 +85,7 @@ TABLE = {
     "settings": room("errors", "pydantic pydantic_settings"),
     "runtime": room("errors metrics audio engine models flow settings", "anyio"),
     "app": room(EVERY_ROOM, "anyio starlette"),
+    "door": room("errors logs server.listening settings systemd"),
     "serving": room("app errors logs protocol runtime server settings", "uvicorn"),
     "cli": room(EVERY_ROOM, "anyio pydantic pydantic_settings rich typer"),
     "__main__": room("cli"),
@@ -265,3 +266,15 @@ def test_types_are_light(module: str) -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert HEAVY.isdisjoint(json.loads(run.stdout))
+
+
+@pytest.mark.slow
+def test_the_door_is_open_before_the_program_is_loaded() -> None:
+    """Opening the port loads neither the server nor its engine, so that nobody is refused meanwhile."""
+    code = "import json, sys, gateway.door; print(json.dumps(sorted(sys.modules)))"
+
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert (HEAVY | {"uvicorn", "starlette", "numpy", "anyio", "gateway.app"}).isdisjoint(
+        json.loads(run.stdout)
+    )
