@@ -48,9 +48,6 @@ class GroqMark(TypedDict):
     id: Annotated[str, about("Tells this answer from others.")]
 
 
-_XGroq = NotRequired[Annotated[GroqMark, about("Present for Groq's names, such as whisper-large-v3.")]]
-
-
 class Transcription(TypedDict):
     """The answer for response_format=json."""
 
@@ -61,7 +58,7 @@ class Transcription(TypedDict):
     ]
     logprobs: NotRequired[Annotated[list[TokenLogprob], about("Present when include[]=logprobs asked.")]]
     languages: Annotated[list[LanguageCode], about("The languages heard; none in silence.")]
-    x_groq: _XGroq
+    x_groq: NotRequired[Annotated[GroqMark, about("Present for Groq's names, such as whisper-large-v3.")]]
 
 
 class TranscriptionSegment(TypedDict):
@@ -94,7 +91,7 @@ class VerboseTranscription(TypedDict):
         Annotated[list[Word], about("Present when timestamp_granularities[]=word asked for them.")]
     ]
     usage: DurationUsage
-    x_groq: _XGroq
+    x_groq: NotRequired[Annotated[GroqMark, about("Present for Groq's names, such as whisper-large-v3.")]]
 
 
 class DiarizedTranscription(TypedDict):

@@ -1,9 +1,18 @@
 """Libraries that speak OpenAI's API for their users."""
 
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
 import pytest
+from openai import OpenAI
 
 from tests.clients.conftest import Run
-from tests.support import LiveServer, Sample
+from tests.clients.environments import ROOT
+from tests.support import LiveServer, Sample, until
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +42,51 @@ def test_litellm(server: LiveServer, samples: dict[str, Sample], run: Run) -> No
     answer = run("litellm_file.py", server.url, str(samples["en_nato_8k"].path))
 
     assert answer == {"text": TEXT, "words": TEXT.replace(".", "").split()}
+
+
+@pytest.mark.client("litellm", "litellm", "proxy: the official client through it")
+def test_litellm_proxy(
+    server: LiveServer, samples: dict[str, Sample], environment: str, tmp_path: Path
+) -> None:
+    """A name of the proxy's own for a model of ours."""
+    config = tmp_path / "config.yaml"
+    params = {"model": "openai/whisper-1", "api_base": f"{server.url}/v1", "api_key": "unused"}
+    model = {"model_name": "speech", "litellm_params": params, "model_info": {"mode": "audio_transcription"}}
+    config.write_text(json.dumps({"model_list": [model]}))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    proxy = subprocess.Popen(
+        [
+            ROOT / environment / "bin" / "litellm",
+            "--config",
+            config,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=outside,
+    )
+    try:
+        until(lambda: proxy.poll() is not None or _is_up(port))
+        client = OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="unused", max_retries=0)
+        with client:
+            answer = client.audio.transcriptions.create(model="speech", file=samples["en_nato_8k"].path)
+    finally:
+        proxy.kill()
+        proxy.wait()
+
+    assert answer.text == TEXT
+
+
+def _is_up(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/liveliness", timeout=30).is_success
+    except httpx.HTTPError:
+        return False
 
 
 @pytest.mark.client("groq", "groq", "file, verbose_json")
