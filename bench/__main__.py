@@ -20,10 +20,10 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     """The command."""
-    if sys.argv[1:2] in (["words"], ["speakers"]):
-        # With real weights and a folder of speech, they have options of their own.
+    if sys.argv[1:2] == ["words"]:
+        # With real weights and a folder of speech, it has options of its own.
         try:
-            command = import_module(f"bench.{sys.argv[1]}")
+            command = import_module("bench.words")
         except ModuleNotFoundError as error:
             sys.exit(f"{error.name} is not installed: pip install -e '.[test]'")
         command.main(sys.argv[2:])

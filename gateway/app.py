@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,6 +14,7 @@ import anyio
 from starlette.applications import Starlette
 
 from gateway import __version__
+from gateway.aio import run_abandonable
 from gateway.engine.budget import MemoryBudget
 from gateway.engine.catalog import Catalog
 from gateway.engine.lifecycle import ManagedModel, ModelPlan
@@ -47,6 +49,7 @@ from gateway.server.transcriptions import Transcriptions
 from gateway.server.transcriptions_ws import TranscriptionsWs
 from gateway.settings import Settings
 from gateway.systemd import ALIVE, READY, STOPPING, Notifier, reloading, starting
+from gateway.tracing.setup import open_tracer
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +60,9 @@ server within the ten seconds that containers are given."""
 HURRIED_SECONDS = 0.3
 """The same after a second signal."""
 
+LAST_SPANS_SECONDS = 1.0
+"""For the traces of the last seconds to get to whoever collects them."""
+
 STARTING_SECONDS = 20.0
 """How often systemd is told that the start goes on, with as much again to go."""
 
@@ -66,6 +72,7 @@ class Gateway:
 
     Attributes:
         app: The ASGI application; its lifespan starts and stops the workers.
+        metrics: What it counts.
         failure: Why the start failed, if it did; ``on_failure`` is called when it does.
         reloaders: Called at SIGHUP; each takes anew what it can of the settings. An `OperatorError` of theirs
             is logged, and the server goes on as it was.
@@ -77,7 +84,8 @@ class Gateway:
         self.on_failure: Callable[[], None] = lambda: None
         self.reloaders: list[Callable[[], None]] = []
         self._notifier = Notifier.here()
-        self._metrics = Metrics()
+        self._tracer = open_tracer(os.environ)
+        self.metrics = Metrics()
         self._leaving = anyio.Event()
         self._stopping = anyio.Event()
         self._hurried = anyio.Event()
@@ -87,7 +95,7 @@ class Gateway:
         self.models = [
             ManagedModel(
                 plan,
-                partial(make_batcher, settings=settings, metrics=self._metrics, models=len(plans)),
+                partial(make_batcher, settings=settings, metrics=self.metrics, models=len(plans)),
                 budget,
                 on_failure=self._fail,
             )
@@ -96,13 +104,13 @@ class Gateway:
         given = {alias: plan.name for plan in plans for alias in plan.aliases}
         size_of = whisper_size if settings.foreign_names else lambda _: None
         catalog = Catalog(self.models, ALIASES, given, size_of)
-        resources = load_resources(self._metrics)
+        resources = load_resources(self.metrics)
         self._speakers = SpeakerSource(partial(load_speakers, settings), wait=settings.load_wait)
         service = Service(
             catalog,
             resources,
             Limits(**settings.model_dump(include={field.name for field in fields(Limits)})),
-            Load(time.monotonic, self._metrics),
+            Load(time.monotonic, self.metrics),
             Admission(settings.max_streams),
             self._stopping,
             self._speakers,
@@ -115,11 +123,16 @@ class Gateway:
             always_logprobs=settings.logprobs == "always",
             strict_openai=settings.strict_openai,
         )
-        relay = Relay(settings.max_viewers, self._metrics)
+        self._show_limits(service)
+        relay = Relay(settings.max_viewers, self.metrics)
         signing_keys = _signing_keys(settings)
-        signer = SecretSigner(signing_keys)
+        signer, resume = SecretSigner(signing_keys), ResumeSigner(signing_keys)
         self._keys = Keys(
-            partial(_read_keys, settings), signer, file=settings.keys_file, limits=_client_limits(settings)
+            partial(_read_keys, settings),
+            signer,
+            file=settings.keys_file,
+            limits=_client_limits(settings),
+            resume=resume if settings.resume_seconds else None,
         )
         self.reloaders.append(self._keys.reload)
         self.app = build_routes(
@@ -134,12 +147,14 @@ class Gateway:
             realtime=Realtime(
                 service,
                 Admission(
-                    settings.max_sessions, "Too many people are being listened to. Please try again soon."
+                    settings.max_sessions,
+                    "Too many people are being listened to. Please try again soon.",
+                    reason="sessions_full",
                 ),
                 KeyAdmission(settings.max_key_sessions),
                 relay,
                 self._leaving,
-                ResumeSigner(signing_keys),
+                resume,
             ),
             client_secrets=ClientSecrets(catalog, signer, upload_timeout=settings.upload_timeout),
             models=Models(catalog, started=int(time.time())),
@@ -148,7 +163,7 @@ class Gateway:
                 self._speakers,
                 vad=resources.vad.source,
                 version=__version__,
-                metrics=self._metrics,
+                metrics=self.metrics,
             ),
             captions=Captions(relay, self._leaving, send_timeout=settings.send_timeout),
             docs=Docs(version=__version__, secured=self._keys.are_needed),
@@ -161,9 +176,16 @@ class Gateway:
             ),
             sessions=self._sessions,
             exchanges=self._exchanges,
-            metrics=self._metrics,
+            metrics=self.metrics,
+            tracer=self._tracer,
             lifespan=self._lifespan,
         )
+
+    def _show_limits(self, service: Service) -> None:
+        self.metrics.max_streams.set(self._settings.max_streams)
+        self.metrics.max_sessions.set(self._settings.max_sessions)
+        self.metrics.live_waiting_limit.set(self._settings.max_waiting_total)
+        self.metrics.spool_bytes.set_function(lambda: sum(spool.size for spool in service.spools))
 
     def leave(self) -> None:
         """Begins the end: running requests get the grace period, then an error; a second call is for now."""
@@ -205,6 +227,8 @@ class Gateway:
             tasks.start_soon(self._tell_systemd)
             yield
             tasks.cancel_scope.cancel()
+        with anyio.move_on_after(LAST_SPANS_SECONDS):
+            await run_abandonable(self._tracer.close)
 
     async def _end(self) -> None:
         """The end in its steps; what has ended by itself does not notice the later ones."""

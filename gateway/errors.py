@@ -5,6 +5,7 @@ modules tell each other.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Literal, Self
 
@@ -24,6 +25,9 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
 class GatewayError(Exception):
     """An error whose message may be shown to the client. It knows its HTTP status, but no HTTP library.
 
@@ -32,10 +36,16 @@ class GatewayError(Exception):
         param: The request parameter at fault, if one is.
         code: A machine-readable word, if OpenAI has one for this error.
         retry_after: Whole seconds after which a retry makes sense, at least 1.
+        reason: A word for operators, in metrics and logs: which limit it was, where clients are told one code
+            for all of them. One of a few dozen, never what a client sent.
     """
 
     status = 500
     default_code: str | None = None
+    default_reason = "internal"
+
+    def __init_subclass__(cls) -> None:
+        cls.default_reason = _WORD.sub("_", cls.__name__.removesuffix("Error")).lower()
 
     def __init__(
         self,
@@ -44,12 +54,14 @@ class GatewayError(Exception):
         param: str | None = None,
         code: str | None = None,
         retry_after: int | None = None,
+        reason: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.code = code if code is not None else self.default_code
         self.retry_after = retry_after
+        self.reason = reason or self.code or self.default_reason
 
     @property
     def type(self) -> Literal["invalid_request_error", "server_error"]:
@@ -163,8 +175,8 @@ class OverloadedError(GatewayError):
     status = 429
     default_code = "rate_limit_exceeded"
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
-        super().__init__(message, retry_after=retry_after)
+    def __init__(self, message: str, *, retry_after: int = 1, reason: str = "overloaded") -> None:
+        super().__init__(message, retry_after=retry_after, reason=reason)
 
 
 class EngineFailedError(GatewayError):
@@ -181,7 +193,9 @@ class ShuttingDownError(UnavailableError):
     """The server ends before the answer is complete."""
 
     def __init__(self) -> None:
-        super().__init__("The server is shutting down. Please try again.", retry_after=1)
+        super().__init__(
+            "The server is shutting down. Please try again.", retry_after=1, reason="shutting_down"
+        )
 
 
 class OperatorError(Exception):
@@ -265,11 +279,19 @@ class WorkerLostError(Notice):
 
     Attributes:
         was_killed: By a SIGKILL, which no program does to itself: an operator or the system's memory ran out.
+        kind: Why, in a word for metrics.
     """
 
-    def __init__(self, reason: str, *, was_killed: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        was_killed: bool = False,
+        kind: Literal["not_started", "confused", "hung"] | None = None,
+    ) -> None:
         super().__init__(reason)
         self.was_killed = was_killed
+        self.kind: str = kind or ("killed" if was_killed else "died")
 
 
 class BatchFailedError(Notice):

@@ -48,6 +48,11 @@ class Server(uvicorn.Server):
         self._gateway = gateway
         self._reloads = False
         gateway.on_failure = self._give_up
+        connections = self.server_state.connections
+        gateway.metrics.open_connections.set_function(lambda: len(connections))
+        gateway.metrics.unsent_bytes.set_function(
+            lambda: sum(each.transport.get_write_buffer_size() for each in connections)
+        )
 
     def _give_up(self) -> None:
         self.should_exit = True

@@ -6,13 +6,16 @@ its caller is told.
 
 import logging
 import math
+import time
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 
 from gateway.aio import Changed, open_task_group
+from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import (
     Capabilities,
     DecodeRequest,
@@ -33,6 +36,7 @@ from gateway.errors import (
     WorkerLostError,
 )
 from gateway.metrics import Metrics
+from gateway.tracing import Span
 from gateway.transcript import Hypothesis
 
 logger = logging.getLogger(__name__)
@@ -133,6 +137,12 @@ class Batcher:
             for environment in environments
         ]
         self._metrics = metrics
+        self._max_rows = options.max_rows
+        classes = {priority: priority.name.lower() for priority in Priority}
+        self._depths = {each: metrics.queue_rows.labels(spec.name, name) for each, name in classes.items()}
+        self._waits = {each: metrics.queue_seconds.labels(spec.name, name) for each, name in classes.items()}
+        self._calls: dict[object, float] = {}
+        """When each engine call under way began."""
         self._closed = False
         self.changed = Changed()
 
@@ -208,6 +218,7 @@ class Batcher:
     async def run(self) -> None:
         """Keeps the workers running until cancelled; then none is left, and every caller is answered."""
         try:
+            self._show()
             async with anyio.create_task_group() as tasks:
                 for supervisor in self._supervisors:
                     tasks.start_soon(
@@ -217,6 +228,7 @@ class Batcher:
             self._closed = True
             self._refuse_waiting(SHUTTING_DOWN)
             self._note_change()
+            self._hide()
 
     async def _serve(self, replica: Replica, supervisor: Supervisor) -> None:
         """Decodes batches, one in each lane, until the worker is lost.
@@ -265,7 +277,10 @@ class Batcher:
             wake_at = None
             if lanes.free and not replica.exited and not (lanes.running and self._queue.isolates):
                 places = sum(each.free for each in self._lanes)
-                if batch := self._queue.take(anyio.current_time(), places):
+                now = anyio.current_time()
+                if batch := self._queue.take(now, places):
+                    for row in batch:
+                        self._waits[row.priority].observe(now - row.put_at)
                     return batch
                 wake_at = self._queue.wake_at(places)
             with anyio.CancelScope(deadline=math.inf if wake_at is None else wake_at):
@@ -299,17 +314,27 @@ class Batcher:
     async def _call(self, replica: Replica, rows: list[Row]) -> list[list[Row]]:
         """One engine call. Returns the rows it did not answer, in the parts in which to try them again."""
         self._metrics.batch_rows.labels(self.name).observe(len(rows))
+        call, began = object(), anyio.current_time()
+        self._calls[call] = began
+        spans = [row.span.child("engine call", rows=len(rows), model=self.name) for row in rows]
         try:
-            began = anyio.current_time()
             with self._metrics.batch_seconds.labels(self.name).time():
                 results = await replica.transcribe([row.request for row in rows])
         except BatchFailedError as error:
             logger.warning("batch of %d rows failed: %s", len(rows), error)
+            _fail(spans, "out_of_memory" if error.out_of_memory else "batch_failed")
             if len(rows) == 1:
                 rows[0].settle(EngineFailedError(ROW_FAILED))
                 return []
             size = math.ceil(len(rows) / 2) if error.out_of_memory else 1
             return [rows[start : start + size] for start in range(0, len(rows), size)]
+        except WorkerLostError as error:
+            _fail(spans, f"worker_{error.kind}")
+            raise
+        finally:
+            del self._calls[call]
+            for span in spans:
+                span.end()
         self._sizes.observe(rows[0].key, len(rows), anyio.current_time() - began)
         for row, result in zip(rows, results, strict=True):
             if isinstance(result, RowFailed):
@@ -317,6 +342,8 @@ class Batcher:
                 row.settle(EngineFailedError(ROW_FAILED))
             else:
                 self._metrics.decoded_rows.labels(self.name).inc()
+                audio_seconds = len(row.request.samples) / SAMPLE_RATE
+                self._metrics.decoded_audio_seconds.labels(self.name).inc(audio_seconds)
                 for stage, seconds in result.seconds.items():
                     self._metrics.stage_seconds.labels(self.name, stage).inc(seconds)
                 row.settle(result)
@@ -341,5 +368,36 @@ class Batcher:
             self._refuse_waiting(NOT_SERVED)
         serving = sum(status.state.serves for status in self.state)
         self._metrics.workers_ready.labels(self.name).set(0 if self._closed else serving)
-        self._metrics.queue_rows.labels(self.name).set(len(self._queue))
+        for priority, depth in self._queue.depths.items():
+            self._depths[priority].set(depth)
         self.changed.notify()
+
+    def _show(self) -> None:
+        """The gauges that are read when somebody asks."""
+        metrics, name = self._metrics, self.name
+        metrics.workers.labels(name).set(len(self._supervisors))
+        metrics.queue_limit_rows.labels(name).set(self._max_rows)
+        metrics.queue_oldest_seconds.labels(name).set_function(lambda: self._queue.oldest(time.monotonic()))
+        metrics.batch_oldest_seconds.labels(name).set_function(self._longest_call)
+        for number, supervisor in enumerate(self._supervisors):
+            metrics.processes.add(name, number, partial(_pid, supervisor))
+
+    def _hide(self) -> None:
+        metrics = self._metrics
+        metrics.workers.labels(self.name).set(0)
+        for gauge in (metrics.queue_oldest_seconds, metrics.batch_oldest_seconds):
+            gauge.remove(self.name)
+        metrics.processes.remove(self.name)
+
+    def _longest_call(self) -> float:
+        now = time.monotonic()
+        return max((now - began for began in self._calls.values()), default=0.0)
+
+
+def _fail(spans: Sequence[Span], reason: str) -> None:
+    for span in spans:
+        span.fail(reason)
+
+
+def _pid(supervisor: Supervisor) -> int | None:
+    return supervisor.status.pid

@@ -165,9 +165,15 @@ class ManagedModel:
                 await self._changed.until(lambda: self._is_loaded or self._is_hopeless)
             if self._batcher is None or not self._is_loaded:
                 if self._is_hopeless:
-                    raise UnavailableError(f"The model '{self.name}' cannot be served at the moment.")
+                    raise UnavailableError(
+                        f"The model '{self.name}' cannot be served at the moment.", reason="model_failed"
+                    )
                 doing = self.status.detail or self.status.state
-                raise UnavailableError(f"The model '{self.name}' is not loaded yet ({doing}).", retry_after=5)
+                raise UnavailableError(
+                    f"The model '{self.name}' is not loaded yet ({doing}).",
+                    retry_after=5,
+                    reason="model_loading",
+                )
             yield self._batcher
         finally:
             self._leases -= 1

@@ -135,7 +135,7 @@ class ProcessReplica:
                     command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env={**os.environ, **self._environment}
                 )
         except OSError as error:
-            raise WorkerLostError(f"cannot start: {error.strerror}") from error
+            raise WorkerLostError(f"cannot start: {error.strerror}", kind="not_started") from error
         self._process = process
         answers = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))
         tasks.start_soon(self._receive_answers, answers)
@@ -149,7 +149,7 @@ class ProcessReplica:
             case LoadFailed(kind, reason):
                 raise LoadFailedError(kind, reason)
             case _:
-                raise self._lost(WorkerLostError("answered nonsense"))
+                raise self._lost(WorkerLostError("answered nonsense", kind="confused"))
 
     async def transcribe(self, batch: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
         """Sends one batch to the process and waits for its results; see `Replica`."""
@@ -165,7 +165,7 @@ class ProcessReplica:
             case BatchFailed(reason, out_of_memory):
                 raise BatchFailedError(reason, out_of_memory=out_of_memory)
             case _:
-                raise self._lost(WorkerLostError("answered nonsense"))
+                raise self._lost(WorkerLostError("answered nonsense", kind="confused"))
 
     async def stop(self) -> None:
         """Ends the process, politely at first, and waits until it is gone."""
@@ -216,7 +216,7 @@ class ProcessReplica:
         if not was_stopped:
             await self._say_where()
         self._kill()
-        raise self._lost(WorkerLostError("hung", was_killed=was_stopped))
+        raise self._lost(WorkerLostError("hung", was_killed=was_stopped, kind="hung"))
 
     async def _say_where(self) -> None:
         """Has the worker write its tracebacks to its stderr, and so to our log."""

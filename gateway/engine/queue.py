@@ -9,13 +9,14 @@ finals fits, as where a call has one row, something else leads each ninth batch.
 """
 
 import math
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
 from gateway.engine.api import DecodeOptions, DecodeRequest, Priority
 from gateway.errors import OverloadedError
+from gateway.tracing import NOTHING, Span, current
 from gateway.transcript import Hypothesis
 
 NEWCOMERS_IN_A_ROW = 8
@@ -43,6 +44,9 @@ class Row:
         on_settled: Called once, when the row has its outcome.
         key: The batch key, set by the queue.
         alone: It was in a batch that failed, so it is decoded without others, lest it harm them again.
+        put_at: When it came, in seconds.
+        span: The step of a trace that it is part of.
+        waiting: Its wait as a step of that.
         outcome: Its result, or what is raised to its caller.
         deaths: So many workers were lost while it was alone in them.
         kills: The same, where the worker was killed from outside.
@@ -54,6 +58,9 @@ class Row:
     on_settled: Callable[[], None] = lambda: None
     key: Hashable = field(default=None, init=False)
     alone: bool = field(default=False, init=False)
+    put_at: float = field(default=0.0, init=False)
+    span: Span = field(default_factory=current, init=False)
+    waiting: Span = field(default=NOTHING, init=False)
     outcome: Hypothesis | Exception | None = field(default=None, init=False)
     deaths: int = field(default=0, init=False)
     kills: int = field(default=0, init=False)
@@ -179,6 +186,7 @@ class BatchQueue:
         self._idle_wait = idle_wait
         self._turns: dict[Priority, _Turns] = {priority: _Turns() for priority in sorted(Priority)}
         self._since: dict[Row, float] = {}
+        self._depths = Counter[Priority]()
         self._replaceable: dict[Hashable, Row] = {}
         # Bounded: a stream that is forgotten merely counts as new again.
         self._admitted: OrderedDict[Hashable, None] = OrderedDict()
@@ -194,6 +202,15 @@ class BatchQueue:
         """Rows waiting."""
         return len(self._since)
 
+    @property
+    def depths(self) -> Mapping[Priority, int]:
+        """Rows waiting, by their class."""
+        return {priority: self._depths[priority] for priority in Priority}
+
+    def oldest(self, now: float) -> float:
+        """Seconds that the row has waited which came first; 0 where none waits."""
+        return max((now - row.put_at for row in self._since), default=0.0)
+
     def put(self, row: Row, now: float) -> Row | None:
         """Adds a row.
 
@@ -204,16 +221,25 @@ class BatchQueue:
             OverloadedError: The queue is full.
         """
         row.key = self._batch_key(row.request.options)
+        row.put_at = now
+        row.waiting = row.span.child("queue", **{"class": row.priority.name.lower()})
         old = self._replaceable.get(row.stream) if row.is_replaceable else None
         known = row.stream in self._admitted
         if old is not None:
             self._turns[row.priority].replace(old, row)
             self._since[row] = self._since.pop(old)
+            self._depths[old.priority] -= 1
+            old.waiting.end()
         elif row.priority is Priority.LIVE_FINAL or len(self) < self._max_rows * (2 if known else 1):
             self._turns[row.priority].append(row, known=known)
             self._since[row] = now
         else:
-            raise OverloadedError("The server is busy. Try again later.", retry_after=self._retry_after(now))
+            raise OverloadedError(
+                "The server is busy. Try again later.",
+                retry_after=self._retry_after(now),
+                reason="queue_full",
+            )
+        self._depths[row.priority] += 1
         if row.is_replaceable:
             self._replaceable[row.stream] = row
         self._admit(row.stream)
@@ -231,8 +257,10 @@ class BatchQueue:
                 replaced.append(row)
                 continue
             row.alone = True
+            row.waiting = row.span.child("queue", again=True)
             self._turns[row.priority].again.appendleft(row)
             self._since[row] = -math.inf
+            self._depths[row.priority] += 1
         return replaced
 
     def take(self, now: float, places: int = 1) -> list[Row]:
@@ -313,6 +341,8 @@ class BatchQueue:
 
     def _release(self, row: Row) -> None:
         del self._since[row]
+        row.waiting.end()
+        self._depths[row.priority] -= 1
         if self._replaceable.get(row.stream) is row:
             del self._replaceable[row.stream]
 

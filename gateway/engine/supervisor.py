@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 
 from gateway.engine.api import Capabilities, EngineSpec, Replica, ReplicaOptions
 from gateway.errors import LoadFailedError, WorkerLostError
-from gateway.metrics import Metrics
+from gateway.metrics import LOSSES, Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,8 @@ class Supervisor:
         self.status = WorkerStatus(WorkerState.STARTING)
         self.capabilities: Capabilities | None = None
         self.load_failure: LoadFailedError | None = None
-        self._restarts = metrics.worker_restarts.labels(spec.name)
+        # All of them from the start: what is not there yet has no rate.
+        self._restarts = {kind: metrics.worker_restarts.labels(spec.name, kind) for kind in LOSSES}
 
     async def run(self, tasks: TaskGroup, serve: Callable[[Replica], Awaitable[None]]) -> None:
         """Has each replica served by ``serve`` until that raises `WorkerLostError`, and then starts the next.
@@ -103,9 +104,9 @@ class Supervisor:
                 if self.capabilities is None:
                     self._set(WorkerState.FAILED, error.public)
                     return
-                self._lost(error.public)
+                self._lost(error.public, "not_loaded")
             except WorkerLostError as error:
-                self._lost(str(error))
+                self._lost(str(error), error.kind)
             finally:
                 await replica.stop()
             await anyio.sleep(self._pause())
@@ -119,11 +120,11 @@ class Supervisor:
         self._losses_in_a_row = 0
         self._set(WorkerState.BUSY if still_busy else WorkerState.READY, pid=self.status.pid)
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, reason: str, kind: str) -> None:
         if not self.status.state.serves:
             self._failed_starts += 1
         self._losses_in_a_row += 1
-        self._restarts.inc()
+        self._restarts[kind].inc()
         failed = self._failed_starts >= FAILED_STARTS
         self._set(WorkerState.FAILED if failed else WorkerState.RESTARTING, reason)
 

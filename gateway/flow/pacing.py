@@ -119,7 +119,9 @@ class Load:
         is_late = self._running and self.lag > self._at_least(self._admit_until)
         is_busy = self._sessions and self.busy > self._admit_until_busy
         if is_late or is_busy:
-            raise OverloadedError("Too many people are being listened to. Please try again soon.")
+            raise OverloadedError(
+                "Too many people are being listened to. Please try again soon.", reason="finals_late"
+            )
         self._sessions += 1
         try:
             yield

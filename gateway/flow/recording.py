@@ -12,6 +12,7 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
+from functools import partial
 from typing import Self, TypeAlias
 
 import anyio
@@ -29,6 +30,8 @@ from gateway.flow.options import Recognition, Resources
 from gateway.flow.pacing import Load, Pacing
 from gateway.flow.speakers import Attribution, ByChannel, ByVoice, Placed
 from gateway.flow.stream import SURE, Row, RowStream
+from gateway.metrics import Metrics, counting
+from gateway.tracing import current
 from gateway.transcript import Assembler, TextDelta, TranscriptEvent
 
 logger = logging.getLogger(__name__)
@@ -136,7 +139,7 @@ class _Job:
         # Threads that wait for their clients must not hold up those that have something to decode.
         self._threads = resources.cutters if source.ended else anyio.CapacityLimiter(1)
         self._cutter = make_cutter(resources.vad, chunking)
-        self._steps = _steps(source, chunking, self._cutter)
+        self._steps = _steps(source, chunking, self._cutter, resources.metrics)
         self._assembler = Assembler()
         self._attribution: Attribution | None = None
         if chunking.channels is not None:
@@ -146,6 +149,8 @@ class _Job:
         self._interims: Interims | None = None
         self._samples = 0
         """So many are decoded."""
+        self._began = anyio.current_time()
+        self._has_begun_to_tell = False
 
     async def run(self) -> None:
         rows_to_send, rows = anyio.create_memory_object_stream[Row | GatewayError](ROWS_AHEAD)
@@ -173,7 +178,10 @@ class _Job:
             if decides and len(languages) == 1 and (language := languages.pop()) is not None:
                 self._assembler.decide_language(language)
             for event in [*self._assembler.flush(), self._assembler.finish(self._samples / SAMPLE_RATE)]:
-                await self._events.send(event)
+                await self._emit(event)
+            if self._samples:
+                took = anyio.current_time() - self._began
+                self._metrics.real_time_factor.observe(took * SAMPLE_RATE / self._samples)
             tasks.cancel_scope.cancel()
 
     async def _cut(self, rows: MemoryObjectSendStream[Row | GatewayError], streams: _Streams) -> None:
@@ -181,12 +189,17 @@ class _Job:
 
         An error of the source takes its turn after the rows before it: what was said until then is kept.
         """
+        # Not the step that rows are part of: they go on when all is cut.
+        span = current().child("decode and cut")
         async with rows:
             try:
                 await self._start_rows(rows, streams)
             except GatewayError as error:
+                span.fail(error.reason)
                 await rows.send(error)
             finally:
+                span.note(seconds=self._samples / SAMPLE_RATE)
+                span.end()
                 with anyio.CancelScope(shield=True):
                     # Closes the container, in a thread, which may still be needed to do it.
                     await anyio.to_thread.run_sync(self._steps.close, limiter=self._threads)
@@ -264,8 +277,15 @@ class _Job:
         for hypothesis, timeline in hypotheses:
             for event in self._assembler.add(hypothesis, timeline):
                 has_text |= isinstance(event, TextDelta)
-                await self._events.send(event)
+                await self._emit(event)
         return has_text
+
+    async def _emit(self, event: TranscriptEvent) -> None:
+        if isinstance(event, TextDelta) and not self._has_begun_to_tell:
+            self._has_begun_to_tell = True
+            took = anyio.current_time() - self._began
+            self._metrics.first_delta_seconds.labels("recording").observe(took)
+        await self._events.send(event)
 
     async def _begin(self, row: Row) -> None:
         """The first words, if they come; what keeps a preview from coming is no error."""
@@ -273,7 +293,7 @@ class _Job:
             hypothesis = await row.hypothesis()
             if hypothesis.language_probability >= SURE:
                 for event in self._assembler.begin(hypothesis):
-                    await self._events.send(event)
+                    await self._emit(event)
 
     @property
     def _is_live(self) -> bool:
@@ -293,13 +313,15 @@ class _Job:
 
 
 def _steps(
-    source: ByteSource, chunking: ChunkingOptions, cutter: Cutter
+    source: ByteSource, chunking: ChunkingOptions, cutter: Cutter, metrics: Metrics
 ) -> Generator[tuple[int, list[Chunk]], None, None]:
     """For each decoded block its length in samples, and the chunks that it completed."""
+    decoding, cutting = (metrics.cut_seconds.labels("recording", stage) for stage in ("decode", "cut"))
     with closing(decode_as(source, chunking)) as blocks:
-        for block in blocks:
-            yield len(block), cutter.feed(block)
-    yield 0, cutter.flush()
+        # By the thread's processor time: decoding also waits for the client.
+        while (block := counting(decoding, lambda: next(blocks, None))) is not None:
+            yield len(block), counting(cutting, partial(cutter.feed, block))
+    yield 0, counting(cutting, cutter.flush)
 
 
 def _next(steps: Iterator[tuple[int, list[Chunk]]]) -> tuple[int, list[Chunk]] | None:

@@ -9,6 +9,7 @@ one is an error.
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Self
 
 import anyio
@@ -21,12 +22,16 @@ from gateway.engine.api import Priority
 from gateway.errors import GatewayError, InvalidRequestError, OverloadedError
 from gateway.flow.capture import Capture
 from gateway.flow.inbox import Finish, Inbox, Share, Task, Waiting
+from gateway.flow.lateness import Lateness
 from gateway.flow.options import LiveOptions, Resources
 from gateway.flow.orders import Cancel, Final, Hear, Output, Partial
 from gateway.flow.pacing import Load, Pacing
 from gateway.flow.speakers import ChunkSpeakers
 from gateway.flow.stream import Row, RowStream
+from gateway.flow.turn_spans import TurnSpans
 from gateway.flow.turns import Turns
+from gateway.metrics import counting
+from gateway.tracing import within
 from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
 from gateway.transcript.events import LiveEvent, Refused, SessionCreated, SessionUpdated
 
@@ -90,6 +95,9 @@ class LiveSession:
         self._inbox = Inbox(waiting, self._changed, share)
         self._options = LiveOptions()
         self._pacing = Pacing(load, clock, resources.metrics)
+        self._lateness = Lateness(clock, resources.metrics)
+        self._spans = TurnSpans()
+        self._counter = resources.metrics.cut_seconds.labels("live", "cut")
         self._turns = Turns(new_item_id, self._pacing, self._options)
         self._capture = Capture(resources.vad, self._options)
         self._rows: RowStream | None = None
@@ -115,7 +123,9 @@ class LiveSession:
         if isinstance(command, Append):
             now = self._clock()
             since = now if self._said is None else max(self._said, now - STALL_SECONDS)
-            self._said = since + len(command.audio) / self._bytes_per_second
+            seconds = len(command.audio) / self._bytes_per_second
+            self._said = since + seconds
+            self._lateness.received(seconds, is_ahead=self._is_ahead)
 
     def refuse(self, refusal: Refused) -> None:
         """Emits the refusal.
@@ -124,7 +134,7 @@ class LiveSession:
             OverloadedError: The client does not read.
         """
         if len(self._events) > REFUSALS_AHEAD:
-            raise OverloadedError("The events are not being read.")
+            raise OverloadedError("The events are not being read.", reason="not_read")
         self._emit(refusal)
 
     def __aiter__(self) -> Self:
@@ -162,15 +172,19 @@ class LiveSession:
                     self._changed.notify()
         finally:
             self._inbox.close()
+            self._spans.close()
 
-    async def finish(self) -> None:
+    async def finish(self, *, is_interruption: bool = False) -> None:
         """Ends the utterance that goes on, and returns when every event is emitted and dealt with.
 
         What comes from here on is not taken, or there would be no end.
+
+        Args:
+            is_interruption: The session may go on elsewhere, see `ItemCompleted`.
         """
         if not self._is_finishing:
             self._is_finishing = True
-            self._inbox.put(Finish())
+            self._inbox.put(Finish(is_interruption))
         await self._changed.until(
             lambda: (
                 not (self._is_busy or self._inbox or self._events)
@@ -193,9 +207,11 @@ class LiveSession:
             case Commit(event_id):
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))
                 await self._commit(event_id)
-            case Finish():
+            case Finish(is_interruption):
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))
                 if self._turns.is_open:
+                    if is_interruption:
+                        self._turns.interrupt()
                     await self._act(await anyio.to_thread.run_sync(self._capture.segmenter.commit))
             case Clear():
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))
@@ -208,7 +224,8 @@ class LiveSession:
         began, is_ahead = self._clock(), self._is_ahead
         # One that is ahead waits for a thread as recordings do, and says nothing about how late people are.
         limiter = self._resources.cutters if is_ahead else None
-        events = await anyio.to_thread.run_sync(self._capture.feed, data, limiter=limiter)
+        feed = partial(counting, self._counter, partial(self._capture.feed, data))
+        events = await anyio.to_thread.run_sync(feed, limiter=limiter)
         if not is_ahead:
             self._load.cut(len(data) / self._bytes_per_second, self._clock() - began)
         self._pacing.is_ahead = is_ahead
@@ -280,9 +297,11 @@ class LiveSession:
             match output:
                 case Final(recognition=recognition, chunk=chunk):
                     priority = Priority.FILE if self._is_ahead else Priority.LIVE_FINAL
-                    self._running[output] = self._rows.final(chunk, recognition, priority=priority)
+                    with within(self._spans.of(output.utterance.item_id)):
+                        self._running[output] = self._rows.final(chunk, recognition, priority=priority)
                 case Partial(recognition=recognition, chunk=chunk):
-                    self._running[output] = self._rows.partial(chunk, recognition)
+                    with within(self._spans.of(output.utterance.item_id)):
+                        self._running[output] = self._rows.partial(chunk, recognition)
                 case Hear():
                     self._unheard.append(output)
                     self._changed.notify()
@@ -293,6 +312,8 @@ class LiveSession:
                     self._emit(event)
 
     def _emit(self, event: LiveEvent) -> None:
+        self._lateness.emitted(event)
+        self._spans.emitted(event)
         self._events.append(event)
         self._changed.notify()
 
@@ -303,5 +324,6 @@ class LiveSession:
 
     def _count_audio(self) -> None:
         seconds = self._capture.segmenter.position / SAMPLE_RATE
+        self._lateness.cut(seconds)
         self._resources.count(seconds - self._counted_seconds)
         self._counted_seconds = seconds

@@ -16,9 +16,12 @@ class Admission:
         self,
         limit: float = math.inf,
         refusal: str = "Too many recordings are being transcribed. Please try again soon.",
+        *,
+        reason: str = "streams_full",
     ) -> None:
         self._limit = limit
         self._refusal = refusal
+        self._reason = reason
         self._open = 0
         self._changed = Changed()
 
@@ -30,7 +33,7 @@ class Admission:
             OverloadedError: There is none.
         """
         if self._open >= self._limit:
-            raise OverloadedError(self._refusal)
+            raise OverloadedError(self._refusal, reason=self._reason)
         self._open += 1
         try:
             yield
@@ -65,7 +68,10 @@ class KeyAdmission:
             return
         limit = self._limit if own is None else min(self._limit, own)
         if self._open[key] >= limit:
-            raise OverloadedError(f"This ephemeral key may have {limit} sessions open, and this one has.")
+            raise OverloadedError(
+                f"This ephemeral key may have {limit} sessions open, and this one has.",
+                reason="ephemeral_key_sessions",
+            )
         self._open[key] += 1
         try:
             yield

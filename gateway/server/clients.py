@@ -85,7 +85,9 @@ class Client:
         if wait := self._requests.wait(1):
             limit = f"{self.limits.requests_per_minute:g}"
             raise OverloadedError(
-                f"Rate limit reached: {limit} requests per minute.", retry_after=math.ceil(wait)
+                f"Rate limit reached: {limit} requests per minute.",
+                retry_after=math.ceil(wait),
+                reason="client_requests",
             )
         self._requests.take(1)
 
@@ -104,6 +106,7 @@ class Client:
             raise OverloadedError(
                 f"Rate limit reached: {self.limits.audio_minutes:g} minutes of audio per minute.",
                 retry_after=math.ceil(wait),
+                reason="client_audio",
             )
 
     @contextmanager
@@ -130,7 +133,9 @@ class Client:
     def _place(self, kind: str, limit: int, what: str) -> Iterator[None]:
         self.check_audio()
         if limit and self._open[kind] >= limit:
-            raise OverloadedError(f"This client has as many {what} as it may: {limit}.")
+            raise OverloadedError(
+                f"This client has as many {what} as it may: {limit}.", reason=f"client_{kind}"
+            )
         self._open[kind] += 1
         try:
             yield

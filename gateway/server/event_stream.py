@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.aio import open_task_group
 from gateway.errors import ClientGoneError, GatewayError, InvalidRequestError
 from gateway.flow.recording import Transcription
+from gateway.metrics import Metrics
 from gateway.protocol.events import END_OF_STREAM, EventRenderer, encode, error_body
 from gateway.server.upload import EarlyRequest, RequestChangedError, Upload
 from gateway.transcript import TranscriptDone, TranscriptEvent
@@ -52,6 +53,7 @@ async def open_event_stream(
     early: EarlyRequest,
     tasks: TaskGroup,
     *,
+    metrics: Metrics,
     send_timeout: float,
 ) -> EventStream:
     """The response, once its status is known.
@@ -71,7 +73,7 @@ async def open_event_stream(
         first = await anext(transcription)
     if early.upload.ended.is_set():
         await early.confirm()
-    lines = _lines(first, transcription, events, early)
+    lines = _lines(first, transcription, events, early, metrics)
     return EventStream(lines, sep="\n", send_timeout=send_timeout)
 
 
@@ -83,7 +85,11 @@ async def _stop_waiting(upload: Upload, waiting: anyio.CancelScope) -> None:
 
 
 async def _lines(
-    first: TranscriptEvent | None, transcription: Transcription, events: EventRenderer, early: EarlyRequest
+    first: TranscriptEvent | None,
+    transcription: Transcription,
+    events: EventRenderer,
+    early: EarlyRequest,
+    metrics: Metrics,
 ) -> AsyncIterator[dict[str, str]]:
     """The stream's data lines. A failure is its last line; [DONE] follows only what is complete."""
     try:
@@ -96,8 +102,11 @@ async def _lines(
             for event in events.render(known):
                 yield {"data": encode(event)}
     except RequestChangedError:
-        yield {"data": encode(error_body(InvalidRequestError(LATE_FIELDS)))}
+        late = InvalidRequestError(LATE_FIELDS)
+        metrics.refuse(late)
+        yield {"data": encode(error_body(late))}
     except GatewayError as error:
+        metrics.refuse(error)
         yield {"data": encode(error_body(error))}
     else:
         yield {"data": END_OF_STREAM}

@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import anyio
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +23,7 @@ from gateway.protocol.events import encode, error_body
 from gateway.server.body import Body
 from gateway.server.clients import client_of
 from gateway.server.exchanges import Exchanges
+from gateway.tracing import NOTHING, Span, Tracer, within
 
 logger = logging.getLogger(__name__)
 access = logging.getLogger("gateway.access")
@@ -49,10 +50,11 @@ def error_response(error: GatewayError) -> Response:
 class RequestMiddleware:
     """Stamps answers, translates exceptions, counts requests. The outermost layer."""
 
-    def __init__(self, app: ASGIApp, *, exchanges: Exchanges, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, exchanges: Exchanges, metrics: Metrics, tracer: Tracer) -> None:
         self._app = app
         self._exchanges = exchanges
         self._metrics = metrics
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request; never raises for HTTP."""
@@ -60,25 +62,58 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         answer = _Answer(scope, receive, send)
+        with within(self._begin(answer, scope)) as span:
+            try:
+                await self._serve(answer, scope)
+            finally:
+                span.note(http__response__status_code=answer.status, http__route=_endpoint(scope))
+                if answer.reason is not None:
+                    span.fail(answer.reason)
+                span.end()
+
+    def _begin(self, answer: "_Answer", scope: Scope) -> Span:
+        if scope["path"] in PROBES:
+            return NOTHING
+        return self._tracer.begin(
+            f"{scope['method']} request",
+            Headers(scope=scope),
+            http__request__method=scope["method"],
+            gateway__request_id=answer.request_id,
+        )
+
+    async def _serve(self, answer: "_Answer", scope: Scope) -> None:
         try:
             with self._exchanges.place(answer), answer.scope:
                 await self._app(scope, answer.receive, answer.send)
-            if answer.scope.cancelled_caught:
-                await answer.end()
+            if answer.scope.cancelled_caught and not answer.is_answered:
+                error = ShuttingDownError()
+                answer.reason = error.reason
+                self._metrics.refuse(error)
+                await answer.end(error)
         except ClientGoneError:
             answer.status = 499
         except GatewayError as error:
+            answer.reason = error.reason
+            self._metrics.refuse(error)
             if error.status >= 500:
                 logger.warning("request failed", extra={"request_id": answer.request_id}, exc_info=error)
             await answer.refuse(error)
         except Exception:
             logger.exception("internal error", extra={"request_id": answer.request_id})
-            await answer.refuse(GatewayError(f"Internal error; request id {answer.request_id}."))
+            internal = GatewayError(f"Internal error; request id {answer.request_id}.")
+            answer.reason = internal.reason
+            self._metrics.refuse(internal)
+            await answer.refuse(internal)
         finally:
-            route = scope.get("route")
-            endpoint = getattr(route, "path", "unknown")
+            endpoint = _endpoint(scope)
             self._metrics.requests.labels(endpoint, str(answer.status)).inc()
+            self._metrics.request_seconds.labels(endpoint).observe(answer.seconds)
             answer.log(endpoint)
+
+
+def _endpoint(scope: Scope) -> str:
+    """Its route's path, which no client chooses."""
+    return getattr(scope.get("route"), "path", "unknown")
 
 
 class _Answer:
@@ -92,7 +127,13 @@ class _Answer:
         self._body_complete = False
         self.request_id = f"req_{secrets.token_hex(16)}"
         self.status = 0
+        self.reason: str | None = None
         self.scope = anyio.CancelScope()
+
+    @property
+    def seconds(self) -> float:
+        """Since the request came."""
+        return time.perf_counter() - self._started
 
     @property
     def is_answered(self) -> bool:
@@ -108,10 +149,9 @@ class _Answer:
     async def send(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            milliseconds = (time.perf_counter() - self._started) * 1000
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self.request_id
-            headers["openai-processing-ms"] = str(round(milliseconds))
+            headers["openai-processing-ms"] = str(round(self.seconds * 1000))
         await self._send(message)
 
     def log(self, endpoint: str) -> None:
@@ -121,9 +161,11 @@ class _Answer:
         client = client_of(self._scope)
         extra = {
             "request_id": self.request_id,
-            "milliseconds": round((time.perf_counter() - self._started) * 1000),
+            "milliseconds": round(self.seconds * 1000),
             "client": client.name or (self._scope.get("client") or ("",))[0],
         }
+        if self.reason is not None:
+            extra["reason"] = self.reason
         access.info("%s %s %d", self._scope["method"], endpoint, self.status, extra=extra)
 
     async def refuse(self, error: GatewayError) -> None:
@@ -135,15 +177,13 @@ class _Answer:
             await Body(self.receive, upload_timeout=DISCARD_SECONDS).discard(DISCARD_BYTES)
         await error_response(error)(self._scope, self.receive, self.send)
 
-    async def end(self) -> None:
+    async def end(self, error: GatewayError) -> None:
         """Refuses what the server's end cut off; a refusal cannot follow half an answer.
 
         The rest of the body is read after the refusal: a connection that is closed with unread data is
         reset, and its client would not see what was sent.
         """
-        if self.status:
-            return
-        response = error_response(ShuttingDownError())
+        response = error_response(error)
         response.headers["connection"] = "close"
         start = {
             "type": "http.response.start",

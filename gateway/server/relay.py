@@ -166,7 +166,9 @@ class Relay:
         if channel is None:
             raise NotFoundError("Nobody is speaking there at the moment.")
         if self._open >= self._max_readers:
-            raise OverloadedError("Too many people are reading captions here. Please try again soon.")
+            raise OverloadedError(
+                "Too many people are reading captions here. Please try again soon.", reason="viewers_full"
+            )
         self._open += 1
         channel.readers += 1
         with self._readers.track_inprogress():

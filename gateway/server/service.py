@@ -1,6 +1,7 @@
 """What the transcribing endpoints share: models, limits, and what the operator chose."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -21,6 +22,7 @@ from gateway.protocol.references import REFERENCES, decode_reference
 from gateway.protocol.request import TranscriptionRequest
 from gateway.server.admission import Admission
 from gateway.server.options import chunking_options, decode_options
+from gateway.server.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Service:
         partials: How utterances that go on are decoded; None: they are not.
         always_logprobs: Log-probabilities stand in every delta, asked for or not.
         strict_openai: Refuse what OpenAI refuses, too.
+        spools: Of the uploads under way.
     """
 
     catalog: Catalog
@@ -64,6 +67,17 @@ class Service:
     partials: PartialOptions | None = field(default_factory=PartialOptions)
     always_logprobs: bool = False
     strict_openai: bool = False
+    spools: set[Spool] = field(default_factory=set)
+
+    @contextmanager
+    def spool(self) -> Iterator[Spool]:
+        """A place on disk for one upload until the context is left."""
+        with Spool() as spool:
+            self.spools.add(spool)
+            try:
+                yield spool
+            finally:
+                self.spools.discard(spool)
 
     def chunking(self, request: TranscriptionRequest) -> ChunkingOptions:
         """How the request's recording is cut."""

@@ -157,7 +157,7 @@ class Spool:
 def _cannot_store(error: OSError) -> UnavailableError:
     # The folder is named here alone: what the client is told holds no paths.
     logger.error("uploads cannot be stored in %s (TMPDIR): %s", tempfile.gettempdir(), error.strerror)
-    return UnavailableError("Uploads cannot be stored at the moment.", retry_after=10)
+    return UnavailableError("Uploads cannot be stored at the moment.", retry_after=10, reason="disk")
 
 
 class SpoolReader(io.RawIOBase):

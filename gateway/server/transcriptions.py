@@ -36,6 +36,7 @@ from gateway.server.options import with_defaults
 from gateway.server.service import Limits, Service, recognition
 from gateway.server.spool import Spool
 from gateway.server.upload import EarlyRequest, RequestChangedError, Upload
+from gateway.tracing import step
 from gateway.transcript import TranscriptDone
 
 SHORT_BYTES = 32 * 1024
@@ -60,7 +61,7 @@ class Transcriptions:
         """
         limits, headers = self._service.limits, Headers(scope=scope)
         client = client_of(scope)
-        with client.stream(), self._service.admission.place(), Spool() as spool:
+        with client.stream(), self._service.admission.place(), self._service.spool() as spool:
             upload = Upload(
                 headers,
                 spool,
@@ -138,12 +139,18 @@ class Transcriptions:
             if is_stream:
                 events = EventRenderer(wanted, with_logprobs=logprobs)
                 response: Response = await open_event_stream(
-                    transcription, events, early, tasks, send_timeout=service.limits.send_timeout
+                    transcription,
+                    events,
+                    early,
+                    tasks,
+                    metrics=service.resources.metrics,
+                    send_timeout=service.limits.send_timeout,
                 )
             else:
                 response = await self._plain(replace(asked, request=wanted), transcription, early)
             _warn(response, early.upload, self._dialect)
-            await response(scope, _never, send)
+            with step("answer"):
+                await response(scope, _never, send)
 
     async def _plain(self, asked: Asked, transcription: Transcription, early: EarlyRequest) -> Response:
         async for event in transcription:
@@ -188,7 +195,8 @@ async def _abort_when_too_long(
 async def _receive(upload: Upload, body: Body, scope: anyio.CancelScope) -> None:
     """Reads the body to its end and then watches: a client that leaves ends all work for it."""
     with suppress(ClientGoneError):
-        await upload.receive(body.blocks())
+        with step("upload"):
+            await upload.receive(body.blocks())
         await body.disconnected()
     scope.cancel()
 

@@ -61,7 +61,7 @@ class TranscriptionsWs:
         """
         query = parse_query(scope["query_string"].decode("latin-1"), strict=self._service.strict_openai)
         client = client_of(scope)
-        with client.stream(), self._service.admission.place(), Spool() as spool:
+        with client.stream(), self._service.admission.place(), self._service.spool() as spool:
             await self._serve(query, spool, WebSocket(scope, receive, send))
 
     async def _serve(self, query: StreamQuery, spool: Spool, websocket: WebSocket) -> None:

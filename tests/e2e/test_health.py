@@ -28,7 +28,7 @@ def test_metrics(server: LiveServer) -> None:
     """Prometheus can read every gauge of every queue."""
     text = httpx.get(f"{server.url}/metrics").text
 
-    assert 'gateway_queue_rows{model="mini-whisper"} 0.0' in text
+    assert 'gateway_queue_rows{class="file",model="mini-whisper"} 0.0' in text
     assert 'gateway_workers_ready{model="mini-whisper"} 1.0' in text
 
 

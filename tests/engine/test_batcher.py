@@ -175,8 +175,15 @@ def calls_for(batcher: Batcher, numbers: range, **acts: Act) -> list[Callable[[]
 
 
 def sample(batcher: Batcher, name: str, **labels: str) -> float | None:
-    """A metric's value."""
-    return batcher._metrics.registry.get_sample_value(name, {"model": batcher.name, **labels})
+    """A metric's value, over all its other labels."""
+    wanted = {"model": batcher.name, **labels}.items()
+    values = [
+        each.value
+        for family in batcher._metrics.registry.collect()
+        for each in family.samples
+        if each.name == name and wanted <= each.labels.items()
+    ]
+    return sum(values) if values else None
 
 
 async def test_callers_at_the_same_time_share_batches() -> None:
@@ -404,7 +411,8 @@ async def test_a_caller_that_leaves_touches_no_other(tmp_path: Path) -> None:
         scopes[1].cancel()
         scopes[4].cancel()
         await anyio.wait_all_tasks_blocked()
-        waiting = sample(batcher, "gateway_queue_rows")
+        waiting = sample(batcher, "gateway_queue_rows", **{"class": "file"})
+        under_way = sample(batcher, "gateway_batch_oldest_seconds")
         await running.go()
         following = await cues.next()
         await following.go()
@@ -412,6 +420,9 @@ async def test_a_caller_that_leaves_touches_no_other(tmp_path: Path) -> None:
     assert (running.rows, waiting, following.rows) == ([0, 1, 2], 2, [3, 5])
     assert sorted(answers) == [" 0", " 2", " 3", " 5"]
     assert sample(batcher, "gateway_cancelled_rows_total") == 2
+    assert under_way
+    assert sample(batcher, "gateway_queue_rows", **{"class": "live_final"}) == 0
+    assert sample(batcher, "gateway_queue_seconds_count", **{"class": "file"}) == 5
 
 
 async def test_a_row_whose_caller_left_is_not_tried_again(tmp_path: Path) -> None:

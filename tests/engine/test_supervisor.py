@@ -39,7 +39,7 @@ def test_pauses_double_up_to_a_limit() -> None:
     supervisor = supervisor_of(ScriptedSpec(), lambda: None, restart_seconds=0.1)
     pauses = []
     for _ in range(2000):
-        supervisor._lost("died")
+        supervisor._lost("died", "died")
         pauses.append(supervisor._pause())
 
     assert pauses[:5] == [0.0, 0.1, 0.2, 0.4, 0.8]
@@ -50,10 +50,10 @@ def test_a_batch_that_was_decoded_ends_the_row_of_losses() -> None:
     """So the next loss is followed by a restart at once again."""
     supervisor = supervisor_of(ScriptedSpec(), lambda: None)
     for _ in range(3):
-        supervisor._lost("died")
+        supervisor._lost("died", "died")
     supervisor.busy()
     supervisor.done()
-    supervisor._lost("died")
+    supervisor._lost("died", "died")
 
     assert supervisor._pause() == 0.0
 
