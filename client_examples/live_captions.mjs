@@ -24,7 +24,7 @@ captions.on("event", (event) => {
     process.stdout.write(event.delta);
   } else if (event.type === "conversation.item.input_audio_transcription.completed") {
     const { transcript } = event;
-    console.log(transcript.startsWith(heard) ? transcript.slice(heard.length) : ` -> ${transcript}`);
+    if (heard || transcript) console.log(transcript.startsWith(heard) ? transcript.slice(heard.length) : ` -> ${transcript}`);
     heard = "";
   } else if (event.type === "input_audio_buffer.committed") turns += 1;
   else if (event.type === "input_audio_buffer.cleared") isSent = true;

@@ -16,7 +16,7 @@ ROOT = Path(os.environ.get("CLIENT_ENVIRONMENTS") or Path(__file__).with_name("i
 PYTHON = {
     "openai1": ("openai<2", "websockets"),
     "openai2": ("openai[realtime]<3",),
-    "langchain": ("langchain-community", "openai"),
+    "langchain": ("langchain-community", "openai", "pydub", "imageio-ffmpeg"),
     "litellm": ("litellm[proxy]",),
     "livekit": ("livekit-agents", "livekit-plugins-openai"),
     "pipecat": ("pipecat-ai[openai]",),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 import pytest
@@ -54,11 +54,14 @@ class Agent:
             stderr=subprocess.DEVNULL,
             env=environment,
         )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._output = self._process.stdout
         self.lines: list[str] = []
         self._quiet = threading.Event()
         self._threads = [
             threading.Thread(target=self._speak, args=(self._process.stdin, sound, rate)),
-            threading.Thread(target=self._read, args=(self._process.stdout,)),
+            threading.Thread(target=self._read, args=(self._output,)),
         ]
         for thread in self._threads:
             thread.start()
@@ -67,10 +70,12 @@ class Agent:
         size = int(2 * rate * BLOCK_SECONDS)
         at = 0
         while not self._quiet.wait(BLOCK_SECONDS):
-            microphone.write(sound[at : at + size])
-            microphone.flush()
+            with suppress(BrokenPipeError):  # who reads its lines sees that it ended
+                microphone.write(sound[at : at + size])
+                microphone.flush()
             at = (at + size) % len(sound)
-        microphone.close()
+        with suppress(BrokenPipeError):
+            microphone.close()
 
     def _read(self, output: IO[bytes]) -> None:
         self.lines.extend(line.decode().strip() for line in output)
@@ -84,9 +89,13 @@ class Agent:
     def end(self) -> None:
         """Nothing more is said, and it ends by itself."""
         self._quiet.set()
-        self._process.wait(60)
-        for thread in self._threads:
-            thread.join()
+        try:
+            self._process.wait(120)
+        finally:
+            self._process.kill()
+            for thread in self._threads:
+                thread.join()
+            self._output.close()
 
 
 def _agent(command: Command, kind: str, url: str, sample: Sample) -> Agent:

@@ -89,6 +89,16 @@ def _is_up(port: int) -> bool:
         return False
 
 
+@pytest.mark.client(
+    "wyoming", "wyoming-openai", "bridge for Home Assistant: plain, streamed and realtime models"
+)
+def test_wyoming(server: LiveServer, samples: dict[str, Sample], run: Run) -> None:
+    """The same text by each way."""
+    texts = run("wyoming_file.py", server.url, str(samples["en_nato_8k"].path))
+
+    assert [text.strip() for text in texts] == [TEXT] * 3
+
+
 @pytest.mark.client("groq", "groq", "file, verbose_json")
 def test_groq(server: LiveServer, samples: dict[str, Sample], run: Run) -> None:
     """Its addresses, its names and its mark."""

@@ -3,8 +3,13 @@
 import json
 import sys
 
+from imageio_ffmpeg import get_ffmpeg_exe
 from langchain_community.document_loaders.parsers.audio import AzureOpenAIWhisperParser, OpenAIWhisperParser
 from langchain_core.documents.base import Blob
+from pydub import AudioSegment
+
+# Where the system has none, which it needs for its pieces of 20 minutes.
+AudioSegment.converter = get_ffmpeg_exe()
 
 base_url, file, kind = sys.argv[1:]
 parser = (
