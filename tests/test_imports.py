@@ -43,8 +43,8 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 
 EVERY_ROOM = (
-    "errors aio metrics tracing keys logs settings systemd transcript audio engine models flow protocol "
-    "server runtime app door serving cli"
+    "errors aio metrics tracing keys logs settings systemd transcript audio engine models nodes flow "
+    "protocol server runtime app door serving cli"
 )
 
 TABLE = {
@@ -61,8 +61,8 @@ TABLE = {
     "engine": room(
         "errors aio metrics tracing transcript audio.types",
         "numpy anyio",  # rows are samples; the batcher and the supervisor are tasks
-        # Backends, loaded in the worker process.
-        deferred="ctranslate2 faster_whisper tokenizers",
+        # Backends, loaded in the worker process; Ray, by those who ask for it.
+        deferred="ctranslate2 faster_whisper tokenizers ray",
     ),
     # What writes the speakers' networks is itself loaded when it is needed.
     "models": room("errors", "numpy onnx", deferred="huggingface_hub"),
@@ -84,7 +84,9 @@ TABLE = {
         "starlette sse_starlette python_multipart prometheus_client anyio uvicorn h11",
     ),
     "settings": room("errors", "pydantic pydantic_settings"),
-    "runtime": room("errors metrics audio engine models flow settings", "anyio"),
+    # What a cluster's machines do to get an engine.
+    "nodes": room("errors engine models"),
+    "runtime": room("errors metrics audio engine models nodes flow settings", "anyio"),
     "app": room(EVERY_ROOM, "anyio starlette"),
     "door": room("errors logs server.listening settings systemd"),
     "serving": room("app errors logs protocol runtime server settings", "uvicorn"),
@@ -92,7 +94,7 @@ TABLE = {
     "__main__": room("cli"),
 }
 
-HEAVY = {"av", "onnxruntime", "ctranslate2", "faster_whisper", "torch", "scipy", "onnx"}
+HEAVY = {"av", "onnxruntime", "ctranslate2", "faster_whisper", "torch", "scipy", "onnx", "ray"}
 
 
 @dataclass(frozen=True)

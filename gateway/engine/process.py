@@ -124,6 +124,16 @@ class ProcessReplica:
         """The process has ended."""
         return self._exited.is_set()
 
+    @property
+    def retired(self) -> bool:
+        """It is needed for as long as its batcher runs."""
+        return False
+
+    @property
+    def load(self) -> int:
+        """It has no other parents."""
+        return 0
+
     async def start(self, tasks: TaskGroup, on_exit: Callable[[], None] = lambda: None) -> Capabilities:
         """Starts the process and waits until its engine is loaded; ``tasks`` relays its stderr."""
         # -P: a worker must not import from the folder the server happens to be started in.
