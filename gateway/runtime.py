@@ -171,7 +171,6 @@ def _own_options(options: WhisperOptions, model: ModelSettings) -> WhisperOption
         beam_size=model.beam_size or options.beam_size,
         audio_context=model.audio_context or options.audio_context,
     )
-    )
 
 
 def find_spec(settings: Settings) -> EngineSpec:
