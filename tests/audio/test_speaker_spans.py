@@ -41,7 +41,10 @@ def test_overlaps() -> None:
 
     found = overlaps_of(classes, FRAME_STEP * len(classes))
 
-    assert [(round(begin / SAMPLE_RATE), round(end / SAMPLE_RATE)) for begin, end in found] == [(3, 5), (6, 7)]
+    assert [(round(begin / SAMPLE_RATE), round(end / SAMPLE_RATE)) for begin, end in found] == [
+        (3, 5),
+        (6, 7),
+    ]
     assert found[-1][1] == FRAME_STEP * len(classes)
     assert overlaps_of(_classes((2, 1)), 2 * SAMPLE_RATE) == []
 
