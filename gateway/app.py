@@ -126,9 +126,13 @@ class Gateway:
         self._show_limits(service)
         relay = Relay(settings.max_viewers, self.metrics)
         signing_keys = _signing_keys(settings)
-        signer = SecretSigner(signing_keys)
+        signer, resume = SecretSigner(signing_keys), ResumeSigner(signing_keys)
         self._keys = Keys(
-            partial(_read_keys, settings), signer, file=settings.keys_file, limits=_client_limits(settings)
+            partial(_read_keys, settings),
+            signer,
+            file=settings.keys_file,
+            limits=_client_limits(settings),
+            resume=resume if settings.resume_seconds else None,
         )
         self.reloaders.append(self._keys.reload)
         self.app = build_routes(
@@ -150,7 +154,7 @@ class Gateway:
                 KeyAdmission(settings.max_key_sessions),
                 relay,
                 self._leaving,
-                ResumeSigner(signing_keys),
+                resume,
             ),
             client_secrets=ClientSecrets(catalog, signer, upload_timeout=settings.upload_timeout),
             models=Models(catalog, started=int(time.time())),

@@ -174,14 +174,17 @@ class LiveSession:
             self._inbox.close()
             self._spans.close()
 
-    async def finish(self) -> None:
+    async def finish(self, *, is_interruption: bool = False) -> None:
         """Ends the utterance that goes on, and returns when every event is emitted and dealt with.
 
         What comes from here on is not taken, or there would be no end.
+
+        Args:
+            is_interruption: The session may go on elsewhere, see `ItemCompleted`.
         """
         if not self._is_finishing:
             self._is_finishing = True
-            self._inbox.put(Finish())
+            self._inbox.put(Finish(is_interruption))
         await self._changed.until(
             lambda: (
                 not (self._is_busy or self._inbox or self._events)
@@ -204,9 +207,11 @@ class LiveSession:
             case Commit(event_id):
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))
                 await self._commit(event_id)
-            case Finish():
+            case Finish(is_interruption):
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))
                 if self._turns.is_open:
+                    if is_interruption:
+                        self._turns.interrupt()
                     await self._act(await anyio.to_thread.run_sync(self._capture.segmenter.commit))
             case Clear():
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))

@@ -156,6 +156,11 @@ class Turns:
         self._pacing.begin()
         return [order]
 
+    def interrupt(self) -> None:
+        """Takes note that the utterance which goes on will be ended in the middle."""
+        if self._current is not None:
+            self._current.interrupted = True
+
     def cleared(self, position: int) -> list[Output]:
         """Forgets the utterance that goes on; where its beginning was told, so is its end.
 

@@ -37,6 +37,7 @@ class Utterance:
     Attributes:
         closed: No more chunks come.
         announced: Its beginning was emitted, so its end will be, whatever the options are from then on.
+        interrupted: It is ended, but not by its speaker, see `ItemCompleted`.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Utterance:
         self.recognition = recognition
         self.closed = False
         self.announced = False
+        self.interrupted = False
         self._start = start
         self._end = start
         self._chunks: list[_Complete] = []
@@ -154,11 +156,18 @@ class Utterance:
 
     def _end_event(self, recognition: Recognition) -> LiveEvent:
         if self._error is not None:
-            return ItemFailed(self.item_id, self._error)
+            return ItemFailed(self.item_id, self._error, self.interrupted)
         transcript = self._assembler.finish((self._end - self._start) / SAMPLE_RATE).transcript
         if recognition.partials is not None and recognition.partials.consistent:
             transcript = replace(transcript, text=text_of(self._told), tokens=tuple(self._told))
-        return ItemCompleted(self.item_id, transcript, recognition.model, self._logprobs, recognition.words)
+        return ItemCompleted(
+            self.item_id,
+            transcript,
+            recognition.model,
+            self._logprobs,
+            recognition.words,
+            self.interrupted,
+        )
 
     @property
     def _logprobs(self) -> bool:
