@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -48,6 +49,12 @@ def test_no_packets(content: bytes) -> None:
     assert packets_seconds(io.BytesIO(content)) is None
 
 
+@cache
+def _noise(name: str) -> bytes:
+    samples = np.random.default_rng(0).normal(0, 0.05, SAMPLE_RATE * 20).astype(np.float32)
+    return encode(samples, ENCODINGS[name])
+
+
 class Dropped(io.BytesIO):
     """An upload whose client leaves after some reads."""
 
@@ -70,9 +77,7 @@ def test_an_upload_that_is_dropped(
     name: str, measure: Callable[[Dropped], float | None], reads: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Has no length, and nothing is written to the log by the library that was reading."""
-    samples = np.random.default_rng(0).normal(0, 0.05, SAMPLE_RATE * 20).astype(np.float32)
-    data = encode(samples, ENCODINGS[name])
-    seconds = measure(Dropped(data, reads))
+    seconds = measure(Dropped(_noise(name), reads))
 
     assert capfd.readouterr().err == ""
     assert reads or seconds is None
