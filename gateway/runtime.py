@@ -1,18 +1,31 @@
 """From settings to engines on worker processes: what the server and commands without one share."""
 
 import logging
+import math
 import os
 from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
 
 import anyio
 
+from gateway import __version__
 from gateway.audio.silero import SileroModel
 from gateway.audio.speaker_model import SpeakerModel
 from gateway.engine.api import EngineSpec, ModelDefaults, ReplicaOptions
 from gateway.engine.batcher import Batcher, BatcherOptions
 from gateway.engine.devices.cuda import choose, compute_types
-from gateway.engine.devices.placement import Lanes, Machine, parse_devices, worker_environments
+from gateway.engine.devices.placement import (
+    Lanes,
+    Machine,
+    lane_environment,
+    parse_devices,
+    worker_environments,
+)
 from gateway.engine.lifecycle import ModelPlan, ModelPolicy
+from gateway.engine.ray import cluster
+from gateway.engine.ray.messages import Placement
+from gateway.engine.ray.spec import RaySpec
 from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
 from gateway.errors import DeviceUnavailableError
 from gateway.flow.options import Resources
@@ -22,6 +35,7 @@ from gateway.models.hub import Hub
 from gateway.models.locate import locate, locate_default
 from gateway.models.sources import Located
 from gateway.models.speakers import weights
+from gateway.nodes import load_whisper, name_of
 from gateway.settings import ModelSettings, Settings
 
 logger = logging.getLogger(__name__)
@@ -32,10 +46,19 @@ def plan_models(settings: Settings) -> list[ModelPlan]:
 
     Raises:
         ModelUnavailableError: One of them cannot be had.
+        StartError: They are to run on a cluster, and it cannot be joined.
     """
+    wanted = [*(ModelSettings(source=source) for source in settings.model), *settings.models]
+    if address := cluster.address_of(settings.engines):
+        cluster.join(address, settings.ray_namespace)
+        # Whatever this machine has: the weights are wanted where the replicas are.
+        usual = ModelSettings(source="large-v3-turbo" if settings.ray_gpus else "base")
+        return [
+            _plan_on_cluster(model, settings, is_first=number == 0)
+            for number, model in enumerate(wanted or [usual])
+        ]
     options = whisper_options(settings)
     hub = Hub()
-    wanted = [*(ModelSettings(source=source) for source in settings.model), *settings.models]
     if not wanted:
         located = locate_default(hub, on_gpu=options.device == "cuda")
         return [_plan(located, ModelSettings(source="default"), options, settings, is_first=True)]
@@ -49,22 +72,61 @@ def _plan(
     located: Located, model: ModelSettings, options: WhisperOptions, settings: Settings, *, is_first: bool
 ) -> ModelPlan:
     name = model.name or located.name
-    own = replace(
+    own = _own_options(options, model)
+    return ModelPlan(
+        name,
+        lambda: WhisperSpec(name, located.fetch(), **asdict(own)),
+        _policy(settings, model, is_first=is_first),
+        located.progress,
+        ModelDefaults(model.language, model.prompt),
+        model.aliases,
+    )
+
+
+def _plan_on_cluster(model: ModelSettings, settings: Settings, *, is_first: bool) -> ModelPlan:
+    name = model.name or name_of(model.source)
+    options = _own_options(_options_on_cluster(settings), model)
+    spec = WhisperSpec(name, Path(model.source), **asdict(options))
+    return ModelPlan(
+        name,
+        lambda: RaySpec(
+            spec,
+            partial(load_whisper, model.source, spec),
+            Placement(
+                settings.ray_cpus,
+                settings.ray_gpus,
+                settings.ray_replicas,
+                max(settings.ray_replicas, settings.ray_max_replicas),
+                settings.ray_up_seconds,
+                settings.ray_down_seconds,
+                settings.ray_linger,
+            ),
+            lane_environment(options.cpu_threads),
+            settings.ray_namespace,
+            settings.ray_revision,
+            __version__,
+            settings.ray_silence,
+        ),
+        _policy(settings, model, is_first=is_first),
+        lambda: None,
+        ModelDefaults(model.language, model.prompt),
+        model.aliases,
+    )
+
+
+def _own_options(options: WhisperOptions, model: ModelSettings) -> WhisperOptions:
+    return replace(
         options,
         beam_size=model.beam_size or options.beam_size,
         audio_context=model.audio_context or options.audio_context,
     )
-    return ModelPlan(
-        name,
-        lambda: WhisperSpec(name, located.fetch(), **asdict(own)),
-        ModelPolicy(
-            pinned=is_first if model.pinned is None else model.pinned,
-            idle_seconds=settings.idle_seconds,
-            load_wait=settings.load_wait,
-        ),
-        located.progress,
-        ModelDefaults(model.language, model.prompt),
-        model.aliases,
+
+
+def _policy(settings: Settings, model: ModelSettings, *, is_first: bool) -> ModelPolicy:
+    return ModelPolicy(
+        pinned=is_first if model.pinned is None else model.pinned,
+        idle_seconds=settings.idle_seconds,
+        load_wait=settings.load_wait,
     )
 
 
@@ -111,6 +173,26 @@ def whisper_options(settings: Settings) -> WhisperOptions:
     )
 
 
+def _options_on_cluster(settings: Settings) -> WhisperOptions:
+    """The same for a cluster's nodes, by what a replica gets of one: this machine says nothing of them."""
+    on_gpu = settings.ray_gpus > 0
+    cores = math.ceil(settings.ray_cpus) or 1
+    machine = Machine(cores=tuple(range(cores)))
+    lanes = machine.lanes(settings.lanes, wanted_threads=settings.cpu_threads, workers=1)
+    if on_gpu:
+        lanes = Lanes(settings.lanes or 1, settings.cpu_threads or cores)
+    usual = "float16" if on_gpu else "int8"
+    return WhisperOptions(
+        device="cuda" if on_gpu else "cpu",
+        compute_type=usual if settings.compute_type == "auto" else settings.compute_type,
+        lanes=lanes.count,
+        cpu_threads=lanes.threads,
+        max_batch=settings.max_batch or (16 if on_gpu else 8),
+        beam_size=settings.beam_size,
+        audio_context=settings.audio_context,
+    )
+
+
 def make_batcher(spec: EngineSpec, settings: Settings, metrics: Metrics, *, models: int = 1) -> Batcher:
     """A batcher on the settings' number of workers; they start when it runs.
 
@@ -122,6 +204,10 @@ def make_batcher(spec: EngineSpec, settings: Settings, metrics: Metrics, *, mode
         bounds_calls=not settings.max_batch,
         replica=ReplicaOptions(row_timeout=settings.row_timeout),
     )
+    if settings.engines:
+        # One for each replica that there may be; those that there are not rest.
+        most = max(settings.ray_replicas, settings.ray_max_replicas)
+        return Batcher(spec, metrics, options, [{}] * most)
     on_gpu = spec.device == "cuda"
     named = [device for device in parse_devices(settings.devices) if (device is not None) == on_gpu]
     devices: list[int | None] = [*named] or [0 if on_gpu else None]

@@ -1,17 +1,21 @@
 """The process that serves: what must be so before it starts, uvicorn with our signals, and its end."""
 
+import asyncio
 import logging
 import signal
 import socket
 import ssl
 from ipaddress import ip_address
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from gateway.app import LAST_WORDS_SECONDS, Gateway
 from gateway.errors import ModelUnavailableError, SettingsError, StartError
+from gateway.handles import RESERVE, is_lack
 from gateway.logs import configure_logging
+from gateway.memory import bound_allocator
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
 from gateway.runtime import plan_models
 from gateway.server.connections import ACCEPTED_AT_ONCE, BoundedHttp, BoundedWebSocket, raise_handle_limit
@@ -36,7 +40,7 @@ class Server(uvicorn.Server):
                 access_log=False,  # ours has request ids, and no queries
                 http=BoundedHttp,
                 backlog=ACCEPTED_AT_ONCE,
-                ws=BoundedWebSocket,
+                ws=type("WebSocket", (BoundedWebSocket,), {"under_way": gateway.under_way}),
                 lifespan="on",
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=list(settings.trusted_proxies),
@@ -62,6 +66,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's own; then the addresses are true."""
+        asyncio.get_running_loop().set_exception_handler(_handle_exception)
         listeners = sockets or open_listeners(self.config.host, self.config.port)
         await super().startup(listeners)
         for listener in listeners:
@@ -92,6 +97,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Uvicorn's own, ten times a second."""
+        RESERVE.fill()
         if self._reloads:
             self._reloads = False
             self._gateway.reload()
@@ -113,6 +119,8 @@ def run(settings: Settings) -> None:
     """
     configure_logging(settings.log_level, settings.log_format)
     raise_handle_limit()
+    RESERVE.fill()
+    bound_allocator()
     _check_exposure(settings)
     _check_certificate(settings)
     listeners = open_listeners(settings.host, settings.port)
@@ -132,6 +140,14 @@ def run(settings: Settings) -> None:
     server.run(listeners)
     if gateway.failure is not None:
         raise StartError(gateway.failure)
+
+
+def _handle_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody waits for: asyncio's own answer, but where a connection cannot be accepted for now."""
+    if is_lack(context.get("exception")):
+        RESERVE.lend()  # asyncio tries again in a second
+    else:
+        loop.default_exception_handler(context)
 
 
 def _check_exposure(settings: Settings) -> None:

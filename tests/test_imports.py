@@ -43,8 +43,8 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 
 EVERY_ROOM = (
-    "errors aio metrics tracing keys logs settings systemd transcript audio engine models flow protocol "
-    "server runtime app serving cli"
+    "errors aio metrics tracing keys handles logs memory settings systemd transcript audio engine "
+    "models nodes flow protocol server runtime app serving cli"
 )
 
 TABLE = {
@@ -56,13 +56,15 @@ TABLE = {
     "keys": room("errors", "pydantic"),
     "tracing": room(third_party="opentelemetry"),
     "logs": room("tracing"),
+    "memory": room(third_party="anyio"),
+    "handles": room(),
     "transcript": room("errors"),
     "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),
     "engine": room(
-        "errors aio metrics tracing transcript audio.types",
+        "errors aio handles metrics tracing transcript audio.types",
         "numpy anyio",  # rows are samples; the batcher and the supervisor are tasks
-        # Backends, loaded in the worker process.
-        deferred="ctranslate2 faster_whisper tokenizers",
+        # Backends, loaded in the worker process; Ray, by those who ask for it.
+        deferred="ctranslate2 faster_whisper tokenizers ray",
     ),
     # What writes the speakers' networks is itself loaded when it is needed.
     "models": room("errors", "numpy onnx", deferred="huggingface_hub"),
@@ -84,14 +86,16 @@ TABLE = {
         "starlette sse_starlette python_multipart prometheus_client anyio uvicorn h11",
     ),
     "settings": room("errors", "pydantic pydantic_settings"),
-    "runtime": room("errors metrics audio engine models flow settings", "anyio"),
+    # What a cluster's machines do to get an engine.
+    "nodes": room("errors engine models"),
+    "runtime": room("errors metrics audio engine models nodes flow settings", "anyio"),
     "app": room(EVERY_ROOM, "anyio starlette"),
-    "serving": room("app errors logs protocol runtime server settings", "uvicorn"),
+    "serving": room("app errors handles logs memory protocol runtime server settings", "uvicorn"),
     "cli": room(EVERY_ROOM, "anyio prometheus_client pydantic pydantic_settings rich typer"),
     "__main__": room("cli"),
 }
 
-HEAVY = {"av", "onnxruntime", "ctranslate2", "faster_whisper", "torch", "scipy", "onnx"}
+HEAVY = {"av", "onnxruntime", "ctranslate2", "faster_whisper", "torch", "scipy", "onnx", "ray"}
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,13 @@ def serve(  # noqa: PLR0913 - a command's flags are its arguments
     workers: Annotated[
         int | None, typer.Option(help="Worker processes for each model.", show_default="1")
     ] = None,
+    engines: Annotated[
+        str | None,
+        typer.Option(
+            help="Where engines run: ray:auto or ray:HOST:PORT for replicas on a Ray cluster.",
+            show_default="worker processes here",
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with settings, also for several models.")
     ] = None,
@@ -71,6 +78,7 @@ def serve(  # noqa: PLR0913 - a command's flags are its arguments
         "model": tuple(model) if model else None,
         "device": device,
         "workers": workers,
+        "engines": engines,
         "config": config,
         "no_auth": no_auth or None,
         "log_level": log_level,

@@ -14,6 +14,10 @@ from gateway.transcript.timeline import Timeline
 from gateway.transcript.tokens import text_of
 from gateway.transcript.writing import is_spaced
 
+UNTIL_TEXT = 0.5
+"""So many steps pass between partials until an utterance has text: people wait for its first words, and what
+was said so far is quickly decoded."""
+
 
 @dataclass(slots=True)
 class _Complete:
@@ -62,8 +66,11 @@ class Utterance:
 
     @property
     def partials(self) -> PartialOptions | None:
-        """How it is decoded while it goes on; None: it is not."""
-        return self.recognition.partials if self.recognition is not None else None
+        """How it is decoded while it goes on, twice as often until it has text; None: it is not."""
+        options = self.recognition.partials if self.recognition is not None else None
+        if options is None or self._told:
+            return options
+        return replace(options, step=options.step * UNTIL_TEXT)
 
     @property
     def chunks(self) -> int:
