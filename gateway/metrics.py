@@ -22,7 +22,7 @@ FACTORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 5)
 T = TypeVar("T")
 
 
-LOSSES = ("hung", "died", "killed", "not_loaded", "not_started", "confused")
+LOSSES = ("hung", "died", "killed", "not_loaded", "not_started", "confused", "unreachable")
 """Why workers are replaced."""
 
 
@@ -132,6 +132,7 @@ class Metrics:
         # What the workers do.
         self.workers = gauge("gateway_workers", "Workers that a loaded model should have", ["model"])
         self.workers_ready = gauge("gateway_workers_ready", "Workers with a loaded model", ["model"])
+        self.lanes = gauge("gateway_lanes", "Engine calls that workers take at the same time", ["model"])
         self.worker_restarts = count(
             "gateway_worker_restarts",
             f"Workers replaced, by why: {', '.join(LOSSES)}",
