@@ -27,7 +27,7 @@ from gateway.engine.ray import cluster
 from gateway.engine.ray.messages import Placement
 from gateway.engine.ray.spec import RaySpec
 from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
-from gateway.errors import DeviceUnavailableError
+from gateway.errors import DeviceUnavailableError, StartError
 from gateway.flow.options import Resources
 from gateway.flow.recording import ROWS_AHEAD
 from gateway.metrics import Metrics
@@ -50,6 +50,11 @@ def plan_models(settings: Settings) -> list[ModelPlan]:
     """
     wanted = [*(ModelSettings(source=source) for source in settings.model), *settings.models]
     if address := cluster.address_of(settings.engines):
+        if settings.workers > 1 or settings.devices:
+            raise StartError(
+                "GATEWAY_WORKERS and GATEWAY_DEVICES are of this machine, but GATEWAY_ENGINES has engines run on "
+                "a cluster: GATEWAY_RAY_REPLICAS, GATEWAY_RAY_CPUS and GATEWAY_RAY_GPUS say how many and where"
+            )
         cluster.join(address, settings.ray_namespace)
         # Whatever this machine has: the weights are wanted where the replicas are.
         usual = ModelSettings(source="large-v3-turbo" if settings.ray_gpus else "base")
