@@ -20,10 +20,10 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     """The command."""
-    if sys.argv[1:2] in (["words"], ["speakers"]):
-        # With real weights and a folder of speech, they have options of their own.
+    if sys.argv[1:2] == ["words"]:
+        # With real weights and a folder of speech, it has options of its own.
         try:
-            command = import_module(f"bench.{sys.argv[1]}")
+            command = import_module("bench.words")
         except ModuleNotFoundError as error:
             sys.exit(f"{error.name} is not installed: pip install -e '.[test]'")
         command.main(sys.argv[2:])
@@ -36,10 +36,15 @@ def main() -> None:
     where = ", ".join(filter(None, [_processor(), f"{os.cpu_count()} cores", arguments.machine]))
     for name in [*arguments.names, *arguments.only] or DEFAULT:
         started = time.monotonic()
-        findings = list(import_module(f"bench.stages.{name}").run(bench))
+        print(f"\n## {name}\n", flush=True)
+        findings: list[Finding] = []
+        for finding in import_module(f"bench.stages.{name}").run(bench):
+            findings.append(finding)
+            # At once: a stage of half an hour that is broken off has shown what it had.
+            print(f"{markdown([finding])}\n", flush=True)
         took = f"{time.monotonic() - started:.0f} s{', --quick' if bench.quick else ''}"
         stamp = f"{dt.datetime.now(tz=dt.UTC):%Y-%m-%d}, {where}; took {took}."
-        print(f"\n## {name}\n\n{markdown(findings)}\n\n{stamp}", flush=True)
+        print(stamp, flush=True)
         if arguments.write:
             _write(name, findings, stamp)
 

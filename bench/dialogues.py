@@ -1,6 +1,6 @@
 """Dialogues whose turns are known: put together from readers, and clips of meetings with their truth."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,23 +59,26 @@ class Readers:
         """All readers."""
         return list(self._utterances)
 
-    def reference(self, reader: str) -> bytes:
+    def reference(self, reader: str, seconds: float = REFERENCE_SECONDS) -> bytes:
         """Some seconds that are in no dialogue, as a WAV file."""
-        return wav(self._utterances[reader][-1][: round(REFERENCE_SECONDS * SAMPLE_RATE)])
+        return wav(self._utterances[reader][-1][: round(seconds * SAMPLE_RATE)])
 
-    def dialogue(self, number: int, kind: str) -> Dialogue:
-        """Two to four people who take turns for a minute; the same numbers are the same people and turns.
+    def dialogue(
+        self, number: int, kind: str, *, among: Sequence[str] = (), seconds: float = SECONDS
+    ) -> Dialogue:
+        """Two to four people who take turns; the same numbers are the same people and turns.
 
         Args:
             kind: One of `KINDS`.
+            among: Only these people; empty: all.
         """
         random = np.random.default_rng(number)
-        people = random.permutation(self.names)[: 2 + number % 3].tolist()
+        people = random.permutation(list(among) or self.names)[: 2 + number % 3].tolist()
         gains = {person: 10 ** (random.uniform(-3, 3) / 20) for person in people}
-        sound = np.zeros(round((SECONDS + 12) * SAMPLE_RATE), dtype=np.float32)
+        sound = np.zeros(round((seconds + 12) * SAMPLE_RATE), dtype=np.float32)
         turns: list[Turn] = []
         at = round(0.3 * SAMPLE_RATE)
-        while at < SECONDS * SAMPLE_RATE:
+        while at < seconds * SAMPLE_RATE:
             others = [person for person in people if not turns or person != turns[-1].speaker]
             person = str(random.choice(others))
             said = gains[person] * self._said(person, random)

@@ -46,7 +46,8 @@ async def main(audio: bytes, base_url: str) -> None:
                         waiting *= event["resume"]["state"] == "kept"  # or those are told anew
                         speaking = asyncio.create_task(speak(socket, audio, event["resume"]["audio_ms"]))
                     elif event["type"].endswith("transcription.completed"):
-                        print(event["transcript"], flush=True)
+                        if not event.get("interrupted"):  # by the server's end: it is told again, whole
+                            print(event["transcript"], flush=True)
                         waiting -= 1
                     elif event["type"] == "input_audio_buffer.committed":
                         waiting, is_last = waiting + 1, speaking.done()

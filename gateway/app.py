@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,6 +14,7 @@ import anyio
 from starlette.applications import Starlette
 
 from gateway import __version__
+from gateway.aio import run_abandonable
 from gateway.engine.budget import MemoryBudget
 from gateway.engine.catalog import Catalog
 from gateway.engine.lifecycle import ManagedModel, ModelPlan
@@ -47,6 +49,7 @@ from gateway.server.transcriptions import Transcriptions
 from gateway.server.transcriptions_ws import TranscriptionsWs
 from gateway.settings import Settings
 from gateway.systemd import ALIVE, READY, STOPPING, Notifier, reloading, starting
+from gateway.tracing.setup import open_tracer
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,9 @@ server within the ten seconds that containers are given."""
 
 HURRIED_SECONDS = 0.3
 """The same after a second signal."""
+
+LAST_SPANS_SECONDS = 1.0
+"""For the traces of the last seconds to get to whoever collects them."""
 
 STARTING_SECONDS = 20.0
 """How often systemd is told that the start goes on, with as much again to go."""
@@ -78,6 +84,7 @@ class Gateway:
         self.on_failure: Callable[[], None] = lambda: None
         self.reloaders: list[Callable[[], None]] = []
         self._notifier = Notifier.here()
+        self._tracer = open_tracer(os.environ)
         self.metrics = Metrics()
         self._leaving = anyio.Event()
         self._stopping = anyio.Event()
@@ -119,9 +126,13 @@ class Gateway:
         self._show_limits(service)
         relay = Relay(settings.max_viewers, self.metrics)
         signing_keys = _signing_keys(settings)
-        signer = SecretSigner(signing_keys)
+        signer, resume = SecretSigner(signing_keys), ResumeSigner(signing_keys)
         self._keys = Keys(
-            partial(_read_keys, settings), signer, file=settings.keys_file, limits=_client_limits(settings)
+            partial(_read_keys, settings),
+            signer,
+            file=settings.keys_file,
+            limits=_client_limits(settings),
+            resume=resume if settings.resume_seconds else None,
         )
         self.reloaders.append(self._keys.reload)
         self.app = build_routes(
@@ -143,7 +154,7 @@ class Gateway:
                 KeyAdmission(settings.max_key_sessions),
                 relay,
                 self._leaving,
-                ResumeSigner(signing_keys),
+                resume,
             ),
             client_secrets=ClientSecrets(catalog, signer, upload_timeout=settings.upload_timeout),
             models=Models(catalog, started=int(time.time())),
@@ -166,6 +177,7 @@ class Gateway:
             sessions=self._sessions,
             exchanges=self._exchanges,
             metrics=self.metrics,
+            tracer=self._tracer,
             lifespan=self._lifespan,
         )
 
@@ -215,6 +227,8 @@ class Gateway:
             tasks.start_soon(self._tell_systemd)
             yield
             tasks.cancel_scope.cancel()
+        with anyio.move_on_after(LAST_SPANS_SECONDS):
+            await run_abandonable(self._tracer.close)
 
     async def _end(self) -> None:
         """The end in its steps; what has ended by itself does not notice the later ones."""

@@ -43,8 +43,8 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 
 EVERY_ROOM = (
-    "errors aio metrics keys logs settings systemd transcript audio engine models nodes flow protocol server "
-    "runtime app serving cli"
+    "errors aio metrics tracing keys logs settings systemd transcript audio engine models nodes flow "
+    "protocol server runtime app serving cli"
 )
 
 TABLE = {
@@ -54,18 +54,19 @@ TABLE = {
     "systemd": room(),
     "metrics": room("errors", "prometheus_client"),
     "keys": room("errors", "pydantic"),
-    "logs": room(),
+    "tracing": room(third_party="opentelemetry"),
+    "logs": room("tracing"),
     "transcript": room("errors"),
     "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),
     "engine": room(
-        "errors aio metrics transcript audio.types",
+        "errors aio metrics tracing transcript audio.types",
         "numpy anyio",  # rows are samples; the batcher and the supervisor are tasks
         # Backends, loaded in the worker process; Ray, by those who ask for it.
         deferred="ctranslate2 faster_whisper tokenizers ray",
     ),
     # What writes the speakers' networks is itself loaded when it is needed.
     "models": room("errors", "numpy onnx", deferred="huggingface_hub"),
-    "flow": room("errors aio metrics transcript audio engine", "anyio"),
+    "flow": room("errors aio metrics tracing transcript audio engine", "anyio"),
     "protocol": room(
         # pydantic_core holds pydantic's own error types; itsdangerous signs ephemeral keys; langcodes has the
         # registry of languages.
@@ -74,7 +75,7 @@ TABLE = {
     ),
     "server": room(
         # Of the rooms behind the flow only what a request's options and a model's state are made of.
-        "protocol flow transcript errors metrics keys aio "
+        "protocol flow transcript errors metrics tracing keys aio "
         "audio.chunking audio.length audio.pcm audio.speaker_model audio.speakers audio.turns audio.types "
         "audio.vad "
         "engine.api engine.catalog engine.lifecycle",
@@ -88,7 +89,7 @@ TABLE = {
     "runtime": room("errors metrics audio engine models nodes flow settings", "anyio"),
     "app": room(EVERY_ROOM, "anyio starlette"),
     "serving": room("app errors logs protocol runtime server settings", "uvicorn"),
-    "cli": room(EVERY_ROOM, "anyio pydantic pydantic_settings rich typer"),
+    "cli": room(EVERY_ROOM, "anyio prometheus_client pydantic pydantic_settings rich typer"),
     "__main__": room("cli"),
 }
 

@@ -17,12 +17,12 @@ def write_toy_speakers(folder: Path) -> Path:
 
 
 def _write_segmentation(path: Path) -> None:
-    """A frame is the first person's where it is not silent."""
+    """A frame is the first person's where it is not silent, and of two where it is very loud."""
     graph = Graph({})
     level = graph.node("AveragePool", graph.node("Abs", "wave"), kernel_shape=[991], strides=[270])
     level = graph.node("Transpose", level, perm=[0, 2, 1])
-    gain = np.array([[-1e4, 1e4, 0, 0, 0, 0, 0]])
-    offset = np.array([20, 0, -99, -99, -99, -99, -99])
+    gain = np.array([[-1e4, 1e4, 0, 0, 3e4, 0, 0]])
+    offset = np.array([20, 0, -99, -99, -1e4, -99, -99])
     scores = graph.node("Add", graph.node("MatMul", level, graph.constant(gain)), graph.constant(offset))
     graph.node("LogSoftmax", scores, axis=-1, name="logp")
     graph.save(path, {"wave": ["batch", 1, "samples"]}, {"logp": ["batch", "frames", 7]})

@@ -16,9 +16,17 @@ _HOP = SAMPLE_RATE
 _SMOOTHED = 5
 """Frames over which a level is taken: a tenth of a second, for a leak is never louder in each one alike."""
 
-_HELD, _OTHERS_HELD = 8, 20
-"""Frames for which a channel's level is held, between syllables; and that of the others for so much longer as
-a leak may come late, by echo or network."""
+_HELD = 8
+"""Frames for which a channel's level is held, between syllables."""
+
+_LATE = 15
+"""Frames by which a leak may come late, by echo or network: the levels of the others are held for so much
+longer, and levels are compared only when both have come."""
+
+_OTHERS_HELD = _HELD + _LATE
+
+_BEFORE = _SMOOTHED - 1 + _OTHERS_HELD + _LATE
+"""Frames that are looked back at."""
 
 _AROUND, _MOST_AROUND = 4, 7
 """A channel has its own voice in a frame where so many of those up to 4 before and after it show it."""
@@ -78,7 +86,7 @@ class Isolation:
         """Not judged yet."""
         self._judged: Samples = np.zeros((0, channels), np.float32)
         """Judged, and not given yet."""
-        self._levels: Levels = np.full((_SMOOTHED - 1 + _OTHERS_HELD, channels), -_RANGE, np.float32)
+        self._levels: Levels = np.full((_BEFORE, channels), -_RANGE, np.float32)
         """The last frames before those pending."""
         self._own = np.zeros((_BEHIND, channels), dtype=bool)
         """Where a channel has its own voice: from `_BEHIND` frames before the first that is not given."""
@@ -116,20 +124,23 @@ class Isolation:
         self._last = hop[-1:]
         power: Levels = np.square(edges).reshape(-1, _FRAME, hop.shape[1]).mean(axis=1)
         levels = np.concatenate((self._levels, _decibels(power)))
-        self._levels = levels[-_SMOOTHED + 1 - _OTHERS_HELD :]
+        self._levels = levels[-_BEFORE:]
         smooth: Levels = _decibels(_windows(10 ** (levels / 10), _SMOOTHED).mean(axis=-1))
-        held: Levels = _windows(smooth, _HELD + 1).max(axis=-1)[-len(power) :]
+        long_held: Levels = _windows(smooth, _HELD + 1).max(axis=-1)
+        held = long_held[-len(power) :]
         others: Levels = _windows(smooth, _OTHERS_HELD + 1).max(axis=-1)[-len(power) :]
+        around: Levels = _windows(smooth, _OTHERS_HELD + _LATE + 1).max(axis=-1)[-len(power) :]
         self._loudest = max(self._loudest - _FADES, float(others.max()))
         audible = self._loudest - _AUDIBLE
-        # A pair learns while neither only hears a third.
-        loud = np.maximum(self._loudest - _LOUD, others.max(axis=1) - _ALIKE)
+        # A pair learns when the copy of what was said is there, too, and neither only hears a third.
+        spoken = long_held[-len(power) - _LATE : -_LATE]
+        loud = np.maximum(self._loudest - _LOUD, around.max(axis=1) - _ALIKE)
         has_voice = held > self._noise(smooth[-len(power) :]) + _ABOVE_NOISE
         is_quiet = others < audible
         own = has_voice
         for (one, other), pair in self._pairs.items():
-            difference = others[:, other] - others[:, one]
-            pair.learn(difference[others[:, [one, other]].max(axis=1) > loud])
+            difference = around[:, other] - around[:, one]
+            pair.learn(difference[spoken[:, [one, other]].max(axis=1) > loud])
             least, most = _bounds(pair)
             own[:, other] &= (held[:, other] - others[:, one] > least) | is_quiet[:, one]
             own[:, one] &= (others[:, other] - held[:, one] < most) | is_quiet[:, other]

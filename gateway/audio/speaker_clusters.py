@@ -5,6 +5,7 @@ their sizes, so groups are kept as sums.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,15 @@ windows of 1.5 s: the same voice 0.45, others 0.93, each +- 0.1."""
 
 NARROW_DISTANCE = 0.50
 """The same of a telephone's band, where all voices are more alike: 0.33 and 0.64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distances:
+    """Up to which two groups of voices are one person's."""
+
+    wide: float = DISTANCE
+    narrow: float = NARROW_DISTANCE
+
 
 BLOCK = 800
 """Embeddings that are clustered at once, each with each: about ten minutes of speech."""

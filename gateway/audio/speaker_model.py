@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.audio.speaker_spans import Window, spans_of, windows_of
+from gateway.audio.speaker_spans import Span, Window, overlaps_of, spans_of, windows_of
 from gateway.audio.types import SAMPLE_RATE, Samples
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ SHORTEST_PIECE = SAMPLE_RATE
 """A shorter chunk is padded with silence for the segmentation."""
 
 ENOUGH = SAMPLE_RATE
-"""Nothing shorter than a second says who speaks."""
+"""Nothing shorter than a second of one voice says who speaks."""
 
 _SHORTEST_WINDOW = SAMPLE_RATE // 4
 _FEATURES = 80
@@ -53,7 +53,7 @@ class Voice:
 
     Attributes:
         start: Seconds from the chunk's first sample; so is ``end``.
-        is_enough: It was long enough to say who speaks.
+        is_enough: One voice alone was long enough in it to say who speaks.
         is_narrow: It is of a telephone's band, where all voices sound more alike.
     """
 
@@ -98,28 +98,30 @@ class SpeakerModel:
         """
         count = -(-len(samples) // LONGEST_PIECE)
         edges = np.linspace(0, len(samples), count + 1).astype(int).tolist()
-        windows = [
-            Window(window.start + begin, window.end + begin, (window.own[0] + begin, window.own[1] + begin))
-            for begin, end in pairwise(edges)
-            for span in spans_of(self._classes(samples[begin:end]), end - begin)
-            for part in pairwise(
-                [span[0], *(at - begin for at in breaks if span[0] < at - begin < span[1]), span[1]]
-            )
-            for window in windows_of(part)
-        ]
+        windows: list[Window] = []
+        overlaps: list[Span] = []
+        for begin, end in pairwise(edges):
+            classes = self._classes(samples[begin:end])
+            overlaps += [(start + begin, stop + begin) for start, stop in overlaps_of(classes, end - begin)]
+            for span in spans_of(classes, end - begin):
+                inner = [at - begin for at in breaks if span[0] < at - begin < span[1]]
+                for part in pairwise([span[0], *inner, span[1]]):
+                    windows += [window.later(begin) for window in windows_of(part)]
         if not windows:
             return []
         features = filter_banks(samples)
-        embeddings = self._embed([_cut(features, window) for window in windows])
+        alone = _alone(overlaps, len(features))
+        cuts = [_cut(features, alone, window) for window in windows]
+        embeddings = self._embed([cut for cut, _ in cuts])
         return [
             Voice(
                 window.own[0] / SAMPLE_RATE,
                 window.own[1] / SAMPLE_RATE,
                 embedding,
-                is_enough=window.end - window.start >= ENOUGH,
-                is_narrow=_is_narrow(_cut(features, window)),
+                is_enough=is_enough,
+                is_narrow=_is_narrow(cut),
             )
-            for window, embedding in zip(windows, embeddings, strict=True)
+            for window, embedding, (cut, is_enough) in zip(windows, embeddings, cuts, strict=True)
         ]
 
     def _classes(self, piece: Samples) -> NDArray[np.float32]:
@@ -162,13 +164,30 @@ def filter_banks(samples: Samples) -> NDArray[np.float32]:
     return np.array(frames, dtype=np.float32).reshape(-1, _FEATURES)
 
 
-def _cut(features: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
-    """The window's frames; a window too short for the network is widened within the chunk."""
+def _alone(overlaps: Sequence[Span], frames: int) -> NDArray[np.bool_]:
+    """In which frames of 10 ms no two speak at once."""
+    alone = np.ones(frames, dtype=bool)
+    for start, end in overlaps:
+        alone[start // _HOP : end // _HOP] = False
+    return alone
+
+
+def _cut(
+    features: NDArray[np.float32], alone: NDArray[np.bool_], window: Window
+) -> tuple[NDArray[np.float32], bool]:
+    """The window's frames, and whether they are enough.
+
+    Where two speak at once is left out, unless too little is left; a window too short for the network is
+    widened within the chunk.
+    """
     missing = max(0, _SHORTEST_WINDOW - (window.end - window.start))
     first = max(0, window.start - missing // 2) // _HOP
     last = (min(len(features) * _HOP, window.end + missing) - _FRAME) // _HOP + 1
-    cut: NDArray[np.float32] = features[first : max(last, first + 1)]
-    return cut
+    frames = slice(first, max(last, first + 1))
+    cut: NDArray[np.float32] = features[frames]
+    share = float(alone[frames].mean())
+    is_enough = (window.end - window.start) * share >= ENOUGH
+    return cut[alone[frames]] if is_enough else cut, is_enough
 
 
 def _is_narrow(features: NDArray[np.float32]) -> bool:

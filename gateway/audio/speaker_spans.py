@@ -34,6 +34,9 @@ SHORTEST_REGION = SAMPLE_RATE // 10
 _VOICES = np.array([[0, 1, 0, 0, 1, 1, 0], [0, 0, 1, 0, 1, 0, 1], [0, 0, 0, 1, 0, 1, 1]], dtype=np.float32)
 """In which of the network's seven classes each of its three voices speaks."""
 
+_FIRST_OF_TWO = 4
+"""The classes from this one on are of two voices."""
+
 Span: TypeAlias = tuple[int, int]
 """Samples from the chunk's first one: begin, and end."""
 
@@ -45,6 +48,19 @@ class Window:
     start: int
     end: int
     own: Span
+
+    def later(self, samples: int) -> "Window":
+        """The window of a piece that begins so late in its chunk."""
+        own = self.own[0] + samples, self.own[1] + samples
+        return Window(self.start + samples, self.end + samples, own)
+
+
+def overlaps_of(classes: NDArray[np.float32], samples: int) -> list[Span]:
+    """Where two voices speak at once; as `spans_of`."""
+    found = _runs(classes[:, _FIRST_OF_TWO:].sum(axis=1) > 0.5)
+    return [
+        (_edge(first, len(classes), samples), _edge(last, len(classes), samples)) for first, last in found
+    ]
 
 
 def spans_of(classes: NDArray[np.float32], samples: int) -> list[Span]:
@@ -78,15 +94,20 @@ def windows_of(span: Span) -> Iterator[Window]:
 
 def _regions(speech: NDArray[np.bool_], samples: int) -> list[Span]:
     """Speech without longer silences."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], speech.astype(np.int8), [0]))))
     regions: list[Span] = []
-    for first, last in edges.reshape(-1, 2).tolist():
+    for first, last in _runs(speech):
         begin, end = _edge(first, len(speech), samples), _edge(last, len(speech), samples)
         if regions and begin - regions[-1][1] < SHORTEST_GAP:
             regions[-1] = (regions[-1][0], end)
         else:
             regions.append((begin, end))
     return [(begin, end) for begin, end in regions if end - begin >= SHORTEST_REGION]
+
+
+def _runs(is_so: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First frames of runs, and those after their last."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], is_so.astype(np.int8), [0]))))
+    return [(first, last) for first, last in edges.reshape(-1, 2).tolist()]
 
 
 def _edge(frame: int, frames: int, samples: int) -> int:

@@ -6,17 +6,16 @@ the order in which they are emitted.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from gateway.audio.speaker_clusters import (
     BLOCK,
-    DISTANCE,
     LEAST,
     LEAST_OF_MANY,
     MANY,
-    NARROW_DISTANCE,
+    Distances,
     cluster,
     unit,
 )
@@ -48,11 +47,13 @@ class SpeakerOptions:
     Attributes:
         count: So many speak, if that is known.
         most: No more than so many.
+        distances: What is near enough to be one person's.
     """
 
     known: tuple[KnownSpeaker, ...] = ()
     count: int | None = None
     most: int | None = None
+    distances: Distances = field(default_factory=Distances)
 
     def named(self, voices: Sequence[Voice]) -> str | None:
         """The known speaker whose voice they are; a stranger stays one."""
@@ -103,7 +104,7 @@ class SpeakerTracker:
             return []
         voices = [*(voice for voice, _ in self._recent), *chunk][-BLOCK:]
         told = [speaker for _, speaker in self._recent][-BLOCK + len(chunk) :] if len(chunk) < BLOCK else []
-        labels = _labels(voices, SpeakerOptions(self._options.known))
+        labels = _labels(voices, replace(self._options, count=None, most=None))
         groups = defaultdict[int, list[int]](list)
         for at, label in enumerate(labels):
             groups[label].append(at)
@@ -151,7 +152,7 @@ class SpeakerTracker:
         most = self._options.count or self._options.most
         is_sure = sum(voice.is_enough for voice in group) >= LEAST
         may_be_new = is_sure and (most is None or len(profiles) < most)
-        is_near = nearest in strangers and 1 - links[nearest] <= _distance(group)
+        is_near = nearest in strangers and 1 - links[nearest] <= _distance(group, self._options)
         if nearest is not None and (is_near or not may_be_new):
             return nearest
         self._strangers += 1
@@ -166,13 +167,13 @@ def _labels(voices: Sequence[Voice], options: SpeakerOptions, *, least: int = LE
     embeddings = np.stack([voice.embedding for voice in voices])
     enough = np.array([voice.is_enough for voice in voices])
     voting = embeddings[enough] if enough.any() else embeddings
-    groups = cluster(voting, _distance(voices), count=options.count, most=options.most, least=least)
+    groups = cluster(voting, _distance(voices, options), count=options.count, most=options.most, least=least)
     centres = np.stack([unit(voting[groups == group].sum(axis=0)) for group in np.unique(groups)])
     return [int(label) for label in (embeddings @ centres.T).argmax(axis=1)]
 
 
-def _distance(voices: Sequence[Voice]) -> float:
-    return NARROW_DISTANCE if _is_narrow(voices) else DISTANCE
+def _distance(voices: Sequence[Voice], options: SpeakerOptions) -> float:
+    return options.distances.narrow if _is_narrow(voices) else options.distances.wide
 
 
 def _is_narrow(voices: Sequence[Voice]) -> bool:

@@ -37,6 +37,7 @@ from gateway.errors import (
     WorkerRetiredError,
 )
 from gateway.metrics import Metrics
+from gateway.tracing import Span
 from gateway.transcript import Hypothesis
 
 logger = logging.getLogger(__name__)
@@ -336,18 +337,25 @@ class Batcher:
         self._metrics.batch_rows.labels(self.name).observe(len(rows))
         call, began = object(), anyio.current_time()
         self._calls[call] = began
+        spans = [row.span.child("engine call", rows=len(rows), model=self.name) for row in rows]
         try:
             with self._metrics.batch_seconds.labels(self.name).time():
                 results = await replica.transcribe([_request(row) for row in rows])
         except BatchFailedError as error:
             logger.warning("batch of %d rows failed: %s", len(rows), error)
+            _fail(spans, "out_of_memory" if error.out_of_memory else "batch_failed")
             if len(rows) == 1:
                 rows[0].settle(EngineFailedError(ROW_FAILED))
                 return []
             size = math.ceil(len(rows) / 2) if error.out_of_memory else 1
             return [rows[start : start + size] for start in range(0, len(rows), size)]
+        except WorkerLostError as error:
+            _fail(spans, f"worker_{error.kind}")
+            raise
         finally:
             del self._calls[call]
+            for span in spans:
+                span.end()
         self._sizes.observe(rows[0].key, len(rows), anyio.current_time() - began)
         for row, result in zip(rows, results, strict=True):
             if isinstance(result, RowFailed):
@@ -413,6 +421,11 @@ class Batcher:
     def _longest_call(self) -> float:
         now = time.monotonic()
         return max((now - began for began in self._calls.values()), default=0.0)
+
+
+def _fail(spans: Sequence[Span], reason: str) -> None:
+    for span in spans:
+        span.fail(reason)
 
 
 def _pid(supervisor: Supervisor) -> int | None:

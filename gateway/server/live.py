@@ -260,7 +260,7 @@ class Live:
             match event:
                 case BufferCommitted(item_id, end):
                     self._ends[item_id] = end
-                case ItemCompleted(item_id) | ItemFailed(item_id):
+                case ItemCompleted(item_id) | ItemFailed(item_id) if not event.interrupted:
                     self._settle(item_id)
             resume = self._resume(self._state) if isinstance(event, SessionCreated) else None
             for frame in self._protocol.send(event, resume=resume):
@@ -292,17 +292,18 @@ class Live:
         """
         with anyio.move_on_after(max(0.0, self._expires_at - time.time())):
             await leaving.wait()
-        await self._finish()
+        # It may cut a word in two: whoever takes the session up again is told the whole item once more.
+        await self._finish(is_interruption=leaving.is_set() and self._token is not None)
         if leaving.is_set():
             raise ShuttingDownError
         self._session.refuse(Refused(self._expired(), None))
         await self._finish()
 
-    async def _finish(self) -> None:
+    async def _finish(self, *, is_interruption: bool = False) -> None:
         """Sends what was said, as far as there is time, and somebody to read it."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._cancel_when_useless, tasks.cancel_scope)
-            await self._session.finish()
+            await self._session.finish(is_interruption=is_interruption)
             await self._changed.until(lambda: not self._outbox.waiting)
             tasks.cancel_scope.cancel()
 

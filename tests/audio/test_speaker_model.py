@@ -52,6 +52,22 @@ def test_gain_changes_nothing(model: SpeakerModel) -> None:
     assert min(cosines) > 0.999
 
 
+def test_two_at_once_say_nothing(model: SpeakerModel) -> None:
+    """What is said at once is left out of the voices around it; a voice in which nothing else is, is none."""
+    random = np.random.default_rng(3)
+    one = _noise(1.5)
+    one[SAMPLE_RATE // 2 : SAMPLE_RATE * 9 // 10] = random.choice([-0.9, 0.9], SAMPLE_RATE * 4 // 10)
+    other = one.copy()
+    other[SAMPLE_RATE * 6 // 10 : SAMPLE_RATE * 8 // 10] = 0.9 * np.sin(np.arange(SAMPLE_RATE // 5))
+
+    (first,), (second,) = model.hear(one), model.hear(other)
+    (both,) = model.hear(random.choice(np.array([-0.9, 0.9], np.float32), 3 * SAMPLE_RATE // 2))
+
+    assert first.is_enough
+    assert float(first.embedding @ second.embedding) > 0.9999
+    assert not both.is_enough
+
+
 def test_telephone_band(model: SpeakerModel) -> None:
     """Without anything above 4 kHz it is a telephone's."""
     wide = _noise(3.0)

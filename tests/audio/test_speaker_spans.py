@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gateway.audio.speaker_spans import FRAME_EDGE, FRAME_STEP, WINDOW, WINDOW_STEP, spans_of, windows_of
+from gateway.audio.speaker_spans import (
+    FRAME_EDGE,
+    FRAME_STEP,
+    WINDOW,
+    WINDOW_STEP,
+    overlaps_of,
+    spans_of,
+    windows_of,
+)
 from gateway.audio.types import SAMPLE_RATE
 
 
@@ -25,6 +33,20 @@ def test_spans() -> None:
     """Silence parts speech, another voice does, and two at once belong to the one who was speaking."""
     assert _seconds(_classes((1, 0), (2, 1), (1, 0), (2, 1), (2, 2))) == [(1, 3), (4, 6), (6, 8.1)]
     assert _seconds(_classes((1, 0), (2, 1), (1, 4), (1, 0))) == [(1, 4)]
+
+
+def test_overlaps() -> None:
+    """The classes of two voices, whoever they are, to the last frame."""
+    classes = _classes((1, 0), (2, 1), (1, 4), (1, 6), (1, 2), (1, 5))
+
+    found = overlaps_of(classes, FRAME_STEP * len(classes))
+
+    assert [(round(begin / SAMPLE_RATE), round(end / SAMPLE_RATE)) for begin, end in found] == [
+        (3, 5),
+        (6, 7),
+    ]
+    assert found[-1][1] == FRAME_STEP * len(classes)
+    assert overlaps_of(_classes((2, 1)), 2 * SAMPLE_RATE) == []
 
 
 def test_short_things_are_no_spans() -> None:
