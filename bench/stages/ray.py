@@ -64,10 +64,10 @@ def run(bench: Bench) -> Iterator[Finding]:
     share = median(shares)
     text = f"{REPLICAS} replicas on Ray decode at least 0.85 of what as many workers do"
     yield Target(text, f"{share:.2f}", share >= 0.85)
-    columns = ("", "latency, ms", "CPU of all processes, ms", "of the gateway's, ms")
+    of_calls = ("", "latency, ms", "CPU of all processes, ms", "of the gateway's, ms")
     yield Table(
         f"A call of a row of {LIVE_SECONDS} s that is silence, beyond decoding it",
-        columns,
+        of_calls,
         [(name, *(f"{value:.1f}" for value in each)) for name, each in figures.items() if name != "idle"],
     )
     idle = 100 * figures["idle"][0]

@@ -152,7 +152,7 @@ class Keeper:
                 try:
                     await self._look(offer)
                 except Exception:
-                    # Whatever Ray says just now: the next look may go well, and without looks nothing is kept.
+                    # Whatever Ray says just now: the next look may go well.
                     logger.exception("looking after %s failed", self._model)
         logger.warning("no gateway is left: the replicas of %s end", self._model)
         self._find_own()
