@@ -688,8 +688,8 @@ def test_a_fitting_context_says_the_same_for_less(
         assert result.language == heard[name].language
         assert [plain(word.text) for word in words] == [plain(word.text) for word in expected]
         assert plain(text(result)) == plain(text(heard[name]))
-        assert [word.start for word in words] == pytest.approx([word.start for word in expected], abs=0.1)
-        assert [word.end for word in words] == pytest.approx([word.end for word in expected], abs=0.1)
+        assert [word.start for word in words] == pytest.approx([word.start for word in expected], abs=0.2)
+        assert [word.end for word in words] == pytest.approx([word.end for word in expected], abs=0.2)
 
 
 def test_what_looks_bad_is_decoded_again_in_full(
