@@ -58,7 +58,7 @@ class Voice:
     Attributes:
         start: Seconds from the chunk's first sample; so is ``end``.
         is_enough: One voice alone was long enough in it to say who speaks.
-        is_narrow: It is of a telephone's band, both ends of which are empty: all voices sound more alike there.
+        is_narrow: It is of a telephone's band, both ends of which are empty: voices sound more alike there.
     """
 
     start: float
