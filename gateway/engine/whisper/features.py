@@ -39,8 +39,8 @@ MARGIN_FRAMES = 100
 
 HURRIED_FRAMES = (1000, 1500, 2000)
 HURRIED_MARGIN_FRAMES = 300
-"""The same for rows that are hurried, whose audio ends within a word. With little silence behind it, base says
-all of it again and again: of eleven partials that looped with a second, three did with three."""
+"""The same for rows that are hurried, whose audio ends within a word. With little silence behind it base says
+it all again and again: of eleven partials that looped with a second, three did with three."""
 
 
 def mel_features(extractor: FeatureExtractor, samples: Samples) -> NDArray[np.float32]:
