@@ -306,7 +306,7 @@ import_archive(Path(sys.argv[1]), Hub("http://127.0.0.1:9", Path(sys.argv[2])))
 def test_an_import_that_was_killed(tmp_path: Path, hub: Hub, place: str) -> None:
     """Nothing stands under the model's name, and the next import takes away what was left and is whole."""
     write(MODEL, _BASE, tmp_path / "model.tar")
-    arguments = [sys.executable, "-c", _KILLED, tmp_path / "model.tar", hub.cache, place]
+    arguments = [sys.executable, "-c", _KILLED, str(tmp_path / "model.tar"), str(hub.cache), place]
     killed = subprocess.run(arguments, check=False, timeout=60)
     left = {path.name for path in hub.cache.iterdir()}
     imported = import_archive(tmp_path / "model.tar", hub)
