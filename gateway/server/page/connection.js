@@ -78,7 +78,7 @@ export class Connection {
 
   begin({ session: { expires_at }, resume }) {
     if (this.isReturning) {
-      this.next = this.from + resume.audio_bytes / 2;
+      this.next = this.ticket.heard(resume, this.tape.rate);
       // What it would have to hear again is not there any more: a new session hears what is.
       if (this.next < this.tape.begin) return this.end({ kind: "gone" });
     }

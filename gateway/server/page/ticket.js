@@ -7,6 +7,7 @@ export class Ticket {
   // `from`: the tape's sample that the session begins with.
   constructor(secret, askedAt, from) {
     Object.assign(this, { key: secret.value, serverNow: secret.expires_at - SECRET_SECONDS, askedAt, from });
+    this.heardFrom = from;
     this.token = null;
     this.after = null;
   }
@@ -24,6 +25,12 @@ export class Ticket {
   // For the URL: nothing for a session that has not begun.
   get params() {
     return this.token ? { resume: this.token, after: this.after } : {};
+  }
+
+  // The first sample that the server has not heard. Another process counts anew, from where all was settled.
+  heard({ state, audio_ms, audio_bytes }, rate) {
+    if (state !== "kept") this.heardFrom = this.from + Math.round((audio_ms * rate) / 1000);
+    return this.heardFrom + audio_bytes / 2;
   }
 
   // When the server ends the session, on the page's own clock.
