@@ -36,10 +36,15 @@ def main() -> None:
     where = ", ".join(filter(None, [_processor(), f"{os.cpu_count()} cores", arguments.machine]))
     for name in [*arguments.names, *arguments.only] or DEFAULT:
         started = time.monotonic()
-        findings = list(import_module(f"bench.stages.{name}").run(bench))
+        print(f"\n## {name}\n", flush=True)
+        findings: list[Finding] = []
+        for finding in import_module(f"bench.stages.{name}").run(bench):
+            findings.append(finding)
+            # At once: a stage of half an hour that is broken off has shown what it had.
+            print(f"{markdown([finding])}\n", flush=True)
         took = f"{time.monotonic() - started:.0f} s{', --quick' if bench.quick else ''}"
         stamp = f"{dt.datetime.now(tz=dt.UTC):%Y-%m-%d}, {where}; took {took}."
-        print(f"\n## {name}\n\n{markdown(findings)}\n\n{stamp}", flush=True)
+        print(stamp, flush=True)
         if arguments.write:
             _write(name, findings, stamp)
 

@@ -1,15 +1,19 @@
 """The process that serves: uvicorn with our signals, and its end."""
 
+import asyncio
 import logging
 import signal
 import socket
 from ipaddress import ip_address
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from gateway.app import LAST_WORDS_SECONDS, Gateway
 from gateway.errors import ModelUnavailableError, StartError
+from gateway.handles import RESERVE, is_lack
+from gateway.memory import bound_allocator
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
 from gateway.runtime import plan_models
 from gateway.server.connections import ACCEPTED_AT_ONCE, BoundedHttp, BoundedWebSocket, raise_handle_limit
@@ -34,7 +38,7 @@ class Server(uvicorn.Server):
                 access_log=False,  # ours has request ids, and no queries
                 http=BoundedHttp,
                 backlog=ACCEPTED_AT_ONCE,
-                ws=BoundedWebSocket,
+                ws=type("WebSocket", (BoundedWebSocket,), {"under_way": gateway.under_way}),
                 lifespan="on",
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=list(settings.trusted_proxies),
@@ -59,6 +63,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's own; then the addresses are true."""
+        asyncio.get_running_loop().set_exception_handler(_handle_exception)
         listeners = sockets or open_listeners(self.config.host, self.config.port)
         await super().startup(listeners)
         for listener in listeners:
@@ -90,6 +95,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Uvicorn's own, ten times a second."""
+        RESERVE.fill()
         if self._reloads:
             self._reloads = False
             self._gateway.reload()
@@ -115,6 +121,8 @@ def run(settings: Settings, listeners: list[socket.socket]) -> None:
         StartError: A model cannot be had.
     """
     raise_handle_limit()
+    RESERVE.fill()
+    bound_allocator()
     try:
         plans = plan_models(settings)
     except ModelUnavailableError as error:
@@ -131,3 +139,11 @@ def run(settings: Settings, listeners: list[socket.socket]) -> None:
     server.run(listeners)
     if gateway.failure is not None:
         raise StartError(gateway.failure)
+
+
+def _handle_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody waits for: asyncio's own answer, but where a connection cannot be accepted for now."""
+    if is_lack(context.get("exception")):
+        RESERVE.lend()  # asyncio tries again in a second
+    else:
+        loop.default_exception_handler(context)

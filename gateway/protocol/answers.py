@@ -198,11 +198,10 @@ def _transcription(transcript: Transcript, request: TranscriptionRequest) -> Tra
     answer: Transcription = {
         "text": transcript.text,
         "usage": usage_for(request.model, transcript),
-        "logprobs": logprobs(transcript.tokens),
         "languages": language_codes(transcript),
     }
-    if not request.wants_logprobs:
-        del answer["logprobs"]
+    if request.wants_logprobs and (shown := logprobs(transcript.tokens)) is not None:
+        answer["logprobs"] = shown
     _mark(answer, request)
     return answer
 
