@@ -19,6 +19,9 @@ from bench.talk import STEP_SECONDS, Phrase, Talk, make_talk, silence
 MOST_LAG = 1.0
 """Seconds of p95 behind the silence window that still count as live."""
 
+FAST = 8.0
+"""Times as fast as it is said, a recording is sent as if it were live."""
+
 TALKS = 16
 """Different ones; more clients than that say the same at other times."""
 
@@ -71,13 +74,20 @@ class Crowd:
         self._waiting: list[float] = []
 
     def run(
-        self, name: str, clients: int, seconds: float, *, continuous: bool = False, over: float = 2.0
+        self,
+        name: str,
+        clients: int,
+        seconds: float,
+        *,
+        continuous: bool = False,
+        over: float = 2.0,
+        fast: int = 0,
     ) -> Run:
-        """So many clients that begin within ``over`` seconds."""
+        """So many clients that begin within ``over`` seconds; beside them ``fast`` ones, not counted."""
         talks = [make_talk(self._phrases, seconds, number) for number in range(min(clients, TALKS))]
         anyio.run(self._calm)
         before, self._waiting = self._measured(), [0.0]
-        sessions = anyio.run(partial(self._converse, talks, clients, over, continuous=continuous))
+        sessions = anyio.run(partial(self._converse, talks, clients, over, continuous=continuous, fast=fast))
         values = self._measured() - before
         admitted = sum(not session.refused for session in sessions) * seconds or math.nan
         return Run(
@@ -108,7 +118,7 @@ class Crowd:
             await anyio.sleep(0.5)  # it is another process that forgets
 
     async def _converse(
-        self, talks: Sequence[Talk], clients: int, over: float, *, continuous: bool
+        self, talks: Sequence[Talk], clients: int, over: float, *, continuous: bool, fast: int
     ) -> list[Session]:
         sessions: list[Session] = []
 
@@ -117,8 +127,14 @@ class Crowd:
             talk = talks[number % len(talks)]
             sessions.append(await converse(self._server.port, talk, continuous=continuous))
 
+        async def hasten(number: int) -> None:
+            while True:
+                await converse(self._server.port, talks[number % len(talks)], pace=FAST)
+
         async with anyio.create_task_group() as watching:
             watching.start_soon(self._watch)
+            for number in range(fast):
+                watching.start_soon(hasten, number)
             async with anyio.create_task_group() as tasks:
                 for number in range(clients):
                     tasks.start_soon(client, number)

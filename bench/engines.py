@@ -134,6 +134,9 @@ class Cost:
     fixed: float
     per_second: float
 
+    def __str__(self) -> str:
+        return f"{self.fixed:.2f} s and {self.per_second:.2f} for each second"
+
     def of(self, samples: int) -> float:
         """Of so much audio."""
         return self.fixed + self.per_second * samples / SAMPLE_RATE

@@ -12,7 +12,7 @@ from importlib import import_module
 from bench.costs import Cost
 from gateway.app import Gateway
 from gateway.audio.types import SAMPLE_RATE
-from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Device
+from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Device, RowFailed
 from gateway.engine.lifecycle import ModelPlan
 from gateway.engine.process import ProcessSpec
 from gateway.serving import Server
@@ -56,7 +56,7 @@ class PacedEngine:
         """Of one that hears English alone."""
         return Capabilities(languages=frozenset({"en"}))
 
-    def transcribe(self, batch: Sequence[DecodeRequest]) -> list[Hypothesis]:
+    def transcribe(self, batch: Sequence[DecodeRequest]) -> list[Hypothesis | RowFailed]:
         """Says the same of each row, after its time."""
         alone = [self._cost.row(len(row.samples) / SAMPLE_RATE, is_partial=row.hurried) for row in batch]
         time.sleep(self._cost.call(alone))

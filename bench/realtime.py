@@ -32,18 +32,22 @@ class Item:
 
     Attributes:
         audio_start: Where its audio begins, prefix padding included.
+        speech_start: Where its speech does, if that is known.
         audio_end: Where the server says it ended, silence included; or where the client committed.
         deltas: When each came, and its text.
         released: So many of them came before the utterance was over.
         completed: When the final text came.
+        languages: Of the final text, as ISO 639-1 codes.
     """
 
     audio_start: float | None = None
+    speech_start: float | None = None
     audio_end: float | None = None
     deltas: list[tuple[float, str]] = field(default_factory=list)
     released: int | None = None
     completed: float | None = None
     transcript: str = ""
+    languages: tuple[str, ...] = ()
     failed: bool = False
 
     @property
@@ -87,9 +91,10 @@ def url(port: int) -> str:
     return f"ws://127.0.0.1:{port}/v1/realtime?intent=transcription"
 
 
-def _update(*, continuous: bool) -> str:
+def _update(language: str | None, *, continuous: bool) -> str:
     """``session.update``: turns by ``server_vad`` with OpenAI's defaults, or by the client's commits."""
-    transcription = {"model": "gpt-live-transcribe" if continuous else "gpt-4o-transcribe", "language": "en"}
+    model = "gpt-live-transcribe" if continuous else "gpt-4o-transcribe"
+    transcription = {"model": model, "language": language}
     turns = None if continuous else {"type": "server_vad"}
     audio = {"input": {"transcription": transcription, "turn_detection": turns}}
     return json.dumps({"type": "session.update", "session": {"type": "transcription", "audio": audio}})
@@ -102,14 +107,21 @@ def _turn_ends(talk: Talk) -> list[float]:
     return [*(end + COMMIT_AFTER for end in turns), talk.seconds]
 
 
-async def converse(port: int, talk: Talk, *, continuous: bool = False) -> Session:
-    """Holds one session until all its items have ended."""
+async def converse(
+    port: int, talk: Talk, *, continuous: bool = False, language: str | None = "en", pace: float = 1.0
+) -> Session:
+    """Holds one session until all its items have ended.
+
+    Args:
+        language: None: the server is to find out.
+        pace: So many times as fast as it is said it is sent.
+    """
     session = Session(talk.said)
     commits = _turn_ends(talk) if continuous else []
     async with connect(url(port), max_size=None, open_timeout=60) as socket:
-        client = _Client(socket, session, commits)
+        client = _Client(socket, session, commits, pace)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(client.send, [_update(continuous=continuous), *talk.frames])
+            tasks.start_soon(client.send, [_update(language, continuous=continuous), *talk.frames])
             with anyio.move_on_after(talk.seconds + PATIENCE_SECONDS):
                 await client.receive()
             tasks.cancel_scope.cancel()
@@ -120,8 +132,9 @@ async def converse(port: int, talk: Talk, *, continuous: bool = False) -> Sessio
 class _Client:
     """One connection and what comes through it; commits at these seconds, and at the last one in any case."""
 
-    def __init__(self, socket: ClientConnection, session: Session, commits: list[float]) -> None:
+    def __init__(self, socket: ClientConnection, session: Session, commits: list[float], pace: float) -> None:
         self._socket = socket
+        self._step = STEP_SECONDS / pace
         self._session = session
         self._items: dict[str, Item] = {}
         self._commits = commits
@@ -132,7 +145,7 @@ class _Client:
         with suppress(ConnectionClosed):  # whoever reads sees the end, too
             for number, frame in enumerate(frames):
                 # Sound can be sent when it is over.
-                due = self._began + number * STEP_SECONDS
+                due = self._began + number * self._step
                 await anyio.sleep_until(due)
                 await self._socket.send(frame)
                 self._session.late = max(self._session.late, anyio.current_time() - due)
@@ -182,5 +195,6 @@ class _Client:
                 item.deltas.append((now, event["delta"]))
             case "completed":
                 item.completed, item.transcript = now, event["transcript"]
+                item.languages = tuple(event["languages"])
             case "failed":
                 item.failed = True

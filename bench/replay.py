@@ -5,7 +5,7 @@ the same costs give the same figures.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import count
@@ -36,18 +36,72 @@ _ENGLISH_BY_NOBODY = Recognition(cast("Any", nullcontext), "replayed", ENGLISH)
 SPEECH_SECONDS = 20
 """By which engines are timed."""
 
+LANES = 2
+
+
+ALONE = 0.6
+"""Of the CPU time that a decode takes with one thread, the time it takes with two cores to itself."""
+
 
 @dataclass(eq=False, slots=True)
-class _Answer:
-    """What the engine makes of an order, and the second at which it is ready."""
+class Job:
+    """What the engine will have made of an order, after so many seconds of CPU time more."""
 
     order: Final | Partial
     hypothesis: Hypothesis
-    ready: float
+    left: float
+    is_wanted: bool = True
+
+
+class Cores:
+    """A worker's lanes on two cores in virtual time: a decode alone has both, of two each has one.
+
+    Finals go before partials; what runs is not stopped.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Job] = []
+        self._running: list[Job] = []
+        self._now = 0.0
+
+    def ask(self, job: Job) -> None:
+        """Takes one more."""
+        is_final = isinstance(job.order, Final)
+        at = sum(isinstance(each.order, Final) for each in self._waiting) if is_final else len(self._waiting)
+        self._waiting.insert(at, job)
+        self._begin()
+
+    def cancel(self, order: Final | Partial) -> None:
+        """Nobody wants that one any more. It frees its place where it still waits."""
+        self._waiting = [job for job in self._waiting if job.order is not order]
+        for job in self._running:
+            job.is_wanted = job.is_wanted and job.order is not order
+
+    def until(self, end: float) -> Iterator[tuple[float, Job]]:
+        """Has time pass up to that second; gives what is done and wanted, and when, in that order."""
+        while self._running:
+            share = ALONE if len(self._running) == 1 else 1.0
+            job = min(self._running, key=lambda each: each.left)
+            done = self._now + job.left * share
+            spent = (min(done, end) - self._now) / share
+            for each in self._running:
+                each.left -= spent
+            self._now = min(done, end)
+            if done > end:
+                break
+            self._running.remove(job)
+            self._begin()
+            if job.is_wanted:
+                yield done, job
+        self._now = max(self._now, end) if math.isfinite(end) else self._now
+
+    def _begin(self) -> None:
+        while self._waiting and len(self._running) < LANES:
+            self._running.append(self._waiting.pop(0))
 
 
 class Replay:
-    """A session alone with an engine that does one thing at a time.
+    """A session alone with two cores.
 
     Args:
         segmenter: A new one.
@@ -55,7 +109,8 @@ class Replay:
 
     Attributes:
         transcripts: Finals by the numbers of their items.
-        partial_seconds: What partials took.
+        partial_seconds: What partials took, of CPU.
+        final_seconds: What finals took, those of pauses included.
     """
 
     def __init__(
@@ -70,15 +125,15 @@ class Replay:
         self._decoder = decoder
         self._costs = costs
         self._items: list[Item] = []
-        self._answers: list[_Answer] = []
+        self._cores = Cores()
         self.transcripts: dict[int, Transcript] = {}
         self.partial_seconds = 0.0
+        self.final_seconds = 0.0
         self._now = 0.0
-        self._free = 0.0
-        """The second at which the engine can begin with something else."""
         numbers, metrics = count(), Metrics()
         pacing = Pacing(Load(lambda: self._now, metrics), lambda: self._now, metrics)
         live = LiveOptions(recognition=replace(recognition, partials=options))
+        self._prefix = live.turns.vad.prefix_samples
         self._turns = Turns(lambda: str(next(numbers)), pacing, live)
 
     def run(self, samples: Samples) -> list[Item]:
@@ -92,7 +147,7 @@ class Replay:
             self._settle(self._segmenter.position / SAMPLE_RATE)
             for event in events:
                 if isinstance(event, UtteranceStarted):
-                    self._items.append(Item(audio_start=event.start / SAMPLE_RATE))
+                    self._items.append(self._begun(event.start))
                 if isinstance(event, UtteranceEnded):
                     item = self._items[-1]
                     item.audio_end, item.released = event.end / SAMPLE_RATE, len(item.deltas)
@@ -104,13 +159,16 @@ class Replay:
         self._settle(math.inf)
         return self._items
 
+    def _begun(self, start: int) -> Item:
+        # Where speech went on after the end of a turn there is less padding, or none.
+        speech = min(start + self._prefix, self._segmenter.position)
+        return Item(audio_start=start / SAMPLE_RATE, speech_start=speech / SAMPLE_RATE)
+
     def _settle(self, until: float) -> None:
         """Takes the engine's answers up to a second, in the order in which it gives them; time goes there."""
-        while ready := [answer for answer in self._answers if answer.ready <= until]:
-            answer = min(ready, key=lambda one: one.ready)
-            self._answers.remove(answer)
-            self._now = answer.ready
-            self._obey(self._turns.settled(answer.order, answer.hypothesis))
+        for now, job in self._cores.until(until):
+            self._now = now
+            self._obey(self._turns.settled(job.order, job.hypothesis))
         self._now = until
 
     def _obey(self, outputs: Iterable[Output]) -> None:
@@ -118,15 +176,16 @@ class Replay:
             match output:
                 case Final(chunk=chunk, recognition=recognition):
                     hypothesis = self._decoder.decode(chunk, recognition.decoding)
-                    self._ask(output, hypothesis, self._costs.final.of(len(chunk.samples)))
+                    cost = self._costs.final.of(len(chunk.samples))
+                    self.final_seconds += cost
+                    self._cores.ask(Job(output, hypothesis, cost))
                 case Partial(chunk=chunk, recognition=recognition, options=options):
                     hypothesis = self._decoder.decode(chunk, _decoding(recognition, options), hurried=True)
                     cost = self._costs.partial.of(len(chunk.samples))
                     self.partial_seconds += cost
-                    self._ask(output, hypothesis, cost)
+                    self._cores.ask(Job(output, hypothesis, cost))
                 case Cancel(order):
-                    # The engine does not stop for it.
-                    self._answers = [answer for answer in self._answers if answer.order is not order]
+                    self._cores.cancel(order)
                     self._turns.settled(order, None)
                 case ItemDelta(item_id, text):
                     self._items[int(item_id)].deltas.append((self._now, text))
@@ -134,10 +193,6 @@ class Replay:
                     self._items[int(item_id)].completed = self._now
                     self._items[int(item_id)].transcript = transcript.text
                     self.transcripts[int(item_id)] = transcript
-
-    def _ask(self, order: Final | Partial, hypothesis: Hypothesis, cost: float) -> None:
-        self._free = max(self._now, self._free) + cost
-        self._answers.append(_Answer(order, hypothesis, self._free))
 
 
 def _decoding(recognition: Recognition, options: PartialOptions) -> DecodeOptions:

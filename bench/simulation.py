@@ -228,7 +228,7 @@ class Simulation:
         length = min(CHUNK_SECONDS, max(0.4, self._random.expovariate(1 / live.speech_seconds)))
         began = self._clock()
         origin = round(began * SAMPLE_RATE)
-        pacing.put_off(origin, live.partials, steps=0.5)
+        pacing.put_off(origin, live.partials)
         partial: simpy.Event | None = None
         while (spoken := self._clock() - began) < length - TICK:
             position = origin + round(spoken * SAMPLE_RATE)

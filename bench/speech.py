@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SPEECH_VARIABLE = "GATEWAY_TEST_SPEECH"
 LONG_SECONDS = 1800
 
+READER_PAUSE = 0.9
+"""Seconds between a reader's utterances: each is a turn."""
+
 
 def find_speech() -> Path:
     """The folder that `SPEECH_VARIABLE` names, else the one beside the checkout; it may not be there."""
@@ -57,6 +60,23 @@ def load(folder: Path) -> list[Recording]:
             tuple((start, end, text) for start, end, text in row.get("spans", ())),
         )
         for row in json.loads((folder / "recordings.json").read_text("utf-8"))
+    ]
+
+
+def readers(folder: Path) -> list[Recording]:
+    """Each reader's English utterances, with pauses between them; nobody has written down what they say."""
+    return [
+        Recording(
+            f"reader_{reader.name}",
+            "en",
+            "",
+            wav(
+                joined(
+                    [samples_of(file.read_bytes()) for file in sorted(reader.glob("*.flac"))], READER_PAUSE
+                )
+            ),
+        )
+        for reader in sorted((folder / "readers").glob("*"))
     ]
 
 

@@ -33,6 +33,9 @@ MOST_PHRASES = 3
 TAIL_SECONDS = 1.5
 """Silence at the end, so that the last utterance ends as the others do."""
 
+_APART = 1.0
+"""Seconds between turns that are said one by one."""
+
 _HISS = 0.0003
 """Of a quiet room: nobody's microphone gives zeros."""
 
@@ -129,6 +132,15 @@ def make_talk(choice: Sequence[Phrase], seconds: float, number: int) -> Talk:
         said.append(_said(phrase, position))
         left = left - 1 if left else int(random.integers(MOST_PHRASES))
         position = said[-1].end - MARGIN_SECONDS + random.uniform(*(BREATHS if left else PAUSES))
+
+
+def one_by_one(said: Sequence[Phrase]) -> Talk:
+    """All of them, each a turn of its own."""
+    position, placed = _APART, list[Said]()
+    for phrase in said:
+        placed.append(_said(phrase, position))
+        position += phrase.seconds + _APART
+    return _recorded(placed, _room(position + TAIL_SECONDS, np.random.default_rng(0)))
 
 
 def silence(seconds: float) -> Talk:

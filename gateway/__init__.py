@@ -4,6 +4,8 @@ import os
 
 # Read when ONNX Runtime is imported: its wheel (1.32) sends a device id and events to its makers otherwise.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# Read when Ray is imported, where it is used at all: it reports that to its makers otherwise.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 __version__: str
 

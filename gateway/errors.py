@@ -279,6 +279,7 @@ class WorkerLostError(Notice):
 
     Attributes:
         was_killed: By a SIGKILL, which no program does to itself: an operator or the system's memory ran out.
+        in_company: It worked for others, too, whose rows may be to blame.
         kind: Why, in a word for metrics.
     """
 
@@ -287,16 +288,22 @@ class WorkerLostError(Notice):
         reason: str,
         *,
         was_killed: bool = False,
+        in_company: bool = False,
         kind: Literal["not_started", "confused", "hung", "unreachable"] | None = None,
     ) -> None:
         super().__init__(reason)
         self.was_killed = was_killed
+        self.in_company = in_company
         self.kind: str = kind or ("killed" if was_killed else "died")
 
     @property
     def is_outage(self) -> bool:
         """It is out of reach, whatever it was asked: no row is to blame."""
         return self.kind == "unreachable"
+
+
+class WorkerRetiredError(Notice):
+    """A worker is not needed any more; it holds nothing that is not decoded."""
 
 
 class BatchFailedError(Notice):

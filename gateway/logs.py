@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
+from gateway.tracing import current
+
 LINES_PER_SECOND = 200
 """More are counted and dropped: a flood of refusals must not become a flood of the disk."""
 
@@ -25,12 +27,16 @@ def configure_logging(level: str, form: Literal["text", "json"] = "text") -> Non
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"text": {"()": TextFormatter}, "json": {"()": JsonFormatter}},
-            "filters": {"without_query": {"()": WithoutQuery}, "rate": {"()": RateLimit}},
+            "filters": {
+                "without_query": {"()": WithoutQuery},
+                "rate": {"()": RateLimit},
+                "trace": {"()": WithTrace},
+            },
             "handlers": {
                 "stderr": {
                     "class": "logging.StreamHandler",
                     "formatter": form,
-                    "filters": ["rate", "without_query"],
+                    "filters": ["rate", "without_query", "trace"],
                 }
             },
             "root": {"level": level.upper(), "handlers": ["stderr"]},
@@ -83,6 +89,16 @@ class WithoutQuery(logging.Filter):
             record.args = tuple(
                 value.partition("?")[0] if isinstance(value, str) else value for value in record.args
             )
+        return True
+
+
+class WithTrace(logging.Filter):
+    """A line of a request that is traced has the trace's id, and so has one whose client traces it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Always true; the record is changed."""
+        if trace_id := current().trace_id:
+            record.trace_id = trace_id
         return True
 
 

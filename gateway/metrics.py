@@ -91,6 +91,9 @@ class Metrics:
         self.queue_oldest_seconds = gauge(
             "gateway_queue_oldest_seconds", "Seconds that the longest waiting row has waited", ["model"]
         )
+        self.websocket_bytes = gauge(
+            "gateway_websocket_bytes", "Bytes of long WebSocket messages that are half received or worked on"
+        )
         self.live_waiting_bytes = gauge("gateway_live_waiting_bytes", "Bytes of live audio not worked on yet")
         self.live_waiting_limit = gauge(
             "gateway_live_waiting_limit_bytes", "Bytes of live audio that may wait, of all sessions together"

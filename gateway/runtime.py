@@ -1,18 +1,31 @@
 """From settings to engines on worker processes: what the server and commands without one share."""
 
 import logging
+import math
 import os
 from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
 
 import anyio
 
+from gateway import __version__
 from gateway.audio.silero import SileroModel
 from gateway.audio.speaker_model import SpeakerModel
 from gateway.engine.api import EngineSpec, ModelDefaults, ReplicaOptions
 from gateway.engine.batcher import Batcher, BatcherOptions
 from gateway.engine.devices.cuda import choose, compute_types
-from gateway.engine.devices.placement import Lanes, Machine, parse_devices, worker_environments
+from gateway.engine.devices.placement import (
+    Lanes,
+    Machine,
+    lane_environment,
+    parse_devices,
+    worker_environments,
+)
 from gateway.engine.lifecycle import ModelPlan, ModelPolicy
+from gateway.engine.ray import cluster
+from gateway.engine.ray.messages import Placement
+from gateway.engine.ray.spec import RaySpec
 from gateway.engine.upstream.address import is_upstream, parse_address
 from gateway.engine.upstream.spec import LANES, UpstreamSpec
 from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
@@ -24,6 +37,7 @@ from gateway.models.hub import Hub
 from gateway.models.locate import locate, locate_default
 from gateway.models.sources import Located
 from gateway.models.speakers import weights
+from gateway.nodes import load_whisper, name_of
 from gateway.settings import ModelSettings, Settings
 
 logger = logging.getLogger(__name__)
@@ -34,8 +48,19 @@ def plan_models(settings: Settings) -> list[ModelPlan]:
 
     Raises:
         ModelUnavailableError: One of them cannot be had.
+        StartError: They are to run on a cluster, and it cannot be joined.
     """
     wanted = [*(ModelSettings(source=source) for source in settings.model), *settings.models]
+    if address := cluster.address_of(settings.engines):
+        cluster.join(address, settings.ray_namespace)
+        # Whatever this machine has: the weights are wanted where the replicas are.
+        usual = ModelSettings(source="large-v3-turbo" if settings.ray_gpus else "base")
+        return [
+            (_plan_upstream if is_upstream(model.source) else _plan_on_cluster)(
+                model, settings, is_first=number == 0
+            )
+            for number, model in enumerate(wanted or [usual])
+        ]
     if all(is_upstream(model.source) for model in wanted) and wanted:
         options = WhisperOptions()  # for nobody: no device is looked for
     else:
@@ -98,11 +123,7 @@ def _plan(
     located: Located, model: ModelSettings, options: WhisperOptions, settings: Settings, *, is_first: bool
 ) -> ModelPlan:
     name = model.name or located.name
-    own = replace(
-        options,
-        beam_size=model.beam_size or options.beam_size,
-        audio_context=model.audio_context or options.audio_context,
-    )
+    own = _own_options(options, model)
     return ModelPlan(
         name,
         lambda: WhisperSpec(name, located.fetch(), **asdict(own)),
@@ -110,6 +131,45 @@ def _plan(
         located.progress,
         ModelDefaults(model.language, model.prompt),
         model.aliases,
+    )
+
+
+def _plan_on_cluster(model: ModelSettings, settings: Settings, *, is_first: bool) -> ModelPlan:
+    name = model.name or name_of(model.source)
+    options = _own_options(_options_on_cluster(settings), model)
+    spec = WhisperSpec(name, Path(model.source), **asdict(options))
+    return ModelPlan(
+        name,
+        lambda: RaySpec(
+            spec,
+            partial(load_whisper, model.source, spec),
+            Placement(
+                settings.ray_cpus,
+                settings.ray_gpus,
+                settings.ray_replicas,
+                max(settings.ray_replicas, settings.ray_max_replicas),
+                settings.ray_up_seconds,
+                settings.ray_down_seconds,
+                settings.ray_linger,
+            ),
+            lane_environment(options.cpu_threads),
+            settings.ray_namespace,
+            settings.ray_revision,
+            __version__,
+            settings.ray_silence,
+        ),
+        _policy(model, settings, is_first=is_first),
+        lambda: None,
+        ModelDefaults(model.language, model.prompt),
+        model.aliases,
+    )
+
+
+def _own_options(options: WhisperOptions, model: ModelSettings) -> WhisperOptions:
+    return replace(
+        options,
+        beam_size=model.beam_size or options.beam_size,
+        audio_context=model.audio_context or options.audio_context,
     )
 
 
@@ -153,6 +213,26 @@ def whisper_options(settings: Settings) -> WhisperOptions:
         lanes=lanes.count,
         cpu_threads=lanes.threads,
         max_batch=settings.max_batch or (16 if gpus else 8),
+        beam_size=settings.beam_size,
+        audio_context=settings.audio_context,
+    )
+
+
+def _options_on_cluster(settings: Settings) -> WhisperOptions:
+    """The same for a cluster's nodes, by what a replica gets of one: this machine says nothing of them."""
+    on_gpu = settings.ray_gpus > 0
+    cores = math.ceil(settings.ray_cpus) or 1
+    machine = Machine(cores=tuple(range(cores)))
+    lanes = machine.lanes(settings.lanes, wanted_threads=settings.cpu_threads, workers=1)
+    if on_gpu:
+        lanes = Lanes(settings.lanes or 1, settings.cpu_threads or cores)
+    usual = "float16" if on_gpu else "int8"
+    return WhisperOptions(
+        device="cuda" if on_gpu else "cpu",
+        compute_type=usual if settings.compute_type == "auto" else settings.compute_type,
+        lanes=lanes.count,
+        cpu_threads=lanes.threads,
+        max_batch=settings.max_batch or (16 if on_gpu else 8),
         beam_size=settings.beam_size,
         audio_context=settings.audio_context,
     )

@@ -147,6 +147,40 @@ class Settings(BaseSettings):
         description="Chunks in one engine call, as many as wait; 0: as many as lower the cost of each within "
         "about a second, a quarter on CUDA.",
     )
+    engines: str = Field(
+        "",
+        description="Where engines run: unset in worker processes here; ray:auto or ray:HOST:PORT on the Ray "
+        "cluster, shared with the other gateways that say so.",
+    )
+    ray_replicas: int = Field(1, ge=1, le=256, description="Replicas of each model on the cluster at least.")
+    ray_max_replicas: int = Field(
+        0, ge=0, le=256, description="At most, while rows wait; 0: as many as there are at least."
+    )
+    ray_cpus: float = Field(1.0, ge=0, description="Cores of a node that a replica takes, or part of one.")
+    ray_gpus: float = Field(
+        0.0, ge=0, description="GPUs of a node that it takes, or part of one; with any it runs on CUDA."
+    )
+    ray_up_seconds: float = Field(
+        5.0, gt=0, description="Rows that wait for so long bring more replicas, half as many again."
+    )
+    ray_down_seconds: float = Field(
+        60.0, gt=0, description="Replicas that were not needed for so long are ended."
+    )
+    ray_silence: float = Field(
+        5.0, gt=0, description="Seconds after which a replica that answers nothing is left: others decode."
+    )
+    ray_linger: float = Field(
+        300.0, gt=0, description="Seconds that replicas stay loaded after the last gateway has gone."
+    )
+    ray_revision: int = Field(
+        0,
+        ge=0,
+        description="Where gateways disagree about a model, all serve it as the one with the highest says; "
+        "raising it replaces the replicas one by one.",
+    )
+    ray_namespace: str = Field(
+        "gateway", min_length=1, description="Ray's namespace: gateways of one share their replicas."
+    )
     beam_size: int = Field(5, ge=1, le=16, description="Beam of the decoder; 1 is greedy.")
     audio_context: Literal["full", "fit"] = Field(
         "full",
@@ -236,7 +270,10 @@ class Settings(BaseSettings):
         description="Bytes of one Realtime session's audio that may wait to be worked on.",
     )
     max_waiting_total: int = Field(
-        512 * 1024 * 1024, ge=1, description="Bytes of all Realtime sessions' audio that may wait, together."
+        0,
+        ge=0,
+        description="Bytes of all Realtime sessions' audio that may wait, together; 0: a twelfth of the "
+        "memory that the machine or the container has, at most 512 MiB.",
     )
     live_partials: bool = Field(
         default=True, description="Realtime deltas while people speak; off: when they have paused."

@@ -54,7 +54,7 @@ NOT_HERE = (
 )
 
 
-Costs: TypeAlias = dict[tuple[str, int], list[float]]
+Costs: TypeAlias = dict[str, list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +85,23 @@ def run(bench: Bench) -> Iterator[Finding]:
             for name, variables in VARIANTS.items()
         }
         peers, clip_alone = _peers(material)
-        work: dict[tuple[str, int], Callable[[], float]] = {}
-        costs: Costs = defaultdict(list)
+        lines: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for count in clients:
+            work: dict[str, Callable[[], float]] = {}
+            costs: Costs = defaultdict(list)
             files = material.files[:count]
             for name, server in servers.items():
-                keep = costs[name, count]
-                work[name, count] = partial(
-                    _rate, server.upload_all, material, files, server.cpu_seconds, keep
+                work[name] = partial(
+                    _rate, server.upload_all, material, files, server.cpu_seconds, costs[name]
                 )
             for name, call in peers.items():
-                keep = costs[name, count]
                 # One after the other: how many wait changes nothing.
-                work[name, count] = partial(_rate, call, material, files[:BESIDE], time.process_time, keep)
-        rates = interleaved(work, rounds)
-        yield from _throughput(rates, costs, clients, material)
+                work[name] = partial(_rate, call, material, files[:BESIDE], time.process_time, costs[name])
+            rates = interleaved(work, rounds)
+            for name, found in rates.items():
+                lines[name].append((count, median(found)))
+            yield from _throughput(rates, costs, count, material)
+        yield Plot("Hours of speech transcribed in an hour", "people at the same time", "hours", lines)
         yield _where_time_goes(servers[DEFAULT])
         yield from _clips(servers, material, clip_alone, rounds)
         rows = [
@@ -184,25 +186,17 @@ def _rate(
 
 
 def _throughput(
-    rates: Mapping[tuple[str, int], list[float]], costs: Costs, clients: Sequence[int], material: Material
+    rates: Mapping[str, list[float]], costs: Costs, count: int, material: Material
 ) -> Iterator[Finding]:
-    names = list(dict.fromkeys(name for name, _ in rates))
-    lines: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    for count in clients:
-        best = max((SEQUENTIAL, BATCHED), key=lambda name: median(rates[name, count]))
-        rows = []
-        for name in names:
-            found = rates[name, count]
-            share = ratios(found, rates[best, count])
-            cost = 1000 * median(costs[name, count])
-            rows.append((name, spread(found, 1), spread(share), f"{cost:.0f}"))
-            lines[name].append((count, median(found)))
-        title = f"{count} client{'s'[: count > 1]}: {material.what}"
-        yield Table(title, COLUMNS, rows)
-        least = 1.25 if count == 1 else 1.35
-        share = ratios(rates[DEFAULT, count], rates[best, count])
-        yield Target(f"{count} clients: {least} of its best", spread(share), median(share) >= least)
-    yield Plot("Hours of speech transcribed in an hour", "people at the same time", "hours", lines)
+    best = max((SEQUENTIAL, BATCHED), key=lambda name: median(rates[name]))
+    rows = []
+    for name, found in rates.items():
+        cost = 1000 * median(costs[name])
+        rows.append((name, spread(found, 1), spread(ratios(found, rates[best])), f"{cost:.0f}"))
+    yield Table(f"{count} client{'s'[: count > 1]}: {material.what}", COLUMNS, rows)
+    least = 1.25 if count == 1 else 1.35
+    share = ratios(rates[DEFAULT], rates[best])
+    yield Target(f"{count} clients: {least} of its best", spread(share), median(share) >= least)
 
 
 def _where_time_goes(server: RunningServer) -> Table:

@@ -21,9 +21,9 @@ from bench.stats import percentile
 PAGE = ROOT / "docs" / "capacity.md"
 
 # The comparison: an engine that sleeps, so that only what is ours differs between the two.
-COST = Cost(fixed=0.5, per_second=0.01)
+COST = Cost(fixed=2.0, per_second=0.02)
 WORKERS = 2
-LENGTHS = (6, 6, 6, 45)
+LENGTHS = (3, 3, 3, 12)
 LOADS = (0.3, 0.6, 0.9)
 """Shares of what the workers do without batches."""
 
@@ -66,7 +66,7 @@ def run(bench: Bench) -> Iterator[Finding]:
 
 
 def _compared(bench: Bench) -> Iterator[Finding]:
-    seconds = 40.0 if bench.quick else 90.0
+    seconds = 60.0 if bench.quick else 240.0
     command = (sys.executable, "-m", "bench.paced", "--workers", f"{WORKERS}")
     cost = ("--fixed", f"{COST.fixed}", "--per-second", f"{COST.per_second}")
     rows = []

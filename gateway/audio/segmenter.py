@@ -84,8 +84,8 @@ class Segmenter:
 
     @property
     def speaking(self) -> bool:
-        """Somebody speaks, without even a short silence at present."""
-        return self._vad.state is VadState.SPEAKING
+        """Somebody speaks, or is silent for less than a pause: words have dips, too."""
+        return self._vad.speaking and not (self._utterance is not None and self._utterance.paused)
 
     def configure(self, options: TurnOptions) -> None:
         """Takes other options; an utterance that has begun goes on."""

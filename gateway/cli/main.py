@@ -46,6 +46,13 @@ def serve(  # noqa: PLR0913 - a command's flags are its arguments
     workers: Annotated[
         int | None, typer.Option(help="Worker processes for each model.", show_default="1")
     ] = None,
+    engines: Annotated[
+        str | None,
+        typer.Option(
+            help="Where engines run: ray:auto or ray:HOST:PORT for replicas on a Ray cluster.",
+            show_default="worker processes here",
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with settings, also for several models.")
     ] = None,
@@ -60,8 +67,6 @@ def serve(  # noqa: PLR0913 - a command's flags are its arguments
     ] = None,
 ) -> None:
     """Start the server. Every setting is also an environment variable, as GATEWAY_PORT."""
-    from gateway.serving import run  # noqa: PLC0415 - see the package's docstring
-
     flags: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -70,13 +75,19 @@ def serve(  # noqa: PLR0913 - a command's flags are its arguments
         "model": tuple(model) if model else None,
         "device": device,
         "workers": workers,
+        "engines": engines,
         "config": config,
         "no_auth": no_auth or None,
         "log_level": log_level,
     }
     settings = read_settings(flags)
     with failing_plainly():
-        run(settings)
+        from gateway.door import open_door  # noqa: PLC0415 - see the package's docstring
+
+        settings, listeners = open_door(settings)
+        from gateway.serving import run  # noqa: PLC0415 - takes seconds, which whoever connects now waits
+
+        run(settings, listeners)
 
 
 app.command()(transcribe)

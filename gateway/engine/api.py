@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Literal, Protocol, TypeAlias
 
@@ -60,6 +60,8 @@ class DecodeRequest:
         hurried: It is wanted soon rather than at its best: the engine may read less context.
         shared: So many samples at its end the next row begins with, too. They are context: what is said there
             is transcribed as far as that costs nothing.
+        alone: It is suspected of ending workers: where others share the replica, nothing of theirs runs
+            beside it.
     """
 
     samples: Samples
@@ -70,6 +72,7 @@ class DecodeRequest:
     expected: str | None = None
     hurried: bool = False
     shared: int = 0
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,10 @@ class Engine(Protocol):
         """
 
 
+def _nothing_waits() -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class ReplicaOptions:
     """How long a replica may take; generous, as they tell one that hangs from one that is slow.
@@ -132,6 +139,7 @@ class ReplicaOptions:
         slack: How many times what a second of audio took so far is slow, and not a hang.
         stop_timeout: Seconds to leave on its own before it is killed.
         outage_timeout: Seconds that one which is out of reach may stay so before its rows are refused.
+        waiting: Tells the rows that wait for replicas, to those whose number follows them.
     """
 
     load_timeout: float = 900.0
@@ -140,6 +148,12 @@ class ReplicaOptions:
     slack: float = 4.0
     stop_timeout: float = 0.5
     outage_timeout: float = 60.0
+    waiting: Callable[[], int] = _nothing_waits
+
+    @property
+    def elsewhere(self) -> "ReplicaOptions":
+        """The same for another machine, which cannot look into this one."""
+        return replace(self, waiting=_nothing_waits)
 
     def busy_timeout(self, rows: int, audio_seconds: float, pace: float) -> float:
         """Seconds that one call may work, by the clock and of processor time.
@@ -164,7 +178,15 @@ class Replica(Protocol):
 
     @property
     def exited(self) -> bool:
-        """It is gone, and takes no batch any more."""
+        """It is gone, or about to go, and takes no batch any more."""
+
+    @property
+    def retired(self) -> bool:
+        """It is not needed, now or any more: nothing is lost, and none may follow it for long."""
+
+    @property
+    def load(self) -> int:
+        """Rows that others have it decode: of several replicas the one with the least to do gets the next."""
 
     async def start(self, tasks: TaskGroup, on_exit: Callable[[], None] = lambda: None) -> Capabilities:
         """Returns once the engine is loaded.

@@ -9,7 +9,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
@@ -34,8 +34,10 @@ from gateway.errors import (
     SupersededError,
     UnavailableError,
     WorkerLostError,
+    WorkerRetiredError,
 )
 from gateway.metrics import Metrics
+from gateway.tracing import Span
 from gateway.transcript import Hypothesis
 
 logger = logging.getLogger(__name__)
@@ -75,29 +77,39 @@ class _Lanes:
 
     Attributes:
         running: So many.
+        rows: Of all of them.
         is_isolated: The one that runs must stay alone.
         error: What ended them all.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, replica: Replica) -> None:
         self._count = count
+        self._replica = replica
         self.running = 0
+        self.rows = 0
         self.is_isolated = False
         self.error: WorkerLostError | None = None
 
     @property
     def free(self) -> int:
         """So many calls may begin."""
-        return 0 if self.is_isolated else self._count - self.running
+        return 0 if self.is_isolated or self._replica.exited else self._count - self.running
+
+    @property
+    def load(self) -> int:
+        """Rows that the replica decodes, for us or for others."""
+        return self.rows + self._replica.load
 
     def begin(self, batch: list[Row]) -> None:
         """A call begins."""
         self.running += 1
+        self.rows += len(batch)
         self.is_isolated = batch[0].alone
 
-    def end(self) -> None:
+    def end(self, batch: list[Row]) -> None:
         """A call has ended."""
         self.running -= 1
+        self.rows -= len(batch)
         self.is_isolated = False
 
 
@@ -129,9 +141,10 @@ class Batcher:
         )
         self._lanes: list[_Lanes] = []
         """Of each replica that serves."""
+        replica_options = replace(options.replica, waiting=lambda: len(self._queue))
         self._supervisors = [
             Supervisor(
-                spec, environment, options.replica, options.restart_seconds, metrics, self._note_change
+                spec, environment, replica_options, options.restart_seconds, metrics, self._note_change
             )
             for environment in environments
         ]
@@ -234,8 +247,9 @@ class Batcher:
 
         Raises:
             WorkerLostError: It is lost; the rows it held wait again.
+            WorkerRetiredError: It is not needed any more.
         """
-        lanes = _Lanes(self._spec.lanes)
+        lanes = _Lanes(self._spec.lanes, replica)
         self._lanes.append(lanes)
         try:
             async with open_task_group() as calls:
@@ -265,7 +279,7 @@ class Batcher:
             scope.cancel()
         finally:
             running_rows.dec(len(batch))
-            lanes.end()
+            lanes.end(batch)
         if lanes.error is None:
             supervisor.done(still_busy=lanes.running > 0)
 
@@ -273,7 +287,9 @@ class Batcher:
         # Calls under way find out themselves that it is gone, and who is to blame.
         while lanes.running or not replica.exited:
             wake_at = None
-            if lanes.free and not replica.exited and not (lanes.running and self._queue.isolates):
+            if self._may_begin(lanes) and all(
+                lanes.load <= other.load for other in self._lanes if self._may_begin(other)
+            ):
                 places = sum(each.free for each in self._lanes)
                 now = anyio.current_time()
                 if batch := self._queue.take(now, places):
@@ -283,7 +299,13 @@ class Batcher:
                 wake_at = self._queue.wake_at(places)
             with anyio.CancelScope(deadline=math.inf if wake_at is None else wake_at):
                 await self.changed.wait()
+        if replica.retired:
+            raise WorkerRetiredError
         raise WorkerLostError("died")
+
+    def _may_begin(self, lanes: _Lanes) -> bool:
+        """The replica could take the next batch."""
+        return lanes.free > 0 and not (lanes.running and self._queue.isolates)
 
     async def _decode(self, replica: Replica, batch: list[Row], lanes: _Lanes) -> None:
         """Answers each row of the batch, in several calls if one of them fails.
@@ -316,18 +338,25 @@ class Batcher:
         self._metrics.batch_rows.labels(self.name).observe(len(rows))
         call, began = object(), anyio.current_time()
         self._calls[call] = began
+        spans = [row.span.child("engine call", rows=len(rows), model=self.name) for row in rows]
         try:
             with self._metrics.batch_seconds.labels(self.name).time():
-                results = await replica.transcribe([row.request for row in rows])
+                results = await replica.transcribe([_request(row) for row in rows])
         except BatchFailedError as error:
             logger.warning("batch of %d rows failed: %s", len(rows), error)
+            _fail(spans, "out_of_memory" if error.out_of_memory else "batch_failed")
             if len(rows) == 1:
                 rows[0].settle(EngineFailedError(ROW_FAILED))
                 return []
             size = math.ceil(len(rows) / 2) if error.out_of_memory else 1
             return [rows[start : start + size] for start in range(0, len(rows), size)]
+        except WorkerLostError as error:
+            _fail(spans, f"worker_{error.kind}")
+            raise
         finally:
             del self._calls[call]
+            for span in spans:
+                span.end()
         self._sizes.observe(rows[0].key, len(rows), anyio.current_time() - began)
         for row, result in zip(rows, results, strict=True):
             if isinstance(result, RowFailed):
@@ -343,6 +372,8 @@ class Batcher:
         return []
 
     def _count_death(self, row: Row, error: WorkerLostError) -> None:
+        if error.in_company:
+            return
         if error.was_killed:
             row.kills += 1
         else:
@@ -360,16 +391,22 @@ class Batcher:
         if self.hopeless:
             self._refuse_waiting(NOT_SERVED)
         serving = sum(status.state.serves for status in self.state)
+        self._metrics.workers.labels(self.name).set(self._needed)
         self._metrics.workers_ready.labels(self.name).set(0 if self._closed else serving)
         self._metrics.lanes.labels(self.name).set(len(self._lanes) * self._spec.lanes)
         for priority, depth in self._queue.depths.items():
             self._depths[priority].set(depth)
         self.changed.notify()
 
+    @property
+    def _needed(self) -> int:
+        """Workers that there should be."""
+        return 0 if self._closed else sum(not status.state.rests for status in self.state)
+
     def _show(self) -> None:
         """The gauges that are read when somebody asks."""
         metrics, name = self._metrics, self.name
-        metrics.workers.labels(name).set(len(self._supervisors))
+        metrics.workers.labels(name).set(self._needed)
         metrics.queue_limit_rows.labels(name).set(self._max_rows)
         metrics.queue_oldest_seconds.labels(name).set_function(lambda: self._queue.oldest(time.monotonic()))
         metrics.batch_oldest_seconds.labels(name).set_function(self._longest_call)
@@ -388,5 +425,14 @@ class Batcher:
         return max((now - began for began in self._calls.values()), default=0.0)
 
 
+def _fail(spans: Sequence[Span], reason: str) -> None:
+    for span in spans:
+        span.fail(reason)
+
+
 def _pid(supervisor: Supervisor) -> int | None:
     return supervisor.status.pid
+
+
+def _request(row: Row) -> DecodeRequest:
+    return replace(row.request, alone=True) if row.alone else row.request

@@ -30,6 +30,7 @@ from gateway.engine.worker import (
     unpack,
 )
 from gateway.errors import BatchFailedError, LoadFailedError, WorkerLostError
+from gateway.handles import RESERVE, is_lack
 from gateway.transcript import Hypothesis
 
 logger = logging.getLogger(__name__)
@@ -129,6 +130,16 @@ class ProcessReplica:
         """The process has ended."""
         return self._exited.is_set()
 
+    @property
+    def retired(self) -> bool:
+        """It is needed for as long as its batcher runs."""
+        return False
+
+    @property
+    def load(self) -> int:
+        """It has no other parents."""
+        return 0
+
     async def start(self, tasks: TaskGroup, on_exit: Callable[[], None] = lambda: None) -> Capabilities:
         """Starts the process and waits until its engine is loaded; ``tasks`` relays its stderr."""
         # -P: a worker must not import from the folder the server happens to be started in.
@@ -140,6 +151,8 @@ class ProcessReplica:
                     command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env={**os.environ, **self._environment}
                 )
         except OSError as error:
+            if is_lack(error):
+                RESERVE.lend()  # for the next try
             raise WorkerLostError(f"cannot start: {error.strerror}", kind="not_started") from error
         self._process = process
         answers = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))

@@ -16,6 +16,7 @@ from typing import cast
 
 from gateway.engine.api import DecodeOptions, DecodeRequest, Priority
 from gateway.errors import OverloadedError
+from gateway.tracing import NOTHING, Span, current
 from gateway.transcript import Hypothesis
 
 NEWCOMERS_IN_A_ROW = 8
@@ -44,6 +45,8 @@ class Row:
         key: The batch key, set by the queue.
         alone: It was in a batch that failed, so it is decoded without others, lest it harm them again.
         put_at: When it came, in seconds.
+        span: The step of a trace that it is part of.
+        waiting: Its wait as a step of that.
         outcome: Its result, or what is raised to its caller.
         deaths: So many workers were lost while it was alone in them.
         kills: The same, where the worker was killed from outside.
@@ -56,6 +59,8 @@ class Row:
     key: Hashable = field(default=None, init=False)
     alone: bool = field(default=False, init=False)
     put_at: float = field(default=0.0, init=False)
+    span: Span = field(default_factory=current, init=False)
+    waiting: Span = field(default=NOTHING, init=False)
     outcome: Hypothesis | Exception | None = field(default=None, init=False)
     deaths: int = field(default=0, init=False)
     kills: int = field(default=0, init=False)
@@ -217,12 +222,14 @@ class BatchQueue:
         """
         row.key = self._batch_key(row.request.options)
         row.put_at = now
+        row.waiting = row.span.child("queue", **{"class": row.priority.name.lower()})
         old = self._replaceable.get(row.stream) if row.is_replaceable else None
         known = row.stream in self._admitted
         if old is not None:
             self._turns[row.priority].replace(old, row)
             self._since[row] = self._since.pop(old)
             self._depths[old.priority] -= 1
+            old.waiting.end()
         elif row.priority is Priority.LIVE_FINAL or len(self) < self._max_rows * (2 if known else 1):
             self._turns[row.priority].append(row, known=known)
             self._since[row] = now
@@ -253,6 +260,7 @@ class BatchQueue:
                 replaced.append(row)
                 continue
             row.alone |= alone
+            row.waiting = row.span.child("queue", again=True)
             self._turns[row.priority].again.appendleft(row)
             self._since[row] = -math.inf
             self._depths[row.priority] += 1
@@ -336,6 +344,7 @@ class BatchQueue:
 
     def _release(self, row: Row) -> None:
         del self._since[row]
+        row.waiting.end()
         self._depths[row.priority] -= 1
         if self._replaceable.get(row.stream) is row:
             del self._replaceable[row.stream]

@@ -4,12 +4,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
 
 from gateway.engine.api import Capabilities, EngineSpec, Replica, ReplicaOptions
-from gateway.errors import LoadFailedError, WorkerLostError
+from gateway.errors import LoadFailedError, WorkerLostError, WorkerRetiredError
 from gateway.metrics import LOSSES, Metrics
 
 logger = logging.getLogger(__name__)
@@ -25,18 +26,24 @@ OUTAGE_PAUSE_SECONDS = 5.0
 
 
 class WorkerState(StrEnum):
-    """What a worker does."""
+    """What a worker does; it rests where replicas become more and fewer, and none is left for it."""
 
     STARTING = "starting"
     READY = "ready"
     BUSY = "busy"
     RESTARTING = "restarting"
     FAILED = "failed"
+    RESTING = "resting"
 
     @property
     def serves(self) -> bool:
         """It has loaded its model."""
         return self in {WorkerState.READY, WorkerState.BUSY}
+
+    @property
+    def rests(self) -> bool:
+        """It is not needed."""
+        return self is WorkerState.RESTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,7 @@ class Supervisor:
         self._restarts = {kind: metrics.worker_restarts.labels(spec.name, kind) for kind in LOSSES}
 
     async def run(self, tasks: TaskGroup, serve: Callable[[Replica], Awaitable[None]]) -> None:
-        """Has each replica served by ``serve`` until that raises `WorkerLostError`, and then starts the next.
+        """Has each replica served by ``serve`` until that raises a `Notice`, and then starts the next.
 
         Returns only if the engine cannot be loaded at first: a wrong path or setting, which no restart mends.
         A load that failed after one that went well may do so for want of memory, and is tried again.
@@ -98,7 +105,7 @@ class Supervisor:
         while True:
             replica = self._spec.replica(self._environment, self._options)
             try:
-                self.capabilities = await replica.start(tasks, self._on_change)
+                self.capabilities = await replica.start(tasks, partial(self._note, replica))
                 self._failed_starts = 0
                 self._out_since = None
                 self._set(WorkerState.READY, pid=replica.pid)
@@ -112,9 +119,20 @@ class Supervisor:
                 self._lost(error.public, "not_loaded")
             except WorkerLostError as error:
                 self._lost(str(error), error.kind)
+            except WorkerRetiredError:
+                self._losses_in_a_row = 0
+                self._set(WorkerState.RESTING)
+                continue
             finally:
                 await replica.stop()
             await anyio.sleep(self._pause())
+
+    def _note(self, replica: Replica) -> None:
+        """Something has become of the replica: it may not be needed before it was there."""
+        if replica.retired and not self.status.state.serves and self.status.state is not WorkerState.RESTING:
+            self._set(WorkerState.RESTING)
+        else:
+            self._on_change()
 
     def busy(self) -> None:
         """The worker has got a batch."""

@@ -1,6 +1,7 @@
 """What a live client sent and was not worked on yet: audio, in pieces worth a thread, and commands."""
 
 from collections import deque
+from dataclasses import dataclass
 
 from gateway.aio import Changed
 from gateway.errors import OverloadedError
@@ -11,8 +12,15 @@ MAX_ENTRIES = 512
 """Commands, and pieces of audio between them, that may wait."""
 
 
+@dataclass(frozen=True, slots=True)
 class Finish:
-    """The last of all commands, and ours: end the utterance that goes on, if one does."""
+    """The last of all commands, and ours: end the utterance that goes on, if one does.
+
+    Attributes:
+        is_interruption: The session may go on elsewhere, see `ItemCompleted`.
+    """
+
+    is_interruption: bool = False
 
 
 Task = bytes | Commit | Clear | Configure | Finish

@@ -164,9 +164,9 @@ class Pacing:
             return False
         return True
 
-    def put_off(self, position: int, options: PartialOptions, *, steps: float = 1.0) -> None:
-        """Has the next one wait for so many steps of audio after ``position`` (samples)."""
-        self._due = position + steps * options.step * SAMPLE_RATE
+    def put_off(self, position: int, options: PartialOptions) -> None:
+        """Has the next one wait for a step of audio after ``position`` (samples)."""
+        self._due = position + options.step * SAMPLE_RATE
 
     def begin(self) -> None:
         """A partial is in flight from now on."""

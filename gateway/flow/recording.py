@@ -31,6 +31,7 @@ from gateway.flow.pacing import Load, Pacing
 from gateway.flow.speakers import Attribution, ByChannel, ByVoice, Placed
 from gateway.flow.stream import SURE, Row, RowStream
 from gateway.metrics import Metrics, counting
+from gateway.tracing import current
 from gateway.transcript import Assembler, TextDelta, TranscriptEvent
 
 logger = logging.getLogger(__name__)
@@ -188,12 +189,17 @@ class _Job:
 
         An error of the source takes its turn after the rows before it: what was said until then is kept.
         """
+        # Not the step that rows are part of: they go on when all is cut.
+        span = current().child("decode and cut")
         async with rows:
             try:
                 await self._start_rows(rows, streams)
             except GatewayError as error:
+                span.fail(error.reason)
                 await rows.send(error)
             finally:
+                span.note(seconds=self._samples / SAMPLE_RATE)
+                span.end()
                 with anyio.CancelScope(shield=True):
                     # Closes the container, in a thread, which may still be needed to do it.
                     await anyio.to_thread.run_sync(self._steps.close, limiter=self._threads)

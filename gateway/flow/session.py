@@ -28,8 +28,10 @@ from gateway.flow.orders import Cancel, Final, Hear, Output, Partial
 from gateway.flow.pacing import Load, Pacing
 from gateway.flow.speakers import ChunkSpeakers
 from gateway.flow.stream import Row, RowStream
+from gateway.flow.turn_spans import TurnSpans
 from gateway.flow.turns import Turns
 from gateway.metrics import counting
+from gateway.tracing import within
 from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
 from gateway.transcript.events import LiveEvent, Refused, SessionCreated, SessionUpdated
 
@@ -94,6 +96,7 @@ class LiveSession:
         self._options = LiveOptions()
         self._pacing = Pacing(load, clock, resources.metrics)
         self._lateness = Lateness(clock, resources.metrics)
+        self._spans = TurnSpans()
         self._counter = resources.metrics.cut_seconds.labels("live", "cut")
         self._turns = Turns(new_item_id, self._pacing, self._options)
         self._capture = Capture(resources.vad, self._options)
@@ -169,15 +172,19 @@ class LiveSession:
                     self._changed.notify()
         finally:
             self._inbox.close()
+            self._spans.close()
 
-    async def finish(self) -> None:
+    async def finish(self, *, is_interruption: bool = False) -> None:
         """Ends the utterance that goes on, and returns when every event is emitted and dealt with.
 
         What comes from here on is not taken, or there would be no end.
+
+        Args:
+            is_interruption: The session may go on elsewhere, see `ItemCompleted`.
         """
         if not self._is_finishing:
             self._is_finishing = True
-            self._inbox.put(Finish())
+            self._inbox.put(Finish(is_interruption))
         await self._changed.until(
             lambda: (
                 not (self._is_busy or self._inbox or self._events)
@@ -200,9 +207,11 @@ class LiveSession:
             case Commit(event_id):
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))
                 await self._commit(event_id)
-            case Finish():
+            case Finish(is_interruption):
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))
                 if self._turns.is_open:
+                    if is_interruption:
+                        self._turns.interrupt()
                     await self._act(await anyio.to_thread.run_sync(self._capture.segmenter.commit))
             case Clear():
                 await self._act(await anyio.to_thread.run_sync(self._capture.settle))
@@ -288,9 +297,11 @@ class LiveSession:
             match output:
                 case Final(recognition=recognition, chunk=chunk):
                     priority = Priority.FILE if self._is_ahead else Priority.LIVE_FINAL
-                    self._running[output] = self._rows.final(chunk, recognition, priority=priority)
+                    with within(self._spans.of(output.utterance.item_id)):
+                        self._running[output] = self._rows.final(chunk, recognition, priority=priority)
                 case Partial(recognition=recognition, chunk=chunk):
-                    self._running[output] = self._rows.partial(chunk, recognition)
+                    with within(self._spans.of(output.utterance.item_id)):
+                        self._running[output] = self._rows.partial(chunk, recognition)
                 case Hear():
                     self._unheard.append(output)
                     self._changed.notify()
@@ -302,6 +313,7 @@ class LiveSession:
 
     def _emit(self, event: LiveEvent) -> None:
         self._lateness.emitted(event)
+        self._spans.emitted(event)
         self._events.append(event)
         self._changed.notify()
 

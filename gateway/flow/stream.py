@@ -14,6 +14,7 @@ from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Prior
 from gateway.errors import EngineFailedError, GatewayError, OverloadedError, SupersededError
 from gateway.flow.options import PartialOptions, Recognition
 from gateway.flow.pacing import Load
+from gateway.tracing import current, within
 from gateway.transcript import Hypothesis
 
 SURE = 0.5
@@ -203,14 +204,19 @@ class RowStream:
 
 async def _decode(row: Row, recognition: Recognition, ask: _Ask) -> None:
     """Holds the row's model and its place in the queue until there is an outcome, or nobody wants one."""
+    span = current().child(
+        "row", start=row.chunk.start / SAMPLE_RATE, seconds=len(row.chunk.samples) / SAMPLE_RATE
+    )
     try:
-        with row.scope:
+        with row.scope, within(span):
             async with recognition.lease() as recognizer:
                 row.outcome = await ask(recognizer)
     except GatewayError as error:
         row.outcome = error
+        span.fail(error.reason)
     except SupersededError:
         pass  # a newer partial of the stream took its place
     finally:
         row.is_done = True
+        span.end()
         row.changed.notify()

@@ -102,7 +102,7 @@ class Turns:
             case UtteranceStarted(start, detected):
                 return self._begin(start, position, detected=detected)
             case UtterancePaused(chunk):
-                return self._decode_ahead(chunk, position, must_judge=must_judge)
+                return self._decode_ahead(chunk, must_judge=must_judge)
             case ChunkReady(chunk):
                 return self._complete(chunk)
             case UtteranceEnded(end):
@@ -128,7 +128,8 @@ class Turns:
         # What was said until a pause is a hypothesis, too.
         utterance = order.utterance
         if isinstance(outcome, Hypothesis) and order is self._pause and self._may_emit(utterance):
-            return [*utterance.partial(utterance.chunks, outcome, paused=True)]
+            orders = self._cancel_partial() if self._is_older(order) else []
+            return [*orders, *utterance.partial(utterance.chunks, outcome, paused=True)]
         return []
 
     def heard(self, order: Hear, turns: Sequence[Turn]) -> list[Output]:
@@ -155,6 +156,11 @@ class Turns:
         self._partial = order
         self._pacing.begin()
         return [order]
+
+    def interrupt(self) -> None:
+        """Takes note that the utterance which goes on will be ended in the middle."""
+        if self._current is not None:
+            self._current.interrupted = True
 
     def cleared(self, position: int) -> list[Output]:
         """Forgets the utterance that goes on; where its beginning was told, so is its end.
@@ -188,8 +194,7 @@ class Turns:
         self._current = utterance
         self._utterances.append(utterance)
         if utterance.partials is not None:
-            # An utterance that begins has been heard for a while, and people wait for its first words.
-            self._pacing.put_off(position, utterance.partials, steps=0.5)
+            self._pacing.put_off(position, utterance.partials)
         if not detected or self.options.turns.mode is TurnMode.MANUAL:
             return []
         utterance.announced = True
@@ -224,8 +229,11 @@ class Turns:
             events.append(SpeechStopped(utterance.item_id, end / SAMPLE_RATE))
         return [*events, BufferCommitted(utterance.item_id, end / SAMPLE_RATE), *self.advance()]
 
-    def _decode_ahead(self, chunk: Chunk, position: int, *, must_judge: bool) -> list[Output]:
-        """Decodes what may be the utterance's last chunk before its silence is over."""
+    def _decode_ahead(self, chunk: Chunk, *, must_judge: bool) -> list[Output]:
+        """Decodes what may be the utterance's last chunk before its silence is over.
+
+        A partial of what was said goes on beside it: it is sooner there, and what both have is emitted.
+        """
         utterance, orders = self._current, list[Output]()
         if self._pause is not None and not self._pause.is_done:
             orders.append(self._cancelled(self._pause))
@@ -238,9 +246,6 @@ class Turns:
             return orders
         self._pause = self._order_final(utterance, utterance.recognition, chunk, None)
         orders.append(self._pause)
-        if utterance.partials is not None:
-            orders += self._cancel_partial()
-            self._pacing.put_off(position, utterance.partials)
         return orders
 
     def _order_final(
@@ -265,11 +270,16 @@ class Turns:
         if order is not self._partial:
             return []  # it was cancelled
         self._partial = None
+        events: list[Output] = []
         in_time = isinstance(outcome, Hypothesis) and self._may_emit(order.utterance)
-        self._pacing.end(order.chunk.end, order.options, in_time=in_time)
-        if not (in_time and isinstance(outcome, Hypothesis)):
-            return []
-        return [*order.utterance.partial(order.number, outcome, paused=False)]
+        if in_time and isinstance(outcome, Hypothesis):
+            events += order.utterance.partial(order.number, outcome, paused=False)
+        self._pacing.end(order.chunk.end, order.utterance.partials or order.options, in_time=in_time)
+        return events
+
+    def _is_older(self, order: Final) -> bool:
+        """The partial in flight has heard no more than that final."""
+        return self._partial is not None and self._partial.chunk.end <= order.chunk.end
 
     def _may_emit(self, utterance: Utterance) -> bool:
         """No earlier utterance has anything to emit."""

@@ -14,6 +14,10 @@ from gateway.transcript.timeline import Timeline
 from gateway.transcript.tokens import text_of
 from gateway.transcript.writing import is_spaced
 
+UNTIL_TEXT = 0.5
+"""So many steps pass between partials until an utterance has text: people wait for its first words, and what
+was said so far is quickly decoded."""
+
 
 @dataclass(slots=True)
 class _Complete:
@@ -37,6 +41,7 @@ class Utterance:
     Attributes:
         closed: No more chunks come.
         announced: Its beginning was emitted, so its end will be, whatever the options are from then on.
+        interrupted: It is ended, but not by its speaker, see `ItemCompleted`.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class Utterance:
         self.recognition = recognition
         self.closed = False
         self.announced = False
+        self.interrupted = False
         self._start = start
         self._end = start
         self._chunks: list[_Complete] = []
@@ -60,8 +66,11 @@ class Utterance:
 
     @property
     def partials(self) -> PartialOptions | None:
-        """How it is decoded while it goes on; None: it is not."""
-        return self.recognition.partials if self.recognition is not None else None
+        """How it is decoded while it goes on, twice as often until it has text; None: it is not."""
+        options = self.recognition.partials if self.recognition is not None else None
+        if options is None or self._told:
+            return options
+        return replace(options, step=options.step * UNTIL_TEXT)
 
     @property
     def chunks(self) -> int:
@@ -154,11 +163,18 @@ class Utterance:
 
     def _end_event(self, recognition: Recognition) -> LiveEvent:
         if self._error is not None:
-            return ItemFailed(self.item_id, self._error)
+            return ItemFailed(self.item_id, self._error, self.interrupted)
         transcript = self._assembler.finish((self._end - self._start) / SAMPLE_RATE).transcript
         if recognition.partials is not None and recognition.partials.consistent:
             transcript = replace(transcript, text=text_of(self._told), tokens=tuple(self._told))
-        return ItemCompleted(self.item_id, transcript, recognition.model, self._logprobs, recognition.words)
+        return ItemCompleted(
+            self.item_id,
+            transcript,
+            recognition.model,
+            self._logprobs,
+            recognition.words,
+            self.interrupted,
+        )
 
     @property
     def _logprobs(self) -> bool:

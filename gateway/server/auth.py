@@ -9,14 +9,15 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import Scope
 
-from gateway.errors import AuthenticationError, PermissionDeniedError, SettingsError
+from gateway.errors import AuthenticationError, InvalidRequestError, PermissionDeniedError, SettingsError
 from gateway.keys import ClientLimits, Key, digest
 from gateway.protocol.realtime.client_secrets import PREFIX, SecretSigner
+from gateway.protocol.realtime.resume import ResumeSigner
 from gateway.server.clients import CLIENT, KEY_NAME, Clients, address_of
-from gateway.server.realtime import EPHEMERAL_KEY, SESSION_CLAIMS
+from gateway.server.realtime import EPHEMERAL_KEY, SESSION_CLAIMS, key_fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Keys:
         read: Gives the keys, None where everybody may come in.
         file: Where they come from, if from a file, to see that it was changed.
         limits: Of clients without a key.
+        resume: Of the tokens of sessions, which open their own though the ephemeral key has ended meanwhile.
 
     Raises:
         SettingsError: They cannot be read.
@@ -46,12 +48,14 @@ class Keys:
         *,
         file: Path | None = None,
         limits: ClientLimits | None = None,
+        resume: ResumeSigner | None = None,
     ) -> None:
         self._read = read
         self._keys = read()
         self._signer = signer
         self._file = file
         self._limits = limits or ClientLimits()
+        self._resume = resume
         self._clients = Clients()
 
     @property
@@ -120,7 +124,9 @@ class Keys:
         if not key.startswith(PREFIX):
             self.check(scope)
             return
-        claims = self._signer.verify(key, now=int(time.time()))
+        claims = self._signer.read(key)
+        if claims is not None and time.time() >= claims.expires_at and not self._comes_back(scope):
+            claims = None
         # Whoever loses a key loses those that were made with it.
         maker = next((each for each in self._keys or () if claims and each.name == claims.made_by), None)
         if claims is None or (self._keys is not None and maker is None):
@@ -131,6 +137,17 @@ class Keys:
             self._enter(scope, address_of(scope), self._limits)
         scope[SESSION_CLAIMS] = claims
         scope[EPHEMERAL_KEY] = key
+
+    def _comes_back(self, scope: Scope) -> bool:
+        """A session is taken up again that this key has opened while it was good."""
+        token = QueryParams(scope.get("query_string", b"")).get("resume")
+        if not token or self._resume is None:
+            return False
+        try:
+            self._resume.verify(token, key=key_fingerprint(scope), now=int(time.time()))
+        except InvalidRequestError:
+            return False
+        return True
 
     def _find(self, key: str) -> Key | None:
         """Compares with all of them, however many characters agree."""

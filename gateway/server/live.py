@@ -6,13 +6,14 @@ The handler of the first connection owns the session until it is over; those of 
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import anyio
 import anyio.to_thread
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.aio import Changed, only, open_task_group
 from gateway.errors import ClientGoneError, GatewayError, InvalidRequestError, ShuttingDownError
@@ -28,7 +29,7 @@ from gateway.server.live_sessions import LiveSessions
 from gateway.server.outbox import Outbox
 from gateway.server.relay import Publication
 from gateway.server.service import Service
-from gateway.server.websocket import send_frame
+from gateway.server.websocket import GOODBYE_SECONDS, send_frame
 from gateway.transcript.commands import Append
 from gateway.transcript.events import BufferCommitted, ItemCompleted, ItemFailed, Refused, SessionCreated
 
@@ -203,6 +204,9 @@ class Live:
             self._connection = None
             self._changed.notify()
         if scope.cancelled_caught and not self._over.is_set():
+            # Not left open: there is no limit to how often one session is taken over.
+            with suppress(GatewayError, WebSocketDisconnect), anyio.move_on_after(GOODBYE_SECONDS):
+                await websocket.close(1001, "The session was taken up on another connection.")
             raise ClientGoneError
 
     async def _raise_outcome(self, scope: anyio.CancelScope) -> None:
@@ -260,7 +264,7 @@ class Live:
             match event:
                 case BufferCommitted(item_id, end):
                     self._ends[item_id] = end
-                case ItemCompleted(item_id) | ItemFailed(item_id):
+                case ItemCompleted(item_id) | ItemFailed(item_id) if not event.interrupted:
                     self._settle(item_id)
             resume = self._resume(self._state) if isinstance(event, SessionCreated) else None
             for frame in self._protocol.send(event, resume=resume):
@@ -292,17 +296,18 @@ class Live:
         """
         with anyio.move_on_after(max(0.0, self._expires_at - time.time())):
             await leaving.wait()
-        await self._finish()
+        # It may cut a word in two: whoever takes the session up again is told the whole item once more.
+        await self._finish(is_interruption=leaving.is_set() and self._token is not None)
         if leaving.is_set():
             raise ShuttingDownError
         self._session.refuse(Refused(self._expired(), None))
         await self._finish()
 
-    async def _finish(self) -> None:
+    async def _finish(self, *, is_interruption: bool = False) -> None:
         """Sends what was said, as far as there is time, and somebody to read it."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._cancel_when_useless, tasks.cancel_scope)
-            await self._session.finish()
+            await self._session.finish(is_interruption=is_interruption)
             await self._changed.until(lambda: not self._outbox.waiting)
             tasks.cancel_scope.cancel()
 

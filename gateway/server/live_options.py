@@ -22,10 +22,10 @@ from gateway.transcript.writing import MAX_SILENCE_SECONDS, Eagerness
 _ENCODINGS: dict[str, Encoding] = {"audio/pcm": "pcm16", "audio/pcmu": "ulaw", "audio/pcma": "alaw"}
 
 _DELAYS = {
-    "minimal": PartialOptions(step=0.4, stability=StabilityOptions(held_back=0)),
-    "low": PartialOptions(step=0.4, stability=StabilityOptions(sure=0.5)),
-    "medium": PartialOptions(step=0.4, stability=StabilityOptions(sure=0.7, unsure=4)),
-    "high": PartialOptions(step=0.4, stability=StabilityOptions(agreement=3, sure=0.7, unsure=5)),
+    "minimal": PartialOptions(step=0.3, stability=StabilityOptions(held_back=0)),
+    "low": PartialOptions(step=0.3, stability=StabilityOptions(sure=0.7, unsure=4)),
+    "medium": PartialOptions(step=0.3, stability=StabilityOptions(agreement=3, sure=0.7, unsure=5)),
+    "high": PartialOptions(step=0.4, stability=StabilityOptions(agreement=3, sure=0.8, unsure=6)),
     "xhigh": PartialOptions(step=0.8, stability=StabilityOptions(agreement=3, sure=0.7, unsure=5)),
 }
 """How soon a word is told, by ``delay``, against how often the final text takes it back: figures by

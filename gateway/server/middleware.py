@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import anyio
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +23,7 @@ from gateway.protocol.events import encode, error_body
 from gateway.server.body import Body
 from gateway.server.clients import client_of
 from gateway.server.exchanges import Exchanges
+from gateway.tracing import NOTHING, Span, Tracer, within
 
 logger = logging.getLogger(__name__)
 access = logging.getLogger("gateway.access")
@@ -49,10 +50,11 @@ def error_response(error: GatewayError) -> Response:
 class RequestMiddleware:
     """Stamps answers, translates exceptions, counts requests. The outermost layer."""
 
-    def __init__(self, app: ASGIApp, *, exchanges: Exchanges, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, exchanges: Exchanges, metrics: Metrics, tracer: Tracer) -> None:
         self._app = app
         self._exchanges = exchanges
         self._metrics = metrics
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request; never raises for HTTP."""
@@ -60,6 +62,26 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         answer = _Answer(scope, receive, send)
+        with within(self._begin(answer, scope)) as span:
+            try:
+                await self._serve(answer, scope)
+            finally:
+                span.note(http__response__status_code=answer.status, http__route=_endpoint(scope))
+                if answer.reason is not None:
+                    span.fail(answer.reason)
+                span.end()
+
+    def _begin(self, answer: "_Answer", scope: Scope) -> Span:
+        if scope["path"] in PROBES:
+            return NOTHING
+        return self._tracer.begin(
+            f"{scope['method']} request",
+            Headers(scope=scope),
+            http__request__method=scope["method"],
+            gateway__request_id=answer.request_id,
+        )
+
+    async def _serve(self, answer: "_Answer", scope: Scope) -> None:
         try:
             with self._exchanges.place(answer), answer.scope:
                 await self._app(scope, answer.receive, answer.send)
@@ -83,11 +105,15 @@ class RequestMiddleware:
             self._metrics.refuse(internal)
             await answer.refuse(internal)
         finally:
-            route = scope.get("route")
-            endpoint = getattr(route, "path", "unknown")
+            endpoint = _endpoint(scope)
             self._metrics.requests.labels(endpoint, str(answer.status)).inc()
             self._metrics.request_seconds.labels(endpoint).observe(answer.seconds)
             answer.log(endpoint)
+
+
+def _endpoint(scope: Scope) -> str:
+    """Its route's path, which no client chooses."""
+    return getattr(scope.get("route"), "path", "unknown")
 
 
 class _Answer:

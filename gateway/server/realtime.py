@@ -8,6 +8,7 @@ import hashlib
 import time
 
 import anyio
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -105,7 +106,7 @@ class Realtime:
         key: Claims | None = websocket.scope.get(SESSION_CLAIMS)
         given = claims or ResumeClaims(
             session_id=new_session_id(),
-            key=_fingerprint(websocket),
+            key=key_fingerprint(websocket.scope),
             expires_at=int(time.time() + limits.max_session_seconds),
             config=config,
         )
@@ -132,7 +133,7 @@ class Realtime:
         token = websocket.query_params.get("resume")
         if not token or not self._service.limits.resume_seconds:
             return None, Place()
-        claims = self._signer.verify(token, key=_fingerprint(websocket), now=int(time.time()))
+        claims = self._signer.verify(token, key=key_fingerprint(websocket.scope), now=int(time.time()))
         after = websocket.query_params.get("after")
         return claims, Place.of(after, claims.session_id) if after else Place()
 
@@ -164,8 +165,9 @@ def _speaks_beta(websocket: WebSocket) -> bool:
     return "openai-beta.realtime-v1" in offered or websocket.headers.get("openai-beta") == "realtime=v1"
 
 
-def _fingerprint(websocket: WebSocket) -> str:
+def key_fingerprint(scope: Scope) -> str:
     """Of whatever the client shows for a key: the same opens its session again, and nothing else does."""
-    headers = (websocket.headers.get(name, "") for name in ("authorization", "api-key", "x-api-key"))
-    keys = (each for each in websocket.scope["subprotocols"] if "api-key" in each)
-    return hashlib.sha256("\n".join((*headers, *keys)).encode()).hexdigest()[:32]
+    headers = Headers(scope=scope)
+    shown = (headers.get(name, "") for name in ("authorization", "api-key", "x-api-key"))
+    keys = (each for each in scope.get("subprotocols", ()) if "api-key" in each)
+    return hashlib.sha256("\n".join((*shown, *keys)).encode()).hexdigest()[:32]

@@ -28,6 +28,7 @@ from gateway.server.status import Health, Models
 from gateway.server.transcriptions import Transcriptions
 from gateway.server.transcriptions_ws import TranscriptionsWs
 from gateway.server.websocket import WebSocketMiddleware, envelope_frame, event_frame
+from gateway.tracing import Tracer
 
 Check = Callable[[Scope], None]
 
@@ -110,6 +111,7 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
     sessions: Admission,
     exchanges: Exchanges,
     metrics: Metrics,
+    tracer: Tracer,
     lifespan: Lifespan[Starlette],
 ) -> Starlette:
     """The ASGI application."""
@@ -156,8 +158,10 @@ def build_routes(  # noqa: PLR0913 - each endpoint once
         middleware=[
             *origins.cors(),
             Middleware(AddressMiddleware),
-            Middleware(RequestMiddleware, exchanges=exchanges, metrics=metrics),
-            Middleware(WebSocketMiddleware, sessions=sessions, exchanges=exchanges, metrics=metrics),
+            Middleware(RequestMiddleware, exchanges=exchanges, metrics=metrics, tracer=tracer),
+            Middleware(
+                WebSocketMiddleware, sessions=sessions, exchanges=exchanges, metrics=metrics, tracer=tracer
+            ),
             Middleware(OriginMiddleware, origins=origins),
         ],
         exception_handlers={HTTPException: _raise_ours},

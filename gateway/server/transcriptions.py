@@ -36,6 +36,7 @@ from gateway.server.options import with_defaults
 from gateway.server.service import Limits, Service, recognition
 from gateway.server.spool import Spool
 from gateway.server.upload import EarlyRequest, RequestChangedError, Upload
+from gateway.tracing import step
 from gateway.transcript import TranscriptDone
 
 SHORT_BYTES = 32 * 1024
@@ -148,7 +149,8 @@ class Transcriptions:
             else:
                 response = await self._plain(replace(asked, request=wanted), transcription, early)
             _warn(response, early.upload, self._dialect)
-            await response(scope, _never, send)
+            with step("answer"):
+                await response(scope, _never, send)
 
     async def _plain(self, asked: Asked, transcription: Transcription, early: EarlyRequest) -> Response:
         async for event in transcription:
@@ -193,7 +195,8 @@ async def _abort_when_too_long(
 async def _receive(upload: Upload, body: Body, scope: anyio.CancelScope) -> None:
     """Reads the body to its end and then watches: a client that leaves ends all work for it."""
     with suppress(ClientGoneError):
-        await upload.receive(body.blocks())
+        with step("upload"):
+            await upload.receive(body.blocks())
         await body.disconnected()
     scope.cancel()
 

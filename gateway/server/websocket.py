@@ -9,7 +9,7 @@ import secrets
 from contextlib import suppress
 
 import anyio
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -20,6 +20,7 @@ from gateway.protocol.realtime.session import error_frame
 from gateway.protocol.websocket import COME_AGAIN, close_code, close_reason
 from gateway.server.admission import Admission
 from gateway.server.exchanges import Exchanges
+from gateway.tracing import Tracer, current, within
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +78,17 @@ def event_frame(error: GatewayError) -> str | None:
 class WebSocketMiddleware:
     """Translates what an endpoint raises into a frame, as its route has them, and a close code; counts."""
 
-    def __init__(self, app: ASGIApp, *, sessions: Admission, exchanges: Exchanges, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        sessions: Admission,
+        exchanges: Exchanges,
+        metrics: Metrics,
+        tracer: Tracer,
+    ) -> None:
         self._app = app
+        self._tracer = tracer
         self._sessions = sessions
         self._exchanges = exchanges
         self._metrics = metrics
@@ -89,7 +99,8 @@ class WebSocketMiddleware:
             await self._app(scope, receive, send)
             return
         session = _Session(scope, send)
-        with self._sessions.place(), self._exchanges.place(session):
+        begun = self._tracer.begin("session", Headers(scope=scope), gateway__request_id=session.id)
+        with self._sessions.place(), self._exchanges.place(session), within(begun) as span:
             try:
                 with session.scope:
                     await self._app(scope, receive, session.send)
@@ -98,6 +109,8 @@ class WebSocketMiddleware:
             finally:
                 endpoint = getattr(scope.get("route"), "path", "unknown")
                 self._metrics.requests.labels(f"ws {endpoint}", str(session.code)).inc()
+                span.note(http__route=endpoint, websocket__close_code=session.code)
+                span.end()
 
     async def _end(self, session: "_Session", error: Exception) -> None:
         match error:
@@ -105,6 +118,7 @@ class WebSocketMiddleware:
                 pass
             case GatewayError():
                 self._metrics.refuse(error)
+                current().fail(error.reason)
                 if error.status >= 500 and not isinstance(error, ShuttingDownError):
                     logger.warning("session failed", extra={"request_id": session.id}, exc_info=error)
                 await session.refuse(error)
@@ -112,6 +126,7 @@ class WebSocketMiddleware:
                 logger.error("internal error", extra={"request_id": session.id}, exc_info=error)
                 internal = GatewayError(f"Internal error; request id {session.id}.")
                 self._metrics.refuse(internal)
+                current().fail(internal.reason)
                 await session.refuse(internal)
 
 

@@ -136,6 +136,8 @@ class ItemCompleted:
         model: The model's name as the client wrote it.
         logprobs: The client wants the tokens' log-probabilities.
         words: It wants the words' times.
+        interrupted: Not its speaker ended it but the server, which ends, too: where the session goes on, the
+            item is told once more, whole.
     """
 
     item_id: str
@@ -143,14 +145,16 @@ class ItemCompleted:
     model: str
     logprobs: bool
     words: bool = False
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ItemFailed:
-    """The item has no final text; the session goes on."""
+    """The item has no final text; the session goes on. ``interrupted`` as in `ItemCompleted`."""
 
     item_id: str
     error: GatewayError
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

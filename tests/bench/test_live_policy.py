@@ -17,13 +17,15 @@ def transcript(*words: tuple[str, float]) -> Transcript:
 
 def test_a_turn() -> None:
     """Told words count as late as their delta; those the final has otherwise are wrong, not late."""
-    item = Item(0.0, 5.0, [(1.5, "I scream"), (2.5, " for"), (5.5, " more.")], 2, 5.5, "Ice cream for more.")
+    deltas = [(1.5, "I scream"), (2.5, " for"), (5.5, " more.")]
+    item = Item(0.0, 0.3, 5.0, deltas, 2, 5.5, "Ice cream for more.")
     found = Captions()
     found.add(item, transcript((" I", 0.5), (" stream", 1.0), (" for", 1.5), (" more.", 2.0)))
 
     assert (found.words, found.early, found.otherwise, found.turns) == (4, 3, 1, 1)
     assert found.lateness == pytest.approx((1.0, 1.0))
-    assert found.firsts == (1.5,)
+    assert found.firsts == (1.2,)
+    assert found.finals == (0.5,)
     assert (found.kept, found.kept_blind) == (0, 0)
     assert len(found.row("low")) == len(COLUMNS)
 
@@ -33,7 +35,7 @@ def test_what_is_kept() -> None:
     found = Captions()
     for told in ("So it", "so, it"):
         found.add(
-            Item(0.0, 3.0, [(1.0, told)], 1, 3.0), transcript((" So", 0.5), (" it", 0.7), (" is.", 1.0))
+            Item(0.0, 0.3, 3.0, [(1.0, told)], 1, 3.0), transcript((" So", 0.5), (" it", 0.7), (" is.", 1.0))
         )
 
     assert (found.turns, found.kept, found.kept_blind) == (2, 1, 2)
@@ -42,7 +44,7 @@ def test_what_is_kept() -> None:
 def test_nothing_told() -> None:
     """No share of nothing."""
     found = Captions()
-    found.add(Item(0.0, 3.0, [], 0, 3.0), transcript((" So", 0.5)))
+    found.add(Item(0.0, 0.3, 3.0, [], 0, 3.0), transcript((" So", 0.5)))
 
     assert (found.words, found.early, found.turns) == (1, 0, 0)
     assert found.row("low")[0] == "low"

@@ -39,7 +39,7 @@ async def test_an_utterance_is_noted() -> None:
                 await _tell(socket, f"{TEXT}delta", item_id="a", delta=" two")
             if heard[-1].endswith("clear"):
                 await _tell(socket, "input_audio_buffer.cleared")
-                await _tell(socket, f"{TEXT}completed", item_id="a", transcript="One two")
+                await _tell(socket, f"{TEXT}completed", item_id="a", transcript="One two", languages=["en"])
 
     async with _serving(handle) as port:
         session = await converse(port, silence(0.3))
@@ -47,6 +47,7 @@ async def test_an_utterance_is_noted() -> None:
     (item,) = session.items
     assert heard == ["session.update", *["input_audio_buffer.append"] * 3, "input_audio_buffer.clear"]
     assert (item.audio_start, item.audio_end, item.released) == (0.01, 0.09, 1)
+    assert item.languages == ("en",)
     assert [text for _, text in item.deltas] == ["One", " two"]
     assert item.completed is not None
     assert 0.1 <= item.deltas[0][0] <= item.completed
@@ -100,3 +101,22 @@ async def test_a_client_ends_its_turns_itself() -> None:
     assert not item.pending
     assert item.audio_end is not None
     assert 0.2 <= item.audio_end < 1
+
+
+async def test_what_is_sent_faster_than_it_is_said() -> None:
+    """All of it, and nobody waits a minute; and the language may be left to the server."""
+    said: list[Any] = []
+
+    async def handle(socket: ServerConnection) -> None:
+        async for frame in socket:
+            said.append(json.loads(frame))
+            if said[-1]["type"].endswith("clear"):
+                await _tell(socket, "input_audio_buffer.cleared")
+
+    async with _serving(handle) as port:
+        session = await converse(port, silence(60), language=None, pace=1_000)
+
+    kinds = [event["type"] for event in said]
+    assert kinds.count("input_audio_buffer.append") == 600
+    assert said[0]["session"]["audio"]["input"]["transcription"]["language"] is None
+    assert session.closed is None

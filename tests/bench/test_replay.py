@@ -1,5 +1,6 @@
 """A session's rules without a clock: scripted speech, and an engine that hears a word in each half second."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,13 +8,15 @@ import pytest
 
 from bench.engines import Cost, Costs, Decoder
 from bench.realtime import Item
-from bench.replay import Replay
+from bench.replay import ALONE, Cores, Job, Replay
 from gateway.audio.frontend import FrontEnd
 from gateway.audio.segmenter import Segmenter
 from gateway.audio.turns import TurnOptions
-from gateway.audio.types import SAMPLE_RATE
+from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, RowFailed
 from gateway.flow.options import PartialOptions, Recognition
+from gateway.flow.orders import Final, Partial
+from gateway.flow.utterance import Utterance
 from gateway.transcript import Hypothesis
 from gateway.transcript.stable import StabilityOptions
 from tests.fake_recognizer import FakeRecognizer
@@ -23,6 +26,7 @@ ONE: Script = [(0.0, 1.0), (1.0, 3.0), (0.0, 2.0)]
 PAUSED: Script = [(0.0, 1.0), (1.0, 1.0), (0.0, 0.35), (1.0, 1.0), (0.0, 2.0)]
 TWO: Script = [*ONE, (1.0, 2.0), (0.0, 2.0)]
 AT_ONCE = Cost(0.0, 0.0)
+SILENCE = Hypothesis((), "en", 1.0)
 
 
 class Listening:
@@ -50,6 +54,17 @@ class Listening:
         return sum(request.options.beam_size is None for request in self.requests)
 
 
+def _partial() -> Partial:
+    recognition = Recognition(FakeRecognizer().lease, "fake", DecodeOptions(), None)
+    chunk = Chunk(0, np.zeros(SAMPLE_RATE, np.float32), ends_utterance=False)
+    return Partial(Utterance("item", 0, recognition), recognition, PartialOptions(), chunk, 0)
+
+
+def _final() -> Final:
+    partial = _partial()
+    return Final(partial.utterance, partial.recognition, partial.chunk)
+
+
 def _replay(
     script: Script,
     engine: Listening,
@@ -70,6 +85,7 @@ def test_an_utterance_has_text_while_it_goes_on() -> None:
     (item,) = _replay(ONE, Listening())
 
     assert item.audio_start == pytest.approx(0.7, abs=0.05)
+    assert item.speech_start == pytest.approx(1.0, abs=0.05)
     assert item.audio_end == pytest.approx(4.5, abs=0.1)
     assert item.released is not None
     assert item.released > 3
@@ -81,7 +97,7 @@ def test_slow_partials_thin_out() -> None:
     """The next one waits for one and a half times what the last one took."""
     quick, slow = Listening(), Listening()
     _replay(ONE, quick)
-    _replay(ONE, slow, costs=Costs(Cost(0.6, 0.0), AT_ONCE))
+    _replay(ONE, slow, costs=Costs(Cost(1.0, 0.0), AT_ONCE))
     gaps = np.diff(slow.partials)
 
     assert np.diff(quick.partials) == pytest.approx(0.5, abs=0.11)
@@ -109,10 +125,10 @@ def test_a_pause_gives_what_was_said_before_it() -> None:
 
 
 def test_a_final_takes_its_time() -> None:
-    """Counted from the pause it was decoded at, after the partial that the engine was at."""
-    (item,) = _replay(ONE, Listening(), costs=Costs(AT_ONCE, Cost(2.0, 0.0)))
+    """Counted from the pause it was decoded at; alone it has both cores."""
+    (item,) = _replay(ONE, Listening(), costs=Costs(AT_ONCE, Cost(3.0, 0.0)))
 
-    assert item.completed == pytest.approx(4.0 + 0.256 + 2.0, abs=0.15)
+    assert item.completed == pytest.approx(4.0 + 0.256 + ALONE * 3.0, abs=0.15)
 
 
 def test_utterances_do_not_interleave() -> None:
@@ -122,3 +138,27 @@ def test_utterances_do_not_interleave() -> None:
     assert first.completed is not None
     assert second.deltas[0][0] >= first.completed
     assert second.completed is not None
+
+
+def test_two_decodes_share_the_cores() -> None:
+    """One alone has both and takes 0.6 of its CPU time; finals do not wait for partials, nor stop them."""
+    cores = Cores()
+    orders: list[Final | Partial] = [_partial(), _partial(), _partial(), _final()]
+    for order in orders[:3]:
+        cores.ask(Job(order, SILENCE, 1.0))
+    assert [(at, job.order) for at, job in cores.until(0.5)] == []
+    cores.ask(Job(orders[3], SILENCE, 1.0))
+    cores.cancel(orders[2])
+    done = [(at, job.order) for at, job in cores.until(math.inf)]
+
+    assert done == [(1.0, orders[0]), (1.0, orders[1]), (1.6, orders[3])]
+
+
+def test_what_runs_is_not_stopped() -> None:
+    """A decode that nobody wants any more is not told, but takes its time."""
+    cores, first, second = Cores(), _partial(), _partial()
+    cores.ask(Job(first, SILENCE, 1.0))
+    cores.cancel(first)
+    cores.ask(Job(second, SILENCE, 1.0))
+
+    assert [(at, job.order) for at, job in cores.until(math.inf)] == [(1.0, second)]

@@ -1,15 +1,28 @@
 """Recordings of a folder, and those made of them."""
 
+import io
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.audio.frame import AudioFrame
 
 pytest.importorskip("jiwer", reason="jiwer is not installed: pip install -e '.[bench]'")
 pytest.importorskip("whisper_normalizer", reason="it is not installed: pip install -e '.[bench]'")
 
-from bench.speech import SPEECH_VARIABLE, bases, code_switch, find_speech, half_an_hour, load, onset_of
+from bench.speech import (
+    READER_PAUSE,
+    SPEECH_VARIABLE,
+    bases,
+    code_switch,
+    find_speech,
+    half_an_hour,
+    load,
+    onset_of,
+    readers,
+)
 from bench.variants import samples_of, wav
 from bench.wer import TimedWord
 from gateway.audio.types import SAMPLE_RATE
@@ -49,6 +62,26 @@ def test_a_code_switch(folder: Path) -> None:
     assert switch.text == "few words wort"
     assert len(switch.samples) == pytest.approx((2.2 + 2 + 24 + 2) * SAMPLE_RATE, abs=2)
     assert code_switch(load(folder)[:1]) is None
+
+
+def test_readers(folder: Path) -> None:
+    """A recording for each, of all that is said, with pauses; a folder without readers has none."""
+    assert readers(folder) == []
+    for reader, seconds in (("2", 1), ("1", 2)):
+        (folder / "readers" / reader).mkdir(parents=True)
+        for number in range(2):
+            file = io.BytesIO()
+            with av.open(file, "w", format="flac") as container:
+                stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
+                frame = AudioFrame(format="s16", layout="mono", samples=seconds * SAMPLE_RATE)
+                frame.sample_rate = SAMPLE_RATE
+                container.mux([*stream.encode(frame), *stream.encode(None)])
+            (folder / "readers" / reader / f"{number}.flac").write_bytes(file.getvalue())
+    first, second = readers(folder)
+
+    assert (first.name, second.name) == ("reader_1", "reader_2")
+    assert (first.language, first.text) == ("en", "")
+    assert len(first.samples) == pytest.approx((4 + 2 * READER_PAUSE) * SAMPLE_RATE, abs=2)
 
 
 def test_half_an_hour(folder: Path) -> None:

@@ -16,6 +16,7 @@ from bench.talk import (
     TAIL_SECONDS,
     Phrase,
     make_talk,
+    one_by_one,
     phrases,
     silence,
 )
@@ -109,3 +110,13 @@ def test_there_is_speech_where_it_is_said() -> None:
 
         assert np.mean(loud == spoken) > 0.999
         assert turn.said[-1].end + TAIL_SECONDS < len(loud) / 16_000
+
+
+def test_one_by_one() -> None:
+    """Each once, in their order, and each a turn: the pauses between them end one."""
+    talk = one_by_one(PHRASES)
+    pauses = [later.start - sooner.end for sooner, later in pairwise(talk.said)]
+
+    assert [said.phrase for said in talk.said] == PHRASES
+    assert all(pause > PAUSES[0] for pause in pauses)
+    assert talk.seconds > talk.said[-1].end + TAIL_SECONDS

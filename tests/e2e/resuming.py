@@ -12,7 +12,7 @@ from websockets.sync.connection import Connection
 
 from tests.e2e.speaker import COMMITTED, COMPLETED, DELTA, STARTED, STOPPED, WAIT_SECONDS
 from tests.protocol.realtime.wire import check_frame
-from tests.support import LiveServer
+from tests.support import LiveServer, Process
 
 FRAME_BYTES = 4_800
 BYTES_PER_MS = 48
@@ -26,7 +26,7 @@ class Client:
         states: What each connection began with.
     """
 
-    def __init__(self, server: LiveServer, audio: bytes, key: str = "unused") -> None:
+    def __init__(self, server: LiveServer | Process, audio: bytes, key: str = "unused") -> None:
         self._url = server.url
         self._key = key
         self._audio = audio
@@ -37,7 +37,7 @@ class Client:
         self.states: list[str] = []
         self.socket: Connection = self.connect()
 
-    def connect(self, server: LiveServer | None = None) -> Connection:
+    def connect(self, server: LiveServer | Process | None = None) -> Connection:
         """Opens a session, or goes on with the one that dropped."""
         self._url = server.url if server else self._url
         query = {"intent": "transcription"}
@@ -98,7 +98,7 @@ class Client:
         """Says the rest, and reads until all of it is told."""
         self.say(len(self._audio))
         self.send("input_audio_buffer.clear")
-        while not self.of("input_audio_buffer.cleared") or len(self.texts) < len(self.of(COMMITTED)):
+        while not (self.of("input_audio_buffer.cleared") and self.is_told):
             assert self.read(WAIT_SECONDS), self.states
         self.socket.close()
 
@@ -108,8 +108,19 @@ class Client:
 
     @property
     def texts(self) -> list[str]:
-        """The items' transcripts."""
-        return [event["transcript"] for event in self.events if event["type"] == COMPLETED]
+        """The items' transcripts: of one that the end of a server cut short, what was told afterwards."""
+        return list({event["item_id"]: event["transcript"] for event in self.of(COMPLETED)}.values())
+
+    @property
+    def items(self) -> list[str]:
+        """The committed items."""
+        return list(dict.fromkeys(event["item_id"] for event in self.of(COMMITTED)))
+
+    @property
+    def is_told(self) -> bool:
+        """Every item has its whole text."""
+        last = {event["item_id"]: event for event in self.of(COMPLETED)}
+        return all(item in last and "interrupted" not in last[item] for item in self.items)
 
     def told(self) -> dict[str, list[Any]]:
         """What does not depend on the machine's load: texts and times, without names."""

@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 
 from gateway.engine.whisper.engine import WhisperSpec
 from tests.e2e.resuming import BYTES_PER_MS, FRAME_BYTES, Client
-from tests.e2e.speaker import COMPLETED, WAIT_SECONDS, speech
+from tests.e2e.speaker import COMPLETED, STARTED, WAIT_SECONDS, speech
 from tests.support import LiveServer, Sample, live_server, until
 
 
@@ -113,6 +113,38 @@ def test_a_drained_server_loses_nothing(
         client.connect(second)
         client.finish()
 
+    assert client.texts == calm.texts
+
+
+@pytest.mark.parametrize("word", [2, 4, 7])
+@pytest.mark.promise("a restart that cuts a word in two loses neither half of it, nor tells a word twice")
+def test_a_word_that_a_restart_cuts(
+    quick_whisper: WhisperSpec, live: LiveServer, samples: dict[str, Sample], word: int
+) -> None:
+    """The old server tells what it heard, for those who do not come back; who does is told the item whole."""
+    audio = _audio(samples, "en_hello", "en_command_44k_stereo", "en_hello")
+    calm = _undisturbed(live, audio)
+    before = len(_audio(samples, "en_hello"))
+    cut = samples["en_command_44k_stereo"].utterances[0]["words"][word]
+    middle = before + round((cut["start"] + cut["end"]) / 2 * 1000) * BYTES_PER_MS
+    with live_server([quick_whisper], session_secret="the same") as first:
+        client = Client(first, audio)
+        client.say(middle // FRAME_BYTES)
+        while len(client.of(STARTED)) < 2 or len(client.texts) < 1:
+            assert client.read(WAIT_SECONDS)
+        first.loop.call_soon_threadsafe(first.gateway.leave)
+        while client.read(WAIT_SECONDS):
+            pass
+    at_the_end = client.of(COMPLETED)[-1]
+    with live_server([quick_whisper], session_secret="the same") as second:
+        client.connect(second)
+        began = client._sent
+        client.finish()
+
+    assert at_the_end["interrupted"] is True
+    assert len(at_the_end["transcript"].split()) < len(calm.texts[1].split())
+    assert began <= before
+    assert len(client.items) == len(calm.items) == 3
     assert client.texts == calm.texts
 
 

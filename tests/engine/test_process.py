@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -40,7 +41,7 @@ def is_alive(pid: int | None) -> bool:
 
 
 @asynccontextmanager
-async def replica_of(spec: ScriptedSpec, **options: float) -> AsyncIterator[ProcessReplica]:
+async def replica_of(spec: ScriptedSpec, **options: Any) -> AsyncIterator[ProcessReplica]:
     """A started replica, stopped at the end."""
     replica = ProcessReplica(spec, {}, ReplicaOptions(**options))
     tasks = anyio.create_task_group()

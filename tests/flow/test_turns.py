@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import cast
 
 import pytest
@@ -14,6 +15,7 @@ from gateway.flow.options import LiveOptions
 from gateway.flow.orders import Final, Partial
 from gateway.flow.pacing import BREATH, PARTIALS_UNTIL
 from gateway.flow.speakers import Speakers
+from gateway.flow.utterance import UNTIL_TEXT
 from gateway.transcript import Hypothesis
 from gateway.transcript.events import (
     BufferCleared,
@@ -164,16 +166,17 @@ def test_one_partial_in_flight() -> None:
 
 @pytest.mark.parametrize("took", [0.0, 1.0, 2.0])
 def test_partials_thin_out_where_they_take_long(took: float) -> None:
-    """The next has more new audio, so that the engine breathes between two."""
+    """The next has more new audio, so that the engine breathes between two, once there is text."""
     desk = Desk(options(), [(1.0, 20.0)], all_wait)
-    ends = []
-    for _ in range(3):
+    ends: list[float] = []
+    while len(ends) < 3:
         known = len(desk.partials)
         while len(desk.partials) == known:
             desk.hear(0.1)
-        ends.append(desk.partials[-1].chunk.end / SAMPLE_RATE)
         desk.now += took
         desk.answer(desk.partials[-1])
+        if desk.text("item0"):
+            ends.append(desk.partials[-1].chunk.end / SAMPLE_RATE)
 
     steps = [ends[1] - ends[0], ends[2] - ends[1]]
     assert steps == [pytest.approx(max(PARTIALS.step, BREATH * took), abs=0.05)] * 2
@@ -397,12 +400,24 @@ def test_speakers_are_awaited() -> None:
     assert kinds[-3:] == [ItemDelta, ItemSegment, ItemCompleted]
 
 
-def test_the_first_partial_comes_sooner() -> None:
-    """After half a step: who begins to speak was heard for a while before that was sure."""
+def test_the_first_text_comes_sooner() -> None:
+    """Until there is some, partials come twice as often: who begins to speak is waited for."""
     desk = Desk(options(), [(0.0, 1.0), (1.0, 4.0)])
-    desk.hear(4, step=0.05)
-    first, second, *_ = (partial.chunk.end / SAMPLE_RATE for partial in desk.partials)
+    desk.hear(5, step=0.05)
+    first, *ends = (partial.chunk.end / SAMPLE_RATE for partial in desk.partials)
 
     started = next(event for event in desk.events if isinstance(event, SpeechStarted))
     assert first - started.seconds < 0.9
-    assert second - first >= PARTIALS.step
+    gaps = [later - sooner for sooner, later in pairwise([first, *ends])]
+    assert gaps[0] == pytest.approx(UNTIL_TEXT * PARTIALS.step, abs=0.06)
+    assert all(gap >= PARTIALS.step - 0.01 for gap in gaps[2:])
+
+
+def test_dips_are_no_pauses() -> None:
+    """A word has moments of silence: partials go on through them. In a pause its final takes their place."""
+    desk = Desk(options(), [(1.0, 1.0), *[(0.0, 0.1), (1.0, 0.1)] * 10, (0.0, 3.0)])
+    desk.hear(6, step=0.05)
+    ends = [partial.chunk.end / SAMPLE_RATE for partial in desk.partials]
+
+    assert all(later - sooner < 2 * PARTIALS.step for sooner, later in pairwise(ends))
+    assert ends[-1] == pytest.approx(3.0, abs=0.4)

@@ -1,6 +1,7 @@
 """One of the server's keys opens everything, an ephemeral one live sessions alone."""
 
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from starlette.types import Scope
@@ -9,9 +10,10 @@ from gateway.errors import AuthenticationError, OverloadedError, PermissionDenie
 from gateway.keys import ClientLimits, add_key, plain_keys, read_keys
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.config import SessionConfig
+from gateway.protocol.realtime.resume import ResumeClaims, ResumeSigner
 from gateway.server.auth import Keys
 from gateway.server.clients import KEY_NAME
-from gateway.server.realtime import SESSION_CLAIMS
+from gateway.server.realtime import SESSION_CLAIMS, key_fingerprint
 
 SIGNER = SecretSigner([b"secret"])
 CONFIG = SessionConfig.default("m")
@@ -108,6 +110,31 @@ def test_a_stale_ephemeral_key_opens_nothing(api_keys: tuple[str, ...]) -> None:
     value, _ = SIGNER.sign(CONFIG, now=0, seconds=10)
     with pytest.raises(AuthenticationError):
         keys_of(*api_keys).check_session(scope_of({"authorization": f"Bearer {value}"}))
+
+
+def test_a_stale_ephemeral_key_takes_its_own_session_up_again() -> None:
+    """The session's token is the proof; another key's token, or a forged one, is none."""
+    value, _ = SIGNER.sign(CONFIG, now=0, seconds=10)
+    shown = {"authorization": f"Bearer {value}"}
+    resume = ResumeSigner([b"secret"])
+    keys = Keys(lambda: None, SIGNER, resume=resume)
+
+    def scope_with(key: str, end: int = LATER) -> Scope:
+        claims = ResumeClaims(session_id="0" * 24, key=key, expires_at=end, config=CONFIG)
+        return {**scope_of(shown), "query_string": urlencode({"resume": resume.sign(claims)}).encode()}
+
+    own = key_fingerprint(scope_of(shown))
+    scope = scope_with(own)
+    keys.check_session(scope)
+
+    assert scope[SESSION_CLAIMS].session == CONFIG
+    for refused in (
+        scope_with("another"),
+        scope_with(own, end=1),
+        {**scope_of(shown), "query_string": b"resume=forged"},
+    ):
+        with pytest.raises(AuthenticationError):
+            keys.check_session(refused)
 
 
 def test_a_changed_file_holds_without_a_restart(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.server.client_secrets import MAX_BODY_BYTES, ClientSecrets
 from gateway.server.exchanges import Exchanges
 from gateway.server.middleware import RequestMiddleware
+from gateway.tracing import NoTracer
 from tests.protocol.realtime.wire import check
 
 SIGNER = SecretSigner([b"secret"])
@@ -50,7 +51,9 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
             Route("/new", secrets.create, methods=["POST"]),
             Route("/old", secrets.create_session, methods=["POST"]),
         ],
-        middleware=[Middleware(RequestMiddleware, exchanges=Exchanges(), metrics=Metrics())],
+        middleware=[
+            Middleware(RequestMiddleware, exchanges=Exchanges(), metrics=Metrics(), tracer=NoTracer())
+        ],
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as opened:
         yield opened
@@ -158,7 +161,9 @@ async def test_a_client_that_leaves_within_its_body(caplog: pytest.LogCaptureFix
     secrets = ClientSecrets(Catalog(models), SIGNER, upload_timeout=0.1)
     app = Starlette(
         routes=[Route("/new", secrets.create, methods=["POST"])],
-        middleware=[Middleware(RequestMiddleware, exchanges=Exchanges(), metrics=Metrics())],
+        middleware=[
+            Middleware(RequestMiddleware, exchanges=Exchanges(), metrics=Metrics(), tracer=NoTracer())
+        ],
     )
     messages: list[Message] = [
         {"type": "http.request", "body": b"{", "more_body": True},

@@ -16,6 +16,7 @@ from gateway.errors import (
 from gateway.metrics import Metrics
 from gateway.server.exchanges import Exchanges
 from gateway.server.middleware import RequestMiddleware
+from gateway.tracing import NoTracer
 
 
 async def _call(app: Any) -> list[Message]:
@@ -33,7 +34,9 @@ async def _call(app: Any) -> list[Message]:
         sent.append(message)
 
     scope = {"type": "http", "path": "/v1/x", "method": "POST", "headers": []}
-    await RequestMiddleware(app, exchanges=Exchanges(), metrics=Metrics())(scope, receive, send)
+    await RequestMiddleware(app, exchanges=Exchanges(), metrics=Metrics(), tracer=NoTracer())(
+        scope, receive, send
+    )
     return sent
 
 
@@ -102,7 +105,10 @@ async def test_who_went_silent_is_answered_at_once() -> None:
 
     scope = {"type": "http", "path": "/health", "method": "POST", "headers": []}
     app = RequestMiddleware(
-        _raising(UploadTimeoutError("It stopped.")), exchanges=Exchanges(), metrics=Metrics()
+        _raising(UploadTimeoutError("It stopped.")),
+        exchanges=Exchanges(),
+        metrics=Metrics(),
+        tracer=NoTracer(),
     )
     await app(scope, silent, send)
 

@@ -15,6 +15,7 @@ from gateway.metrics import Metrics
 from gateway.server.exchanges import Exchanges
 from gateway.server.middleware import RequestMiddleware
 from gateway.server.origins import OriginMiddleware, Origins
+from gateway.tracing import NoTracer
 
 
 def scope_of(host: str, origin: str | None) -> dict[str, Any]:
@@ -87,7 +88,7 @@ async def test_cors() -> None:
         routes=[Route("/", fine, methods=["POST"])],
         middleware=[
             *LISTED.cors(),
-            Middleware(RequestMiddleware, exchanges=Exchanges(), metrics=Metrics()),
+            Middleware(RequestMiddleware, exchanges=Exchanges(), metrics=Metrics(), tracer=NoTracer()),
             Middleware(OriginMiddleware, origins=LISTED),
         ],
     )

@@ -21,6 +21,7 @@ from gateway.server.auth import Keys
 from gateway.server.exchanges import Exchanges
 from gateway.server.origins import Origins
 from gateway.server.routes import build_routes
+from gateway.tracing import NoTracer
 
 SIGNER = SecretSigner([b"secret"])
 EPHEMERAL, _ = SIGNER.sign(
@@ -77,6 +78,7 @@ def app() -> Any:
         exchanges=Exchanges(),
         sessions=Admission(),
         metrics=Metrics(),
+        tracer=NoTracer(),
         lifespan=nothing,
     )
 

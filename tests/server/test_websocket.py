@@ -23,6 +23,7 @@ from gateway.server.admission import Admission
 from gateway.server.exchanges import Exchanges
 from gateway.server.routes import KeyWebSocketRoute
 from gateway.server.websocket import WebSocketMiddleware, event_frame
+from gateway.tracing import NoTracer
 from tests.protocol.realtime.wire import check_frame
 
 Endpoint = Callable[[WebSocket], Awaitable[None]]
@@ -41,7 +42,7 @@ class Connection:
         self.gone = False
         self.is_full = False
         self.app = WebSocketMiddleware(
-            app, sessions=self.sessions, exchanges=Exchanges(), metrics=self.metrics
+            app, sessions=self.sessions, exchanges=Exchanges(), metrics=self.metrics, tracer=NoTracer()
         )
 
     async def __call__(
@@ -259,8 +260,8 @@ async def test_http_passes() -> None:
         seen.append(scope["type"])
 
     connection = Connection(fine)
-    await WebSocketMiddleware(app, sessions=Admission(), exchanges=Exchanges(), metrics=Metrics())(
-        {"type": "http"}, connection.receive, connection.send
-    )
+    await WebSocketMiddleware(
+        app, sessions=Admission(), exchanges=Exchanges(), metrics=Metrics(), tracer=NoTracer()
+    )({"type": "http"}, connection.receive, connection.send)
 
     assert seen == ["http"]

@@ -111,6 +111,16 @@ def parse_devices(devices: Sequence[str]) -> tuple[int | None, ...]:
     return tuple(parsed)
 
 
+def lane_environment(threads: int) -> Environment:
+    """What every worker gets, wherever it runs."""
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": "1",
+        # A thread that waits for another one leaves its core to the other lanes'.
+        "OMP_WAIT_POLICY": "passive",
+    }
+
+
 def worker_environments(
     devices: Sequence[int | None], machine: Machine, *, threads: int
 ) -> tuple[Environment, ...]:
@@ -126,9 +136,7 @@ def worker_environments(
     count = len(devices)
     environments = []
     for number, device in enumerate(devices):
-        environment = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"}
-        # A thread that waits for another one leaves its core to the other lanes'.
-        environment["OMP_WAIT_POLICY"] = "passive"
+        environment = lane_environment(threads)
         if device is not None:
             environment["CUDA_VISIBLE_DEVICES"] = _gpu_name(device, machine)
             if not machine.orders_gpus:

@@ -61,6 +61,16 @@ class UpstreamReplica:
         """No rows are sent any more."""
         return self._exited
 
+    @property
+    def retired(self) -> bool:
+        """It is needed for as long as its batcher runs."""
+        return False
+
+    @property
+    def load(self) -> int:
+        """What others ask of it, nobody tells us."""
+        return 0
+
     async def start(self, tasks: TaskGroup, on_exit: Callable[[], None] = lambda: None) -> Capabilities:
         """Asks what it can do; ``tasks`` then asks now and then whether it is there."""
         try:

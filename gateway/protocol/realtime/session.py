@@ -159,8 +159,8 @@ class RealtimeProtocol:
                 return [_of_item("segment", item_id, **shown)]
             case ItemCompleted():
                 return [_completed(event, self._start)]
-            case ItemFailed(item_id, error):
-                return [_of_item("failed", item_id, **error_body(error))]
+            case ItemFailed(item_id, error, interrupted):
+                return [_of_item("failed", item_id, **error_body(error), **_interrupted(told=interrupted))]
             case Refused(error, event_id):
                 return [refusal(error, event_id)]
 
@@ -256,7 +256,13 @@ def _completed(event: ItemCompleted, start: float) -> Wire:
     if event.words:
         segments = (_later(segment, start) for segment in event.transcript.segments)
         shown["words"] = word_times(word for segment in segments for word in segment.words)
+    shown |= _interrupted(told=event.interrupted)
     return shown | _logprobs(event.transcript.tokens, wanted=event.logprobs)
+
+
+def _interrupted(*, told: bool) -> Wire:
+    """An extension: who takes the session up again is told this item once more, whole."""
+    return {"interrupted": True} if told else {}
 
 
 def _logprobs(tokens: tuple[Token, ...], *, wanted: bool) -> Wire:

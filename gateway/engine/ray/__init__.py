@@ -1,0 +1,1 @@
+"""Replicas on a Ray cluster: actors that any number of gateways share, and who keeps them."""
