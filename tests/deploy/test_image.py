@@ -5,14 +5,23 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.support import LiveServer, open_sources
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+MIB = 2**20
+BASE_IMAGE = 125_000_000
+"""Bytes of python:3.12-slim, unpacked."""
+BASE_MODEL = 148_000_000
+"""Of Whisper base as CTranslate2 has it."""
 
 
 def healthy(port: str) -> bool:
@@ -77,3 +86,32 @@ def test_wheels_alone(extra: str, tmp_path: Path) -> None:
     assert urls
     assert all(url.endswith(".whl") for url in urls)
     assert any("cublas" in url for url in urls) == bool(extra)
+
+
+def installed(requirement: Requirement, sizes: dict[str, int]) -> None:
+    """Adds the bytes of a package and of all that it needs, by what their wheels list."""
+    name = requirement.name.lower().replace("_", "-")
+    if name in sizes:
+        return
+    found = distribution(name)
+    sizes[name] = sum(file.size or 0 for file in found.files or ())
+    for text in found.requires or ():
+        needed = Requirement(text)
+        extras = {"", *requirement.extras}
+        if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
+            installed(needed, sizes)
+
+
+def test_size() -> None:
+    """With base inside it is at most 700 MiB, unpacked."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    sizes: dict[str, int] = {}
+    try:
+        for text in project["dependencies"]:
+            installed(Requirement(text), sizes)
+    except PackageNotFoundError as error:
+        pytest.skip(f"{error} is not installed")
+    total = BASE_IMAGE + BASE_MODEL + sum(sizes.values())
+
+    assert len(sizes) > 20
+    assert total / MIB < 700, sorted(sizes.items(), key=lambda each: -each[1])[:8]
