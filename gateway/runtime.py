@@ -29,7 +29,7 @@ from gateway.engine.ray.spec import RaySpec
 from gateway.engine.upstream.address import is_upstream, parse_address
 from gateway.engine.upstream.spec import LANES, UpstreamSpec
 from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
-from gateway.errors import DeviceUnavailableError, ModelUnavailableError
+from gateway.errors import DeviceUnavailableError, ModelUnavailableError, StartError
 from gateway.flow.options import Resources
 from gateway.flow.recording import ROWS_AHEAD
 from gateway.metrics import Metrics
@@ -52,6 +52,11 @@ def plan_models(settings: Settings) -> list[ModelPlan]:
     """
     wanted = [*(ModelSettings(source=source) for source in settings.model), *settings.models]
     if address := cluster.address_of(settings.engines):
+        if settings.workers > 1 or settings.devices:
+            raise StartError(
+                "GATEWAY_WORKERS and GATEWAY_DEVICES are of one machine, and GATEWAY_ENGINES of many: "
+                "GATEWAY_RAY_REPLICAS, GATEWAY_RAY_CPUS and GATEWAY_RAY_GPUS say how many and where"
+            )
         cluster.join(address, settings.ray_namespace)
         # Whatever this machine has: the weights are wanted where the replicas are.
         usual = ModelSettings(source="large-v3-turbo" if settings.ray_gpus else "base")
@@ -136,7 +141,7 @@ def _plan(
 
 def _plan_on_cluster(model: ModelSettings, settings: Settings, *, is_first: bool) -> ModelPlan:
     name = model.name or name_of(model.source)
-    options = _own_options(_options_on_cluster(settings), model)
+    options = _own_options(options_on_cluster(settings), model)
     spec = WhisperSpec(name, Path(model.source), **asdict(options))
     return ModelPlan(
         name,
@@ -218,7 +223,7 @@ def whisper_options(settings: Settings) -> WhisperOptions:
     )
 
 
-def _options_on_cluster(settings: Settings) -> WhisperOptions:
+def options_on_cluster(settings: Settings) -> WhisperOptions:
     """The same for a cluster's nodes, by what a replica gets of one: this machine says nothing of them."""
     on_gpu = settings.ray_gpus > 0
     cores = math.ceil(settings.ray_cpus) or 1

@@ -9,9 +9,9 @@ from pydantic import SecretStr
 
 from gateway.engine.upstream.spec import UpstreamSpec
 from gateway.engine.whisper.engine import WhisperSpec
-from gateway.errors import DeviceUnavailableError, ModelUnavailableError
+from gateway.errors import DeviceUnavailableError, ModelUnavailableError, StartError
 from gateway.metrics import Metrics
-from gateway.runtime import find_spec, make_batcher, plan_models, whisper_options
+from gateway.runtime import find_spec, make_batcher, options_on_cluster, plan_models, whisper_options
 from gateway.settings import ModelSettings, Settings
 from tests import cuda_stubs
 
@@ -131,6 +131,34 @@ def test_contradictions(device: str, devices: tuple[str, ...], words: str) -> No
     settings = Settings.model_validate({"device": device, "devices": devices})
     with pytest.raises(DeviceUnavailableError, match=words):
         whisper_options(settings)
+
+
+@pytest.mark.parametrize("wish", [{"workers": 2}, {"devices": "cpu,cpu"}])
+def test_a_cluster_takes_no_wishes_for_this_machine(wish: dict[str, object]) -> None:
+    """They would be ignored."""
+    settings = Settings.model_validate({"engines": "ray:auto", **wish})
+    with pytest.raises(StartError, match="GATEWAY_RAY_REPLICAS"):
+        plan_models(settings)
+
+
+@pytest.mark.parametrize(
+    ("wish", "device", "compute_type", "lanes", "threads"),
+    [
+        ({}, "cpu", "int8", 1, 1),
+        ({"ray_cpus": 4}, "cpu", "int8", 4, 4),
+        ({"ray_cpus": 4, "cpu_threads": 4}, "cpu", "int8", 4, 1),
+        ({"ray_gpus": 0.5}, "cuda", "float16", 1, 1),
+        ({"ray_gpus": 1, "compute_type": "int8_float16", "lanes": 2}, "cuda", "int8_float16", 2, 1),
+    ],
+)
+def test_a_replica_uses_what_it_gets(
+    wish: dict[str, object], device: str, compute_type: str, lanes: int, threads: int
+) -> None:
+    """Of a node, whatever this machine has."""
+    options = options_on_cluster(Settings.model_validate({"engines": "ray:auto", **wish}))
+
+    assert (options.device, options.compute_type) == (device, compute_type)
+    assert (options.lanes, options.cpu_threads) == (lanes, threads)
 
 
 @pytest.mark.slow
