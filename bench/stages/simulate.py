@@ -66,7 +66,7 @@ def run(bench: Bench) -> Iterator[Finding]:
 
 
 def _compared(bench: Bench) -> Iterator[Finding]:
-    seconds = 60.0 if bench.quick else 240.0
+    seconds = 30.0 if bench.quick else 60.0
     command = (sys.executable, "-m", "bench.paced", "--workers", f"{WORKERS}")
     cost = ("--fixed", f"{COST.fixed}", "--per-second", f"{COST.per_second}")
     rows = []
