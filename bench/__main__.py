@@ -38,7 +38,8 @@ def main() -> None:
         started = time.monotonic()
         print(f"\n## {name}\n", flush=True)
         findings: list[Finding] = []
-        for finding in import_module(f"bench.stages.{name}").run(bench):
+        stage = import_module(f"bench.stages.{name}")
+        for finding in stage.run(bench):
             findings.append(finding)
             # At once: a stage of half an hour that is broken off has shown what it had.
             print(f"{markdown([finding])}\n", flush=True)
@@ -46,7 +47,7 @@ def main() -> None:
         stamp = f"{dt.datetime.now(tz=dt.UTC):%Y-%m-%d}, {where}; took {took}."
         print(stamp, flush=True)
         if arguments.write:
-            _write(name, findings, stamp)
+            _write(name, findings, stamp, getattr(stage, "PAGE", HERE / "README.md"))
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -67,13 +68,13 @@ def _stage(name: str) -> str:
     return name
 
 
-def _write(name: str, findings: list[Finding], stamp: str) -> None:
+def _write(name: str, findings: list[Finding], stamp: str, page: Path) -> None:
     blocks = [markdown(findings), stamp]
     if plots := [finding for finding in findings if isinstance(finding, Plot)]:
         _draw(plots, HERE / "results" / f"{name}.svg")
-        blocks.insert(0, f"![{name}](results/{name}.svg)")
-    readme = HERE / "README.md"
-    readme.write_text(replace(readme.read_text("utf-8"), name, "\n\n".join(blocks)), "utf-8")
+        plot = os.path.relpath(HERE / "results" / f"{name}.svg", page.parent)
+        blocks.insert(0, f"![{name}]({plot})")
+    page.write_text(replace(page.read_text("utf-8"), name, "\n\n".join(blocks)), "utf-8")
 
 
 def replace(page: str, name: str, text: str) -> str:

@@ -77,6 +77,17 @@ def test_ends_are_waited_for() -> None:
     assert int(unit) >= default + 3
 
 
+def test_waiting_rows_bring_more_pods() -> None:
+    """The autoscaler is the deployment's, and goes by what waits."""
+    kinds = {each["kind"]: each for each in documents(DEPLOY / "kubernetes/gateway.yaml")}
+    scaler = kinds["HorizontalPodAutoscaler"]["spec"]
+    [metric] = scaler["metrics"]
+
+    assert scaler["scaleTargetRef"]["name"] == kinds["Deployment"]["metadata"]["name"]
+    assert metric["pods"]["metric"]["name"] == Metrics().queue_rows.describe()[0].name
+    assert scaler["minReplicas"] < scaler["maxReplicas"]
+
+
 def test_the_containers_user_is_the_images() -> None:
     """Kubernetes runs it as the user that the image's volume belongs to, and writes only where it may."""
     image = (ROOT / "Dockerfile").read_text()
