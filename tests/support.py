@@ -95,11 +95,7 @@ class LiveServer:
 
     def metric(self, name: str) -> float:
         """A metric's value, over all its labels."""
-        return sum(
-            float(line.rsplit(" ", 1)[1])
-            for line in httpx.get(f"{self.url}/metrics").text.splitlines()
-            if line.startswith(name) and line[len(name)] in " {"
-        )
+        return metric(self.url, name)
 
     def post(self, **fields: Any) -> httpx.Response:
         """A transcription request of raw form fields; ``file`` is bytes or a (name, bytes) pair."""
@@ -153,6 +149,10 @@ class Process:
         """The official client, without its retries."""
         return OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0)
 
+    def metric(self, name: str) -> float:
+        """A metric's value, over all its labels."""
+        return metric(self.url, name)
+
     def health(self) -> Any:
         """How it says that it is."""
         return httpx.get(f"{self.url}/health", timeout=WAIT_SECONDS).json()
@@ -170,6 +170,15 @@ class Process:
     def peak_megabytes(self) -> float:
         """The most that each of them has held in memory, together."""
         return sum(_status(pid, "VmHWM") for pid in self.pids) / 1_000
+
+
+def metric(url: str, name: str) -> float:
+    """What a server says of a metric, over all its labels."""
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in httpx.get(f"{url}/metrics", timeout=WAIT_SECONDS).text.splitlines()
+        if line.startswith(name) and line[len(name)] in " {"
+    )
 
 
 def _status(pid: int, field: str) -> int:
