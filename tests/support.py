@@ -188,17 +188,21 @@ def _status(pid: int, field: str) -> int:
 
 
 @contextmanager
-def served(*flags: str, limit: Callable[[], None] | None = None, **environment: str) -> Iterator[Process]:
+def served(
+    *flags: str, limit: Callable[[], None] | None = None, under: Sequence[str] = (), **environment: str
+) -> Iterator[Process]:
     """The real command with the miniature, from when it is ready until the context is left.
 
     Args:
         limit: Called in the new process before it begins.
+        under: The command that runs it.
     """
+    command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--model", str(MODEL)]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "stderr"
         with log.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "serve", "--port", "0", "--model", str(MODEL), *flags],
+                [*under, *command, *flags],
                 stderr=stderr,
                 preexec_fn=limit,  # noqa: PLW1509 - no thread runs in the tests' process then
                 env={**os.environ, "GATEWAY_SHUTDOWN_GRACE": "0.1", **environment},

@@ -26,7 +26,7 @@ def _repeated(sample: Sample, times: int) -> bytes:
     """The recording several times over, as one WAV."""
     import av  # noqa: PLC0415
 
-    with av.open(str(sample.path)) as container:
+    with av.open(str(sample.path), "r") as container:
         pieces = [frame.to_ndarray() for frame in container.decode(audio=0)]
     samples = np.tile(np.concatenate(pieces, axis=1)[0], times)
     buffer = io.BytesIO()
