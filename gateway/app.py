@@ -101,10 +101,11 @@ class Gateway:
         self._sessions = Admission()
         self._exchanges = Exchanges()
         budget = MemoryBudget(settings.memory_budget)
+        local = sum(not plan.is_remote for plan in plans)
         self.models = [
             ManagedModel(
                 plan,
-                partial(make_batcher, settings=settings, metrics=self.metrics, models=len(plans)),
+                partial(make_batcher, settings=settings, metrics=self.metrics, models=local),
                 budget,
                 on_failure=self._fail,
             )

@@ -93,6 +93,10 @@ class LiveServer:
         self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
         self.openai = OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0)
 
+    def end(self) -> None:
+        """As at a signal; returns before it has ended."""
+        self._server.should_exit = True
+
     def metric(self, name: str) -> float:
         """A metric's value, over all its labels."""
         return metric(self.url, name)
@@ -127,7 +131,6 @@ def live_server(
         with running.openai:
             yield running
     finally:
-        gateway.leave()
         server.should_exit = True
         thread.join()
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import anyio
 import pytest
+from pydantic import SecretStr
 
+from gateway.engine.upstream.spec import UpstreamSpec
 from gateway.engine.whisper.engine import WhisperSpec
-from gateway.errors import DeviceUnavailableError
+from gateway.errors import DeviceUnavailableError, ModelUnavailableError, StartError
 from gateway.metrics import Metrics
-from gateway.runtime import find_spec, make_batcher, plan_models, whisper_options
+from gateway.runtime import find_spec, make_batcher, options_on_cluster, plan_models, whisper_options
 from gateway.settings import ModelSettings, Settings
 from tests import cuda_stubs
 
@@ -70,6 +72,36 @@ def test_a_model_s_own_settings_go_first(mini_whisper: WhisperSpec) -> None:
     ]
 
 
+def test_upstreams(mini_whisper: WhisperSpec) -> None:
+    """A source of that kind is served over the network; its key is its own or the server's, and not shown."""
+    own = ModelSettings(source="openai:https://c/v1#whisper-1", name="c", key=SecretStr("sk-own"))
+    settings = Settings(
+        device="cpu",
+        model=("asr=openai:https://a/v1+https://b/v1#large", str(mini_whisper.path)),
+        models=(own,),
+        upstream_key=SecretStr("sk-all"),
+        upstream_timeout=9.0,
+        lanes=3,
+    )
+    plans = plan_models(settings)
+    first, _, third = (plan.find() for plan in plans)
+
+    assert first == UpstreamSpec("asr", ("https://a/v1", "https://b/v1"), "large", "sk-all", 9.0, 3)
+    assert third == UpstreamSpec("c", ("https://c/v1",), "whisper-1", "sk-own", 9.0, 3)
+    assert [plan.is_remote for plan in plans] == [True, False, True]
+    assert len(make_batcher(first, settings, Metrics()).state) == 2
+    assert "sk-" not in f"{settings!r} {first!r}"
+
+
+@pytest.mark.parametrize(
+    "source", ["openai:https://host/v1", "openai:host/v1#m", "x=openai:https://k@host/v1"]
+)
+def test_bad_upstreams(source: str) -> None:
+    """Are one line, before anything is asked."""
+    with pytest.raises(ModelUnavailableError):
+        plan_models(Settings(model=(source,)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("capability", "compute_type"), [("86", "float16"), ("61", "auto")])
 def test_gpu(stubs: Path, monkeypatch: pytest.MonkeyPatch, capability: str, compute_type: str) -> None:
@@ -99,6 +131,34 @@ def test_contradictions(device: str, devices: tuple[str, ...], words: str) -> No
     settings = Settings.model_validate({"device": device, "devices": devices})
     with pytest.raises(DeviceUnavailableError, match=words):
         whisper_options(settings)
+
+
+@pytest.mark.parametrize("wish", [{"workers": 2}, {"devices": "cpu,cpu"}])
+def test_a_cluster_takes_no_wishes_for_this_machine(wish: dict[str, object]) -> None:
+    """They would be ignored."""
+    settings = Settings.model_validate({"engines": "ray:auto", **wish})
+    with pytest.raises(StartError, match="GATEWAY_RAY_REPLICAS"):
+        plan_models(settings)
+
+
+@pytest.mark.parametrize(
+    ("wish", "device", "compute_type", "lanes", "threads"),
+    [
+        ({}, "cpu", "int8", 1, 1),
+        ({"ray_cpus": 4}, "cpu", "int8", 4, 4),
+        ({"ray_cpus": 4, "cpu_threads": 4}, "cpu", "int8", 4, 1),
+        ({"ray_gpus": 0.5}, "cuda", "float16", 1, 1),
+        ({"ray_gpus": 1, "compute_type": "int8_float16", "lanes": 2}, "cuda", "int8_float16", 2, 1),
+    ],
+)
+def test_a_replica_uses_what_it_gets(
+    wish: dict[str, object], device: str, compute_type: str, lanes: int, threads: int
+) -> None:
+    """Of a node, whatever this machine has."""
+    options = options_on_cluster(Settings.model_validate({"engines": "ray:auto", **wish}))
+
+    assert (options.device, options.compute_type) == (device, compute_type)
+    assert (options.lanes, options.cpu_threads) == (lanes, threads)
 
 
 @pytest.mark.slow

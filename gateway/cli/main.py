@@ -9,6 +9,7 @@ from gateway.cli.common import failing_plainly, read_settings
 from gateway.cli.doctor import doctor
 from gateway.cli.keys import keys
 from gateway.cli.models import models
+from gateway.cli.top import top
 from gateway.cli.transcribe import transcribe
 
 app = typer.Typer(
@@ -67,8 +68,6 @@ def serve(  # noqa: PLR0913 - a command's flags are its arguments
     ] = None,
 ) -> None:
     """Start the server. Every setting is also an environment variable, as GATEWAY_PORT."""
-    from gateway.serving import run  # noqa: PLC0415 - see the package's docstring
-
     flags: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -84,11 +83,17 @@ def serve(  # noqa: PLR0913 - a command's flags are its arguments
     }
     settings = read_settings(flags)
     with failing_plainly():
-        run(settings)
+        from gateway.door import open_door  # noqa: PLC0415 - see the package's docstring
+
+        settings, listeners = open_door(settings)
+        from gateway.serving import run  # noqa: PLC0415 - takes seconds, which whoever connects now waits
+
+        run(settings, listeners)
 
 
 app.command()(transcribe)
 app.command()(doctor)
+app.command()(top)
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
 

@@ -58,6 +58,11 @@ class ProcessSpec:
         """So many batches are decoded at once, each in a thread of its own."""
         return 1
 
+    @property
+    def places(self) -> None:
+        """On this machine's devices, as the settings say."""
+        return None
+
     def replica(self, environment: Mapping[str, str], options: ReplicaOptions) -> "ProcessReplica":
         """A worker process that does not run yet; see `EngineSpec`."""
         return ProcessReplica(self, environment, options)

@@ -2,9 +2,12 @@
 
 import importlib.util
 import logging
+import os
 import signal
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from gateway.errors import StartError
 
@@ -12,6 +15,12 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "ray:"
 """Of the setting that names a cluster."""
+
+CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - Ray's own choice
+"""Where Ray writes the address of the cluster that this machine belongs to."""
+
+ANSWER_SECONDS = 5.0
+"""For the head to take a connection. Ray itself tries for two minutes, and then ends the process."""
 
 INSTALL = "pip install 'transcription-gateway[ray]'"
 
@@ -51,6 +60,7 @@ def join(address: str, namespace: str) -> None:
     if ray.is_initialized():
         return
     try:
+        _knock(address)
         with _own_signals():
             ray.init(
                 address=address,
@@ -60,20 +70,38 @@ def join(address: str, namespace: str) -> None:
                 log_to_driver=False,
                 configure_logging=False,
             )
-    except ConnectionError as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise StartError(explain(error, address)) from None
+    logger.info("joined the Ray cluster at %s", address)
+
+
+def explain(error: Exception, address: str) -> str:
+    """In one line, why a cluster cannot be joined."""
+    words = " ".join(str(error).split())
+    if isinstance(error, OSError):
         where = "on this machine" if address == "auto" else f"at {address}"
-        raise StartError(
+        return (
             f"no Ray cluster answers {where} ({_line(error)}): start one (ray start --head) or join one "
             "(ray start --address HOST:6379 --num-cpus 0)"
-        ) from None
-    except ray.exceptions.AuthenticationError as error:
-        raise StartError(f"the Ray cluster refuses us: {_line(error)}") from None
-    except (RuntimeError, ValueError) as error:
-        if "ersion mismatch" in str(error):
-            words = " ".join(str(error).split())
-            raise StartError(f"the Ray cluster is of another version than this process. {words}") from None
-        raise StartError(f"cannot join the Ray cluster at {address}: {_line(error)}") from None
-    logger.info("joined the Ray cluster at %s", address)
+        )
+    if "ersion mismatch" in words:
+        return f"the Ray cluster is of other versions than this process: {words}"
+    return f"cannot join the Ray cluster at {address}: {words}"
+
+
+def _knock(address: str) -> None:
+    """Returns if the head takes connections, or nobody knows where it is.
+
+    Raises:
+        OSError: It takes none.
+    """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", "")
+        with suppress(OSError):
+            address = address or CURRENT.read_text().strip()
+    host, _, port = address.rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
 
 
 def leave() -> None:

@@ -149,7 +149,11 @@ class Keeper:
             if time.monotonic() - self._heard > linger:
                 break
             if offer is not None:
-                await self._look(offer)
+                try:
+                    await self._look(offer)
+                except Exception:
+                    # Whatever Ray says just now: the next look may go well.
+                    logger.exception("looking after %s failed", self._model)
         logger.warning("no gateway is left: the replicas of %s end", self._model)
         self._find_own()
         for kept in self._kept.values():

@@ -179,19 +179,33 @@ async def test_an_engine_that_cannot_be_loaded_is_told(model: str) -> None:
 async def test_replicas_become_more_and_fewer(model: str) -> None:
     """While rows wait there are more of them, up to the most; when none come they go, but for the least."""
     spec = shared_spec(
-        ScriptedSpec(model, max_batch=1, row_seconds=0.3), least=1, most=3, up_seconds=1.0, down_seconds=4.0
+        ScriptedSpec(model, max_batch=1, row_seconds=0.2), least=1, most=3, up_seconds=1.0, down_seconds=4.0
     )
     async with edge_of(spec) as batcher:
         answers: dict[int, str] = {}
-        before = serving(batcher)
+        seen = [serving(batcher)]
+
+        async def chat(number: int) -> None:
+            while seen[-1] < 3:
+                answers[number] = await say(batcher, number)
+                number += 10
+
         async with anyio.create_task_group() as tasks:
-            speak(tasks, batcher, range(120), answers)
+            for number in range(10):
+                tasks.start_soon(chat, number)
             await batcher.changed.until(lambda: serving(batcher) == 3)
+            seen.append(3)
+        rests = [status.state.rests for status in batcher.state]
         await batcher.changed.until(lambda: serving(batcher) == 1)
         await say(batcher, 1000)
+        restarts = batcher._metrics.registry.get_sample_value(
+            "gateway_worker_restarts_total", {"model": model, "reason": "died"}
+        )
 
-    assert before == 1
-    assert answers == expected(range(120))
+    assert seen == [1, 3]
+    assert rests.count(True) == 1
+    assert restarts == 0
+    assert answers == {number: f" {number}" for number in answers}
 
 
 async def test_a_new_revision_replaces_the_replicas_one_by_one(model: str) -> None:
