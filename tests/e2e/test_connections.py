@@ -61,7 +61,7 @@ def connection(url: str, *sent: bytes) -> socket.socket:
 def test_idle_connections_give_way(url: str) -> None:
     """Several times as many as there are handles, silent or in the middle of a head: service as before."""
     with ExitStack() as held:
-        for number in range(8 * HANDLES):
+        for number in range(4 * HANDLES):
             begun = () if number % 2 else (b"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\n",)
             held.enter_context(connection(url, *begun))
 
