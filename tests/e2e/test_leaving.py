@@ -42,7 +42,7 @@ def _in_container(audio: bytes, container: str, codec: str) -> bytes:
     import av  # noqa: PLC0415
 
     buffer = io.BytesIO()
-    with av.open(io.BytesIO(audio)) as source, av.open(buffer, "w", format=container) as target:
+    with av.open(io.BytesIO(audio), "r") as source, av.open(buffer, "w", format=container) as target:
         stream = cast("av.AudioStream", target.add_stream(codec, rate=48_000))
         stream.layout = "mono"
         for frame in source.decode(audio=0):
