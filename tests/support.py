@@ -99,11 +99,7 @@ class LiveServer:
 
     def metric(self, name: str) -> float:
         """A metric's value, over all its labels."""
-        return sum(
-            float(line.rsplit(" ", 1)[1])
-            for line in httpx.get(f"{self.url}/metrics").text.splitlines()
-            if line.startswith(name) and line[len(name)] in " {"
-        )
+        return metric(self.url, name)
 
     def post(self, **fields: Any) -> httpx.Response:
         """A transcription request of raw form fields; ``file`` is bytes or a (name, bytes) pair."""
@@ -156,6 +152,10 @@ class Process:
         """The official client, without its retries."""
         return OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0)
 
+    def metric(self, name: str) -> float:
+        """A metric's value, over all its labels."""
+        return metric(self.url, name)
+
     def health(self) -> Any:
         """How it says that it is."""
         return httpx.get(f"{self.url}/health", timeout=WAIT_SECONDS).json()
@@ -175,6 +175,15 @@ class Process:
         return sum(_status(pid, "VmHWM") for pid in self.pids) / 1_000
 
 
+def metric(url: str, name: str) -> float:
+    """What a server says of a metric, over all its labels."""
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in httpx.get(f"{url}/metrics", timeout=WAIT_SECONDS).text.splitlines()
+        if line.startswith(name) and line[len(name)] in " {"
+    )
+
+
 def _status(pid: int, field: str) -> int:
     """A field of proc_pid_status(5), in kilobytes."""
     text = Path(f"/proc/{pid}/status").read_text()
@@ -182,17 +191,21 @@ def _status(pid: int, field: str) -> int:
 
 
 @contextmanager
-def served(*flags: str, limit: Callable[[], None] | None = None, **environment: str) -> Iterator[Process]:
+def served(
+    *flags: str, limit: Callable[[], None] | None = None, under: Sequence[str] = (), **environment: str
+) -> Iterator[Process]:
     """The real command with the miniature, from when it is ready until the context is left.
 
     Args:
         limit: Called in the new process before it begins.
+        under: The command that runs it.
     """
+    command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--model", str(MODEL)]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "stderr"
         with log.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "serve", "--port", "0", "--model", str(MODEL), *flags],
+                [*under, *command, *flags],
                 stderr=stderr,
                 preexec_fn=limit,  # noqa: PLW1509 - no thread runs in the tests' process then
                 env={**os.environ, "GATEWAY_SHUTDOWN_GRACE": "0.1", **environment},

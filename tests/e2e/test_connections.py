@@ -57,6 +57,7 @@ def connection(url: str, *sent: bytes) -> socket.socket:
     return client
 
 
+@pytest.mark.promise("many times as many idle connections as there are file handles: service as before")
 def test_idle_connections_give_way(url: str) -> None:
     """Several times as many as there are handles, silent or in the middle of a head: service as before."""
     with ExitStack() as held:

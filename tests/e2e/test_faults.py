@@ -80,7 +80,9 @@ def _is_beyond(server: LiveServer, rows: float) -> bool:
 
 @pytest.mark.timeout(60 + 12 * KILLS)
 @pytest.mark.promise("workers lost to KILL, SEGV and STOP cost streams and live sessions no word")
-def test_killed_workers_cost_no_word(quick_whisper: WhisperSpec, samples: dict[str, Sample]) -> None:
+def test_killed_workers_cost_no_word(
+    quick_whisper: WhisperSpec, samples: dict[str, Sample], record_property: Callable[[str, object], None]
+) -> None:
     """Kills during streams and live sessions: every transcript is that of an undisturbed server."""
     streams = ["en_long", "en_heldout_voice", "de_zahlen", "en_dialogue"]
     others = set(_workers())
@@ -114,6 +116,7 @@ def test_killed_workers_cost_no_word(quick_whisper: WhisperSpec, samples: dict[s
             killer.result()
             heard = {name: result.result() for name, result in results.items()}
 
+    record_property("figure", f"{KILLS} kills")
     assert heard == {name: {text} for name, text in undisturbed.items()}
     assert set(_workers()) <= others
 
@@ -124,7 +127,11 @@ ROW_DEADLINE = 2.0
 @pytest.mark.parametrize("is_busy", [True, False])
 @pytest.mark.promise("a stopped worker is told by /ready and replaced, busy or idle")
 def test_a_stopped_worker_is_told_and_replaced(
-    quick_whisper: WhisperSpec, samples: dict[str, Sample], *, is_busy: bool
+    quick_whisper: WhisperSpec,
+    samples: dict[str, Sample],
+    record_property: Callable[[str, object], None],
+    *,
+    is_busy: bool,
 ) -> None:
     """`/ready` and `/health` know of it within the deadline, and whoever waits gets all words."""
     others = set(_workers())
@@ -139,8 +146,13 @@ def test_a_stopped_worker_is_told_and_replaced(
             noticed = time.monotonic() - began
             health = httpx.get(f"{server.url}/health").json()
             until(lambda: httpx.get(f"{server.url}/ready").status_code == 200)
+            recovered = time.monotonic() - began
             again = answer.result() if answer else _transcribe(server, samples["en_long"])
 
+    record_property(
+        "figure",
+        f"told after {noticed:.1f} s, mended after {recovered:.1f} s of a deadline of {ROW_DEADLINE:g}",
+    )
     # A busy machine may take longer, but not so long as a deadline that grows with the audio.
     assert noticed < 5 * ROW_DEADLINE
     assert health["models"]["mini-whisper"]["workers"][0]["state"] in {"restarting", "starting"}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import wave
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,14 +16,17 @@ import pytest
 from openai import APIError, OpenAI
 
 from gateway.engine.whisper.engine import WhisperSpec
-from tests.support import MODEL, Sample, live_server, until
+from tests.support import MODEL, Sample, live_server, served, until
+
+if TYPE_CHECKING:
+    import av
 
 
 def _repeated(sample: Sample, times: int) -> bytes:
     """The recording several times over, as one WAV."""
     import av  # noqa: PLC0415
 
-    with av.open(str(sample.path)) as container:
+    with av.open(str(sample.path), "r") as container:
         pieces = [frame.to_ndarray() for frame in container.decode(audio=0)]
     samples = np.tile(np.concatenate(pieces, axis=1)[0], times)
     buffer = io.BytesIO()
@@ -31,6 +35,19 @@ def _repeated(sample: Sample, times: int) -> bytes:
         file.setsampwidth(2)
         file.setframerate(16_000)
         file.writeframes(samples.astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+def _in_container(audio: bytes, container: str, codec: str) -> bytes:
+    import av  # noqa: PLC0415
+
+    buffer = io.BytesIO()
+    with av.open(io.BytesIO(audio), "r") as source, av.open(buffer, "w", format=container) as target:
+        stream = cast("av.AudioStream", target.add_stream(codec, rate=48_000))
+        stream.layout = "mono"
+        for frame in source.decode(audio=0):
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
     return buffer.getvalue()
 
 
@@ -70,6 +87,23 @@ def test_a_client_that_leaves_frees_its_rows(
         # The batch that was running when the client left was finished; no other was begun.
         assert server.metric("gateway_decoded_rows_total") <= decoded + 8 + 1
         assert decoded < 40
+
+
+@pytest.mark.parametrize("container", [("wav", "pcm_s16le"), ("mp4", "aac"), ("ogg", "libopus")])
+def test_a_dropped_recording_is_no_fault(samples: dict[str, Sample], container: tuple[str, str]) -> None:
+    """However much of a long file came before its client left: the log has no traceback."""
+    audio = _in_container(_repeated(samples["en_long"], 2), *container)
+    with served() as server:
+        for stream in (True, False):
+            for unsent in (0, 500, len(audio) // 2):
+                connection = _request(server.url, audio, stream=stream, unsent=unsent)
+                until(lambda: server.metric("gateway_open_streams") or server.metric("gateway_audio_seconds"))
+                connection.close()
+                until(lambda: not server.metric("gateway_open_streams"))
+        log = server.log.read_text()
+
+    assert "Traceback" not in log
+    assert "upload is closed" not in log
 
 
 def test_more_than_the_server_takes(mini_whisper: WhisperSpec, samples: dict[str, Sample]) -> None:

@@ -5,11 +5,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from gateway.errors import ClientGoneError, InvalidRequestError, UploadTimeoutError
 from gateway.server.body import Body
 from gateway.server.inflate import Inflater
+from tests.clock import Clock
 
 
 def _receive(*messages: dict[str, Any]) -> Callable[[], Awaitable[dict[str, Any]]]:
@@ -77,3 +79,21 @@ async def test_a_packed_body_is_unpacked() -> None:
     )
     with pytest.raises(InvalidRequestError):
         await _collect(cut)
+
+
+@pytest.mark.parametrize(("size", "pieces"), [(1, 2), (256, 3)])
+async def test_a_body_that_drips(clock: Clock, size: int, pieces: int) -> None:
+    """Each piece comes in time, but all of them too slowly; how long it may take grows with what has come."""
+    came = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal came
+        clock.advance(0.9)
+        await anyio.lowlevel.checkpoint()
+        came += 1
+        return _piece(bytes(size))
+
+    with pytest.raises(UploadTimeoutError, match="too slowly"):
+        await _collect(Body(receive, upload_timeout=1))
+
+    assert came == pieces
