@@ -46,7 +46,7 @@ REFUSALS = {
         "waiting_bytes",
     ),
     "500": ("internal", "engine_failed"),
-    "503": ("unavailable", "model_loading", "model_failed", "disk", "shutting_down"),
+    "503": ("unavailable", "model_loading", "model_failed", "disk", "connections_full", "shutting_down"),
 }
 """Limits and faults of the server, by the status that clients are told. They are counted from 0 on: the first
 of a series that is not there yet would be no increase, and no alert."""

@@ -36,7 +36,7 @@ class Server(uvicorn.Server):
                 ssl_keyfile=settings.ssl_keyfile,
                 log_config=None,
                 access_log=False,  # ours has request ids, and no queries
-                http=BoundedHttp,
+                http=type("Http", (BoundedHttp,), {"refuse": staticmethod(gateway.metrics.refuse)}),
                 backlog=ACCEPTED_AT_ONCE,
                 ws=type("WebSocket", (BoundedWebSocket,), {"under_way": gateway.under_way}),
                 lifespan="on",

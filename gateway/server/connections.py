@@ -7,6 +7,7 @@ first request gives way, and where all are at work a few more are let in that ma
 import asyncio
 import resource
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from gateway.errors import UnavailableError
+from gateway.errors import GatewayError, UnavailableError
 from gateway.server.middleware import PROBES, error_response
 from gateway.server.under_way import UnderWay
 
@@ -55,7 +56,13 @@ def max_connections() -> int:
 
 
 class BoundedHttp(H11Protocol):
-    """An HTTP connection that has its time for each request's head, and its place."""
+    """An HTTP connection that has its time for each request's head, and its place.
+
+    Attributes:
+        refuse: Told of what clients are refused; set in a subclass.
+    """
+
+    refuse: Callable[[GatewayError], None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -112,7 +119,7 @@ class BoundedHttp(H11Protocol):
         elif over > EXTRA:
             self.transport.abort()
         else:
-            self.app = _ProbesOnly(self.app)
+            self.app = _ProbesOnly(self.app, self.refuse)
 
     def _should_upgrade(self) -> bool:
         # Only a GET asks for a WebSocket; whatever else says so is a request like any other (RFC 9110, 7.8).
@@ -200,13 +207,16 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 class _ProbesOnly:
     """What a connection beyond the limit gets."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, refuse: Callable[[GatewayError], None]) -> None:
         self._app: ASGIApp = app
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
-        refusal = error_response(UnavailableError("Too many connections are open.", retry_after=1))
+        error = UnavailableError("Too many connections are open.", retry_after=1, reason="connections_full")
+        self._refuse(error)
+        refusal = error_response(error)
         refusal.headers["connection"] = "close"
         await refusal(scope, receive, send)

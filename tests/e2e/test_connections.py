@@ -75,6 +75,7 @@ def test_when_all_are_at_work_the_probes_answer(url: str) -> None:
         for _ in range(HANDLES // 2):
             held.enter_context(connection(url, head))
         until(lambda: httpx.get(f"{url}/v1/models").status_code == 503)
+        assert 'reason="connections_full",status="503"} 0' not in httpx.get(f"{url}/metrics").text
         refused = httpx.get(f"{url}/v1/models")
 
         assert refused.json()["error"]["type"] == "server_error"
