@@ -5,7 +5,7 @@ of 10 ms, which adds up over recordings and needs no more than SciPy.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,13 +79,6 @@ def judge(truth: Sequence[Turn], transcript: Transcript) -> Diarized:
         int(len(told) == len(true)),
         1,
     )
-
-
-def one_speaker_words(truth: Sequence[Turn], transcript: Transcript) -> tuple[int, int]:
-    """Right words, of all, if all had one speaker: what no method may be below."""
-    segments = tuple(replace(segment, speaker="all") for segment in transcript.segments)
-    found = judge(truth, replace(transcript, segments=segments))
-    return found.right_words, found.words
 
 
 def _bridged(words: Sequence[tuple[float, float, str]]) -> list[tuple[float, float, str]]:

@@ -15,29 +15,27 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-BYTES_PER_MS = 48
-FRAME_BYTES = 4800
+BYTES_PER_MS, FRAME_BYTES = 48, 4800
 
 
 async def speak(socket: ClientConnection, audio: bytes, start_ms: int) -> None:
     """Sends the rest of the audio at the pace of speech."""
     with suppress(WebSocketException):  # the next connection goes on
         for at in range(start_ms * BYTES_PER_MS, len(audio), FRAME_BYTES):
-            data = base64.b64encode(audio[at : at + FRAME_BYTES]).decode()
-            await socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": data}))
+            frame = base64.b64encode(audio[at : at + FRAME_BYTES]).decode()
+            await socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": frame}))
             await asyncio.sleep(FRAME_BYTES / BYTES_PER_MS / 1000)
         await socket.send(json.dumps({"type": "input_audio_buffer.commit"}))
 
 
 async def main(audio: bytes, base_url: str) -> None:
-    """Opens a session, and opens it again whenever it drops, until all is told."""
-    headers = {"Authorization": f"Bearer {os.environ.get('OPENAI_API_KEY', 'unused')}"}
-    query = {"intent": "transcription"}
-    waiting, is_last = 0, False
+    """Opens a session, again whenever it drops, until all is told."""
+    key = {"Authorization": f"Bearer {os.environ.get('OPENAI_API_KEY', 'unused')}"}
+    query, waiting, is_last = {"intent": "transcription"}, 0, False
     while True:
         with suppress(OSError, WebSocketException):
             url = f"{base_url.replace('http', 'ws', 1)}/realtime?{urlencode(query)}"
-            async with connect(url, additional_headers=headers) as socket:
+            async with connect(url, additional_headers=key) as socket:
                 async for frame in socket:
                     event = json.loads(frame)
                     query["after"] = event.get("event_id", "")
@@ -51,8 +49,7 @@ async def main(audio: bytes, base_url: str) -> None:
                         waiting -= 1
                     elif event["type"] == "input_audio_buffer.committed":
                         waiting, is_last = waiting + 1, speaking.done()
-                    elif event["type"] == "error":  # nothing was left to commit
-                        is_last = True
+                    is_last |= event["type"] == "error"  # nothing was left to commit
                     if is_last and not waiting:
                         return
         await asyncio.sleep(1)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from functools import partial
+from typing import Any
 
 import anyio
 from starlette.applications import Starlette
@@ -23,6 +24,7 @@ from gateway.flow.options import PartialOptions
 from gateway.flow.pacing import Load
 from gateway.flow.speaker_source import SpeakerSource
 from gateway.keys import ClientLimits, Key, plain_keys, read_keys
+from gateway.memory import available_bytes, keep_small
 from gateway.metrics import Metrics
 from gateway.protocol.asr_webservice import ASR, DETECT_LANGUAGE
 from gateway.protocol.contracts import ALIASES
@@ -47,6 +49,7 @@ from gateway.server.service import Limits, Service
 from gateway.server.status import Health, Models
 from gateway.server.transcriptions import Transcriptions
 from gateway.server.transcriptions_ws import TranscriptionsWs
+from gateway.server.under_way import UnderWay
 from gateway.settings import Settings
 from gateway.systemd import ALIVE, READY, STOPPING, Notifier, reloading, starting
 from gateway.tracing.setup import open_tracer
@@ -59,6 +62,10 @@ server within the ten seconds that containers are given."""
 
 HURRIED_SECONDS = 0.3
 """The same after a second signal."""
+
+MOST_WAITING_BYTES = 512 * 1024 * 1024
+WAITING_SHARE = 12
+"""Live audio that waits may take a twelfth of the memory, and no more than that: the models come first."""
 
 LAST_SPANS_SECONDS = 1.0
 """For the traces of the last seconds to get to whoever collects them."""
@@ -73,6 +80,7 @@ class Gateway:
     Attributes:
         app: The ASGI application; its lifespan starts and stops the workers.
         metrics: What it counts.
+        under_way: Messages that its WebSockets are receiving.
         failure: Why the start failed, if it did; ``on_failure`` is called when it does.
         reloaders: Called at SIGHUP; each takes anew what it can of the settings. An `OperatorError` of theirs
             is logged, and the server goes on as it was.
@@ -86,16 +94,18 @@ class Gateway:
         self._notifier = Notifier.here()
         self._tracer = open_tracer(os.environ)
         self.metrics = Metrics()
+        self.under_way = UnderWay(self.metrics)
         self._leaving = anyio.Event()
         self._stopping = anyio.Event()
         self._hurried = anyio.Event()
         self._sessions = Admission()
         self._exchanges = Exchanges()
         budget = MemoryBudget(settings.memory_budget)
+        local = sum(not plan.is_remote for plan in plans)
         self.models = [
             ManagedModel(
                 plan,
-                partial(make_batcher, settings=settings, metrics=self.metrics, models=len(plans)),
+                partial(make_batcher, settings=settings, metrics=self.metrics, models=local),
                 budget,
                 on_failure=self._fail,
             )
@@ -109,7 +119,7 @@ class Gateway:
         service = Service(
             catalog,
             resources,
-            Limits(**settings.model_dump(include={field.name for field in fields(Limits)})),
+            Limits(**_with_memory(settings)),
             Load(time.monotonic, self.metrics),
             Admission(settings.max_streams),
             self._stopping,
@@ -184,7 +194,7 @@ class Gateway:
     def _show_limits(self, service: Service) -> None:
         self.metrics.max_streams.set(self._settings.max_streams)
         self.metrics.max_sessions.set(self._settings.max_sessions)
-        self.metrics.live_waiting_limit.set(self._settings.max_waiting_total)
+        self.metrics.live_waiting_limit.set(_waiting_total(self._settings))
         self.metrics.spool_bytes.set_function(lambda: sum(spool.size for spool in service.spools))
 
     def leave(self) -> None:
@@ -223,6 +233,7 @@ class Gateway:
                 tasks.start_soon(model.run)
             tasks.start_soon(self._speakers.run)
             tasks.start_soon(self._keys.watch)
+            tasks.start_soon(keep_small)
             tasks.start_soon(self._end)
             tasks.start_soon(self._tell_systemd)
             yield
@@ -255,6 +266,16 @@ class Gateway:
             await anyio.sleep(self._notifier.watchdog_seconds)
 
 
+def _with_memory(settings: Settings) -> dict[str, Any]:
+    """The limits among the settings; what is left to the machine's memory is a number here."""
+    limits = settings.model_dump(include={field.name for field in fields(Limits)})
+    return {**limits, "max_waiting_total": _waiting_total(settings)}
+
+
+def _waiting_total(settings: Settings) -> int:
+    return settings.max_waiting_total or min(MOST_WAITING_BYTES, available_bytes() // WAITING_SHARE)
+
+
 def _read_keys(settings: Settings) -> list[Key] | None:
     """The accepted keys; None where everybody may come in.
 
@@ -279,7 +300,7 @@ def _client_limits(settings: Settings) -> ClientLimits:
         audio_minutes=settings.client_audio_minutes,
         streams=settings.client_streams or max(1, settings.max_streams * 3 // 4),
         sessions=settings.client_sessions,
-        waiting_bytes=settings.client_waiting_bytes or settings.max_waiting_total // 2,
+        waiting_bytes=settings.client_waiting_bytes or _waiting_total(settings) // 2,
     )
 
 

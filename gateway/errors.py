@@ -289,12 +289,17 @@ class WorkerLostError(Notice):
         *,
         was_killed: bool = False,
         in_company: bool = False,
-        kind: Literal["not_started", "confused", "hung"] | None = None,
+        kind: Literal["not_started", "confused", "hung", "unreachable"] | None = None,
     ) -> None:
         super().__init__(reason)
         self.was_killed = was_killed
         self.in_company = in_company
         self.kind: str = kind or ("killed" if was_killed else "died")
+
+    @property
+    def is_outage(self) -> bool:
+        """It is out of reach, whatever it was asked: no row is to blame."""
+        return self.kind == "unreachable"
 
 
 class WorkerRetiredError(Notice):

@@ -22,7 +22,7 @@ FACTORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 5)
 T = TypeVar("T")
 
 
-LOSSES = ("hung", "died", "killed", "not_loaded", "not_started", "confused")
+LOSSES = ("hung", "died", "killed", "not_loaded", "not_started", "confused", "unreachable")
 """Why workers are replaced."""
 
 
@@ -91,6 +91,9 @@ class Metrics:
         self.queue_oldest_seconds = gauge(
             "gateway_queue_oldest_seconds", "Seconds that the longest waiting row has waited", ["model"]
         )
+        self.websocket_bytes = gauge(
+            "gateway_websocket_bytes", "Bytes of long WebSocket messages that are half received or worked on"
+        )
         self.live_waiting_bytes = gauge("gateway_live_waiting_bytes", "Bytes of live audio not worked on yet")
         self.live_waiting_limit = gauge(
             "gateway_live_waiting_limit_bytes", "Bytes of live audio that may wait, of all sessions together"
@@ -100,6 +103,7 @@ class Metrics:
         # What the workers do.
         self.workers = gauge("gateway_workers", "Workers that a loaded model should have", ["model"])
         self.workers_ready = gauge("gateway_workers_ready", "Workers with a loaded model", ["model"])
+        self.lanes = gauge("gateway_lanes", "Engine calls that workers take at the same time", ["model"])
         self.worker_restarts = count(
             "gateway_worker_restarts",
             f"Workers replaced, by why: {', '.join(LOSSES)}",

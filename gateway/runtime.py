@@ -26,8 +26,10 @@ from gateway.engine.lifecycle import ModelPlan, ModelPolicy
 from gateway.engine.ray import cluster
 from gateway.engine.ray.messages import Placement
 from gateway.engine.ray.spec import RaySpec
+from gateway.engine.upstream.address import is_upstream, parse_address
+from gateway.engine.upstream.spec import LANES, UpstreamSpec
 from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
-from gateway.errors import DeviceUnavailableError, StartError
+from gateway.errors import DeviceUnavailableError, ModelUnavailableError, StartError
 from gateway.flow.options import Resources
 from gateway.flow.recording import ROWS_AHEAD
 from gateway.metrics import Metrics
@@ -59,18 +61,67 @@ def plan_models(settings: Settings) -> list[ModelPlan]:
         # Whatever this machine has: the weights are wanted where the replicas are.
         usual = ModelSettings(source="large-v3-turbo" if settings.ray_gpus else "base")
         return [
-            _plan_on_cluster(model, settings, is_first=number == 0)
+            (_plan_upstream if is_upstream(model.source) else _plan_on_cluster)(
+                model, settings, is_first=number == 0
+            )
             for number, model in enumerate(wanted or [usual])
         ]
-    options = whisper_options(settings)
+    if all(is_upstream(model.source) for model in wanted) and wanted:
+        options = WhisperOptions()  # for nobody: no device is looked for
+    else:
+        options = whisper_options(settings)
     hub = Hub()
     if not wanted:
         located = locate_default(hub, on_gpu=options.device == "cuda")
         return [_plan(located, ModelSettings(source="default"), options, settings, is_first=True)]
     return [
-        _plan(locate(model.source, hub), model, options, settings, is_first=number == 0)
+        _plan_upstream(model, settings, is_first=number == 0)
+        if is_upstream(model.source)
+        else _plan(locate(model.source, hub), model, options, settings, is_first=number == 0)
         for number, model in enumerate(wanted)
     ]
+
+
+def upstream_spec(model: ModelSettings, settings: Settings) -> UpstreamSpec:
+    """The engine of a model that somebody else serves.
+
+    Raises:
+        ModelUnavailableError: Its source cannot be right.
+    """
+    address = parse_address(model.source)
+    name = model.name or address.name or address.model
+    if name is None:
+        raise ModelUnavailableError(
+            f"the upstream {address.urls[0]} needs a name: name=openai:URL, or openai:URL#model"
+        )
+    return UpstreamSpec(
+        name,
+        address.urls,
+        address.model,
+        (settings.upstream_key if model.key is None else model.key).get_secret_value(),
+        settings.upstream_timeout,
+        settings.lanes or LANES,
+    )
+
+
+def _plan_upstream(model: ModelSettings, settings: Settings, *, is_first: bool) -> ModelPlan:
+    spec = upstream_spec(model, settings)
+    return ModelPlan(
+        spec.name,
+        lambda: spec,
+        _policy(model, settings, is_first=is_first),
+        defaults=ModelDefaults(model.language, model.prompt),
+        aliases=model.aliases,
+        is_remote=True,
+    )
+
+
+def _policy(model: ModelSettings, settings: Settings, *, is_first: bool) -> ModelPolicy:
+    return ModelPolicy(
+        pinned=is_first if model.pinned is None else model.pinned,
+        idle_seconds=settings.idle_seconds,
+        load_wait=settings.load_wait,
+    )
 
 
 def _plan(
@@ -81,7 +132,7 @@ def _plan(
     return ModelPlan(
         name,
         lambda: WhisperSpec(name, located.fetch(), **asdict(own)),
-        _policy(settings, model, is_first=is_first),
+        _policy(model, settings, is_first=is_first),
         located.progress,
         ModelDefaults(model.language, model.prompt),
         model.aliases,
@@ -112,10 +163,10 @@ def _plan_on_cluster(model: ModelSettings, settings: Settings, *, is_first: bool
             __version__,
             settings.ray_silence,
         ),
-        _policy(settings, model, is_first=is_first),
-        lambda: None,
-        ModelDefaults(model.language, model.prompt),
-        model.aliases,
+        _policy(model, settings, is_first=is_first),
+        defaults=ModelDefaults(model.language, model.prompt),
+        aliases=model.aliases,
+        is_remote=True,
     )
 
 
@@ -124,14 +175,6 @@ def _own_options(options: WhisperOptions, model: ModelSettings) -> WhisperOption
         options,
         beam_size=model.beam_size or options.beam_size,
         audio_context=model.audio_context or options.audio_context,
-    )
-
-
-def _policy(settings: Settings, model: ModelSettings, *, is_first: bool) -> ModelPolicy:
-    return ModelPolicy(
-        pinned=is_first if model.pinned is None else model.pinned,
-        idle_seconds=settings.idle_seconds,
-        load_wait=settings.load_wait,
     )
 
 
@@ -166,7 +209,9 @@ def whisper_options(settings: Settings) -> WhisperOptions:
     if compute_type == "auto" and all("float16" in compute_types(gpu) for gpu in gpus):
         # GPUs older than 2017 do not compute float16 well: what suits them CTranslate2 knows.
         compute_type = "float16" if gpus else "int8"
-    lanes = _lanes(settings, on_gpu=bool(gpus), models=max(1, len(settings.model) + len(settings.models)))
+    sources = [*settings.model, *(model.source for model in settings.models)]
+    local = sum(not is_upstream(source) for source in sources)
+    lanes = _lanes(settings, on_gpu=bool(gpus), models=local)
     return WhisperOptions(
         device="cuda" if gpus else "cpu",
         compute_type=compute_type,
@@ -207,12 +252,10 @@ def make_batcher(spec: EngineSpec, settings: Settings, metrics: Metrics, *, mode
     options = BatcherOptions(
         max_rows=settings.max_streams * (ROWS_AHEAD + 2),
         bounds_calls=not settings.max_batch,
-        replica=ReplicaOptions(row_timeout=settings.row_timeout),
+        replica=ReplicaOptions(row_timeout=settings.row_timeout, outage_timeout=settings.upstream_timeout),
     )
-    if settings.engines:
-        # One for each replica that there may be; those that there are not rest.
-        most = max(settings.ray_replicas, settings.ray_max_replicas)
-        return Batcher(spec, metrics, options, [{}] * most)
+    if spec.places is not None:
+        return Batcher(spec, metrics, options, spec.places)
     on_gpu = spec.device == "cuda"
     named = [device for device in parse_devices(settings.devices) if (device is not None) == on_gpu]
     devices: list[int | None] = [*named] or [0 if on_gpu else None]
@@ -249,4 +292,4 @@ def _lanes(settings: Settings, *, on_gpu: bool, models: int) -> Lanes:
 
 
 def _workers(settings: Settings, models: int) -> int:
-    return settings.workers * max(1, len(settings.devices)) * models
+    return settings.workers * max(1, len(settings.devices)) * max(1, models)

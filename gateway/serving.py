@@ -1,21 +1,23 @@
-"""The process that serves: what must be so before it starts, uvicorn with our signals, and its end."""
+"""The process that serves: uvicorn with our signals, and its end."""
 
+import asyncio
 import logging
 import signal
 import socket
-import ssl
 from ipaddress import ip_address
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from gateway.app import LAST_WORDS_SECONDS, Gateway
-from gateway.errors import ModelUnavailableError, SettingsError, StartError
-from gateway.logs import configure_logging
+from gateway.errors import ModelUnavailableError, StartError
+from gateway.handles import RESERVE, is_lack
+from gateway.memory import bound_allocator
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
 from gateway.runtime import plan_models
 from gateway.server.connections import ACCEPTED_AT_ONCE, BoundedHttp, BoundedWebSocket, raise_handle_limit
-from gateway.server.listening import BACKLOG, is_loopback, open_listeners
+from gateway.server.listening import BACKLOG, open_listeners
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ class Server(uvicorn.Server):
                 access_log=False,  # ours has request ids, and no queries
                 http=BoundedHttp,
                 backlog=ACCEPTED_AT_ONCE,
-                ws=BoundedWebSocket,
+                ws=type("WebSocket", (BoundedWebSocket,), {"under_way": gateway.under_way}),
                 lifespan="on",
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=list(settings.trusted_proxies),
@@ -57,11 +59,11 @@ class Server(uvicorn.Server):
         )
 
     def _give_up(self) -> None:
-        self._gateway.leave()
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Uvicorn's own; then the addresses are true."""
+        asyncio.get_running_loop().set_exception_handler(_handle_exception)
         listeners = sockets or open_listeners(self.config.host, self.config.port)
         await super().startup(listeners)
         for listener in listeners:
@@ -82,7 +84,8 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signals call it
         """SIGTERM and Ctrl-C; a second one ends within a second."""
-        self._gateway.leave()
+        if self.should_exit:
+            self._gateway.leave()
         # Not uvicorn's own: a second Ctrl-C would leave the workers to themselves.
         self.should_exit = True
 
@@ -92,30 +95,34 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Uvicorn's own, ten times a second."""
+        RESERVE.fill()
         if self._reloads:
             self._reloads = False
             self._gateway.reload()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Uvicorn's own, behind the end of the WebSockets, which it would close at once."""
+        """Uvicorn's own, behind the end of the WebSockets, which it would close at once.
+
+        Nobody is let in once the first session is told: who came back at once would be told the same, and
+        give up. Pipecat does after three times.
+        """
         for server in self.servers:
             server.close()
+        self._gateway.leave()
         await self._gateway.sessions_ended()
         await super().shutdown(sockets)
 
 
-def run(settings: Settings) -> None:
-    """Serves until a signal ends it.
+def run(settings: Settings, listeners: list[socket.socket]) -> None:
+    """Serves on these sockets until a signal ends it.
 
     Raises:
-        StartError: A model cannot be had, the certificate is none, or the port is taken.
+        StartError: A model cannot be had.
     """
-    configure_logging(settings.log_level, settings.log_format)
     raise_handle_limit()
-    _check_exposure(settings)
-    _check_certificate(settings)
-    listeners = open_listeners(settings.host, settings.port)
+    RESERVE.fill()
+    bound_allocator()
     try:
         plans = plan_models(settings)
     except ModelUnavailableError as error:
@@ -134,40 +141,9 @@ def run(settings: Settings) -> None:
         raise StartError(gateway.failure)
 
 
-def _check_exposure(settings: Settings) -> None:
-    """Nobody serves the whole network without keys by mistake.
-
-    Raises:
-        SettingsError: It would be so, and was not asked for.
-    """
-    if settings.api_keys or settings.keys_file or is_loopback(settings.host):
-        return
-    if not settings.no_auth:
-        raise SettingsError(
-            f"on {settings.host} everybody who can reach this machine could use it without a key: "
-            "set GATEWAY_API_KEYS, or say --no-auth (GATEWAY_NO_AUTH=true) if that is what you want"
-        )
-    logger.warning("NO KEYS: everybody who can reach %s:%d may use it", settings.host, settings.port)
-
-
-def _check_certificate(settings: Settings) -> None:
-    """Uvicorn would end with a traceback.
-
-    Raises:
-        StartError: The certificate or its key cannot be used.
-    """
-    if settings.ssl_keyfile and not settings.ssl_certfile:
-        raise StartError("GATEWAY_SSL_KEYFILE is set, but not the certificate's GATEWAY_SSL_CERTFILE")
-    if not settings.ssl_certfile:
-        return
-    try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, password=_no_password)
-    except OSError as error:  # ssl's own errors are of that kind, too
-        files = " with ".join(str(file) for file in (settings.ssl_certfile, settings.ssl_keyfile) if file)
-        raise StartError(f"cannot use the certificate {files}: {error}") from None
-
-
-def _no_password() -> str:
-    """OpenSSL would ask the terminal otherwise."""
-    return ""
+def _handle_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody waits for: asyncio's own answer, but where a connection cannot be accepted for now."""
+    if is_lack(context.get("exception")):
+        RESERVE.lend()  # asyncio tries again in a second
+    else:
+        loop.default_exception_handler(context)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -30,7 +30,7 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = Field(
-        min_length=1, description="A name, hub id or local folder, as GATEWAY_MODEL has them."
+        min_length=1, description="A name, hub id, local folder or upstream, as GATEWAY_MODEL has them."
     )
     name: str | None = Field(default=None, min_length=1, description="Its name here, where not the source's.")
     aliases: tuple[str, ...] = Field(default=(), description="Further names it answers to.")
@@ -45,6 +45,9 @@ class ModelSettings(BaseModel):
     )
     language: str | None = Field(default=None, description="Spoken where a request does not say.")
     prompt: str | None = Field(default=None, description="Used where a request has none.")
+    key: SecretStr | None = Field(
+        default=None, description="Of its upstream, where not GATEWAY_UPSTREAM_KEY; never logged."
+    )
 
 
 class Settings(BaseSettings):
@@ -62,8 +65,9 @@ class Settings(BaseSettings):
     )
     model: Names = Field(
         (),
-        description="Models to serve: names, hub ids or local folders, the first one answering to OpenAI's "
-        "names; none takes the best that is at hand.",
+        description="Models to serve: names, hub ids, local folders or upstreams "
+        "(name=openai:https://host/v1#model), the first one answering to OpenAI's names; none takes the best "
+        "that is at hand.",
     )
     models: tuple[ModelSettings, ...] = Field(
         (), description="Models with settings of their own, as JSON, or as [[models]] in the settings file."
@@ -129,7 +133,7 @@ class Settings(BaseSettings):
         ge=0,
         le=64,
         description="Engine calls that a worker has under way at once, on the same weights; 0: one for each "
-        "of its cores, at most 8; on CUDA 1.",
+        "of its cores, at most 8; on CUDA 1. To an upstream: requests at once, 0: 16.",
     )
     cpu_threads: int = Field(
         0,
@@ -196,6 +200,15 @@ class Settings(BaseSettings):
         description="Seconds after which a worker that does nothing is replaced, and which one that works "
         "has for each chunk; more where the machine proves slow.",
     )
+    upstream_key: SecretStr = Field(
+        SecretStr(""), description="API key that upstreams are sent as bearer token; never logged."
+    )
+    upstream_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds that an upstream has for a chunk, all tries together, and after which one that "
+        "cannot be reached is given up until it is back.",
+    )
     default_chunking: Literal["auto", "block"] = Field(
         "auto", description="What an unset chunking_strategy means: VAD, or Whisper's own 30 s windows."
     )
@@ -257,7 +270,10 @@ class Settings(BaseSettings):
         description="Bytes of one Realtime session's audio that may wait to be worked on.",
     )
     max_waiting_total: int = Field(
-        512 * 1024 * 1024, ge=1, description="Bytes of all Realtime sessions' audio that may wait, together."
+        0,
+        ge=0,
+        description="Bytes of all Realtime sessions' audio that may wait, together; 0: a twelfth of the "
+        "memory that the machine or the container has, at most 512 MiB.",
     )
     live_partials: bool = Field(
         default=True, description="Realtime deltas while people speak; off: when they have paused."

@@ -1,13 +1,35 @@
-"""Tells systemd how the server fares, where a unit of ``Type=notify`` started it: sd_notify(3) in short."""
+"""What systemd and the server have for each other, where a unit started it.
+
+Sockets at the start, sd_listen_fds(3) in short, and how the server fares, sd_notify(3) in short.
+"""
 
 import os
 import socket
 import time
 from contextlib import suppress
 
+FIRST_PASSED = 3
+"""The first descriptor behind the three that every process has."""
+
 READY = "READY=1"
 STOPPING = "STOPPING=1"
 ALIVE = "WATCHDOG=1"
+
+
+def passed_sockets() -> list[socket.socket]:
+    """The sockets that whoever started this process opened for it; none where nobody did.
+
+    They outlive the process, so that who connects between its end and the next one's start waits, and is not
+    refused. Asked for once: the workers are told nothing of them.
+    """
+    pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
+    os.environ.pop("LISTEN_FDNAMES", None)
+    if pid != str(os.getpid()) or not count.isdecimal():
+        return []
+    passed = [socket.socket(fileno=FIRST_PASSED + number) for number in range(int(count))]
+    for each in passed:
+        each.set_inheritable(False)
+    return passed
 
 
 def reloading() -> str:

@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 
 from gateway.engine.whisper.engine import WhisperSpec
+from tests.clients.table import ClientsTable
 from tests.clock import Clock
 from tests.promises import Promises
 from tests.support import MODEL, LiveServer, Sample, block_sources, live_server, load_samples
@@ -30,15 +31,17 @@ hypothesis.settings.load_profile("anywhere")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--promises FILE`` prints what is promised, see `tests.promises`."""
+    """``--promises FILE`` prints what is promised, ``--clients FILE`` what other clients do."""
     parser.addoption("--promises", type=Path, metavar="FILE", help="print the marked promises to a page")
+    parser.addoption("--clients", type=Path, metavar="FILE", help="print what was tried with which client")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The process that starts the others collects from all."""
-    page = config.getoption("--promises")
-    if page is not None and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Promises(page))
+    for option, printer in (("--promises", Promises), ("--clients", ClientsTable)):
+        page = config.getoption(option)
+        if page is not None and not hasattr(config, "workerinput"):
+            config.pluginmanager.register(printer(page))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -29,6 +29,8 @@ ENVIRONMENT = {
     "RAY_agent_register_timeout_ms": "120000",
     "RAY_worker_register_timeout_seconds": "120",
     "RAY_AUTH_MODE": "disabled",
+    # Ray's actors give way to all other processes otherwise, and there may be many.
+    "RAY_worker_niceness": "0",
 }
 
 

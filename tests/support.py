@@ -4,6 +4,8 @@ import atexit
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -91,6 +93,10 @@ class LiveServer:
         self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
         self.openai = OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0)
 
+    def end(self) -> None:
+        """As at a signal; returns before it has ended."""
+        self._server.should_exit = True
+
     def metric(self, name: str) -> float:
         """A metric's value, over all its labels."""
         return sum(
@@ -129,9 +135,76 @@ def live_server(
         with running.openai:
             yield running
     finally:
-        gateway.leave()
         server.should_exit = True
         thread.join()
+
+
+@dataclass(frozen=True)
+class Process:
+    """A server in a process of its own.
+
+    Attributes:
+        url: Where it listens.
+        log: What it has written.
+    """
+
+    url: str
+    log: Path
+    popen: "subprocess.Popen[bytes]"
+
+    def client(self) -> OpenAI:
+        """The official client, without its retries."""
+        return OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0)
+
+    def health(self) -> Any:
+        """How it says that it is."""
+        return httpx.get(f"{self.url}/health", timeout=WAIT_SECONDS).json()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the server and its workers."""
+        pid = self.popen.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+    def megabytes(self) -> float:
+        """What server and workers hold in memory."""
+        return sum(_status(pid, "VmRSS") for pid in self.pids) / 1_000
+
+    def peak_megabytes(self) -> float:
+        """The most that each of them has held in memory, together."""
+        return sum(_status(pid, "VmHWM") for pid in self.pids) / 1_000
+
+
+def _status(pid: int, field: str) -> int:
+    """A field of proc_pid_status(5), in kilobytes."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.partition(f"{field}:")[2].split()[0])
+
+
+@contextmanager
+def served(*flags: str, limit: Callable[[], None] | None = None, **environment: str) -> Iterator[Process]:
+    """The real command with the miniature, from when it is ready until the context is left.
+
+    Args:
+        limit: Called in the new process before it begins.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "stderr"
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gateway", "serve", "--port", "0", "--model", str(MODEL), *flags],
+                stderr=stderr,
+                preexec_fn=limit,  # noqa: PLW1509 - no thread runs in the tests' process then
+                env={**os.environ, "GATEWAY_SHUTDOWN_GRACE": "0.1", **environment},
+            )
+        try:
+            until(lambda: process.poll() is not None or "is ready" in log.read_text())
+            assert process.poll() is None, (process.returncode, log.read_text())
+            url = log.read_text().split("running on ")[1].split()[0]
+            yield Process(url, log, process)
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def until(holds: Callable[[], object]) -> None:

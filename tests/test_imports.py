@@ -43,8 +43,8 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 
 EVERY_ROOM = (
-    "errors aio metrics tracing keys logs settings systemd transcript audio engine models nodes flow "
-    "protocol server runtime app serving cli"
+    "errors aio metrics tracing keys handles logs memory settings systemd transcript audio engine "
+    "models nodes flow protocol server runtime app door serving cli"
 )
 
 TABLE = {
@@ -56,11 +56,14 @@ TABLE = {
     "keys": room("errors", "pydantic"),
     "tracing": room(third_party="opentelemetry"),
     "logs": room("tracing"),
+    "memory": room(third_party="anyio"),
+    "handles": room(),
     "transcript": room("errors"),
     "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),
     "engine": room(
-        "errors aio metrics tracing transcript audio.types",
-        "numpy anyio",  # rows are samples; the batcher and the supervisor are tasks
+        "errors aio handles metrics tracing transcript audio.types",
+        # Rows are samples; the batcher and the supervisor are tasks; upstreams are asked over HTTP.
+        "numpy anyio httpx2",
         # Backends, loaded in the worker process; Ray, by those who ask for it.
         deferred="ctranslate2 faster_whisper tokenizers ray",
     ),
@@ -88,12 +91,13 @@ TABLE = {
     "nodes": room("errors engine models"),
     "runtime": room("errors metrics audio engine models nodes flow settings", "anyio"),
     "app": room(EVERY_ROOM, "anyio starlette"),
-    "serving": room("app errors logs protocol runtime server settings", "uvicorn"),
+    "door": room("errors logs server.listening settings systemd"),
+    "serving": room("app errors handles logs memory protocol runtime server settings", "uvicorn"),
     "cli": room(EVERY_ROOM, "anyio prometheus_client pydantic pydantic_settings rich typer"),
     "__main__": room("cli"),
 }
 
-HEAVY = {"av", "onnxruntime", "ctranslate2", "faster_whisper", "torch", "scipy", "onnx", "ray"}
+HEAVY = {"httpx2", "av", "onnxruntime", "ctranslate2", "faster_whisper", "torch", "scipy", "onnx", "ray"}
 
 
 @dataclass(frozen=True)
@@ -268,3 +272,15 @@ def test_types_are_light(module: str) -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert HEAVY.isdisjoint(json.loads(run.stdout))
+
+
+@pytest.mark.slow
+def test_the_door_is_open_before_the_program_is_loaded() -> None:
+    """Opening the port loads neither the server nor its engine, so that nobody is refused meanwhile."""
+    code = "import json, sys, gateway.door; print(json.dumps(sorted(sys.modules)))"
+
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert (HEAVY | {"uvicorn", "starlette", "numpy", "anyio", "gateway.app"}).isdisjoint(
+        json.loads(run.stdout)
+    )

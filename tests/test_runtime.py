@@ -5,9 +5,11 @@ from pathlib import Path
 
 import anyio
 import pytest
+from pydantic import SecretStr
 
+from gateway.engine.upstream.spec import UpstreamSpec
 from gateway.engine.whisper.engine import WhisperSpec
-from gateway.errors import DeviceUnavailableError, StartError
+from gateway.errors import DeviceUnavailableError, ModelUnavailableError, StartError
 from gateway.metrics import Metrics
 from gateway.runtime import find_spec, make_batcher, options_on_cluster, plan_models, whisper_options
 from gateway.settings import ModelSettings, Settings
@@ -68,6 +70,36 @@ def test_a_model_s_own_settings_go_first(mini_whisper: WhisperSpec) -> None:
         (5, "fit"),
         (2, "full"),
     ]
+
+
+def test_upstreams(mini_whisper: WhisperSpec) -> None:
+    """A source of that kind is served over the network; its key is its own or the server's, and not shown."""
+    own = ModelSettings(source="openai:https://c/v1#whisper-1", name="c", key=SecretStr("sk-own"))
+    settings = Settings(
+        device="cpu",
+        model=("asr=openai:https://a/v1+https://b/v1#large", str(mini_whisper.path)),
+        models=(own,),
+        upstream_key=SecretStr("sk-all"),
+        upstream_timeout=9.0,
+        lanes=3,
+    )
+    plans = plan_models(settings)
+    first, _, third = (plan.find() for plan in plans)
+
+    assert first == UpstreamSpec("asr", ("https://a/v1", "https://b/v1"), "large", "sk-all", 9.0, 3)
+    assert third == UpstreamSpec("c", ("https://c/v1",), "whisper-1", "sk-own", 9.0, 3)
+    assert [plan.is_remote for plan in plans] == [True, False, True]
+    assert len(make_batcher(first, settings, Metrics()).state) == 2
+    assert "sk-" not in f"{settings!r} {first!r}"
+
+
+@pytest.mark.parametrize(
+    "source", ["openai:https://host/v1", "openai:host/v1#m", "x=openai:https://k@host/v1"]
+)
+def test_bad_upstreams(source: str) -> None:
+    """Are one line, before anything is asked."""
+    with pytest.raises(ModelUnavailableError):
+        plan_models(Settings(model=(source,)))
 
 
 @pytest.mark.slow

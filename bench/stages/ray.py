@@ -82,6 +82,8 @@ def _local_cluster() -> Iterator[None]:
     import ray  # noqa: PLC0415 - an extra
 
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    # As the workers, which do not give way to other processes: Ray's actors would.
+    os.environ |= {"RAY_worker_niceness": "0"}
     ray.init(
         num_cpus=REPLICAS,
         include_dashboard=False,

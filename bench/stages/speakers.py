@@ -9,12 +9,13 @@ a chunk for all of these. Other methods are given the same words to attribute.
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
 
-from bench.dialogues import KINDS, Dialogue, Readers, meetings
-from bench.diarization import Diarized, judge, one_speaker_words
+from bench.dialogues import KINDS, Dialogue, Readers, Turn, meetings
+from bench.diarization import Diarized, judge
 from bench.diarizers import METHODS, attributed, listen
 from bench.hearing import find_base, kernels
 from bench.listener import WAYS, Listener, networks
@@ -29,7 +30,7 @@ MEETINGS = "meetings"
 MADE = "made"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Acceptance:
     """Words of known speakers and of strangers, and which of them went wrong."""
 
@@ -37,6 +38,9 @@ class Acceptance:
     rejected: int = 0
     strangers: int = 0
     taken: int = 0
+
+    def __add__(self, other: "Acceptance") -> "Acceptance":
+        return Acceptance(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
 
 def run(bench: Bench) -> Iterator[Finding]:
@@ -47,34 +51,38 @@ def run(bench: Bench) -> Iterator[Finding]:
     listener = Listener(base, networks())
     readers = Readers(folder / "readers")
     count = QUICK_DIALOGUES if bench.quick else DIALOGUES
-    made = [readers.dialogue(number, kind) for kind in KINDS for number in range(count)]
+    # All kinds of everything first, so that a run that is broken off (Ctrl-C, SIGTERM) says something.
+    made = [readers.dialogue(number, kind) for number in range(count) for kind in KINDS]
+    all_of_them = [*made[: len(KINDS)], *meetings(folder / "dialogues"), *made[len(KINDS) :]]
     found = defaultdict[tuple[str, str], Diarized](Diarized)
     others = defaultdict[tuple[str, str], Diarized](Diarized)
-    alone = defaultdict[str, tuple[int, int]](lambda: (0, 0))
+    alone = defaultdict[str, Diarized](Diarized)
     known = defaultdict[str, Acceptance](Acceptance)
-    for dialogue in [*made, *meetings(folder / "dialogues")]:
-        is_made = dialogue in made
-        kind = dialogue.name.partition(" ")[0] if is_made else MEETINGS
-        transcripts = {way: listener.hear(dialogue.file, way, SpeakerOptions()) for way in WAYS}
-        for way, transcript in transcripts.items():
-            found[kind, way] += judge(dialogue.turns, transcript)
-            if is_made:
-                _accept(listener, readers, dialogue, way, known[way])
-        plain = transcripts["plain"]
-        right, words = one_speaker_words(dialogue.turns, plain)
-        alone[kind] = alone[kind][0] + right, alone[kind][1] + words
-        sounds = listen(listener.model, samples_of(dialogue.file))
-        for name, method in METHODS.items():
-            others[name, MADE if is_made else MEETINGS] += judge(
-                dialogue.turns, attributed(plain, method(sounds))
-            )
-        listener.forget()
-        print(f"  {dialogue.name}", file=sys.stderr, flush=True)
+    done = 0
+    with suppress(KeyboardInterrupt, SystemExit):
+        for dialogue in all_of_them:
+            is_made = dialogue in made
+            kind = dialogue.name.partition(" ")[0] if is_made else MEETINGS
+            transcripts = {way: listener.hear(dialogue.file, way, SpeakerOptions()) for way in WAYS}
+            accepted = {way: _accepted(listener, readers, dialogue, way) for way in WAYS if is_made}
+            sounds = listen(listener.model, samples_of(dialogue.file))
+            listener.forget()
+            for way, transcript in transcripts.items():
+                found[kind, way] += judge(dialogue.turns, transcript)
+                known[way] += accepted.get(way, Acceptance())
+            plain = transcripts["plain"]
+            alone[kind] += judge(dialogue.turns, attributed(plain, [Turn(0, 0, "everybody")]))
+            for name, method in METHODS.items():
+                others[name, MADE if is_made else MEETINGS] += judge(
+                    dialogue.turns, attributed(plain, method(sounds))
+                )
+            done += 1
+            print(f"  {dialogue.name}", file=sys.stderr, flush=True)
     yield Table(
         "Who said what",
         ("recordings", "way", "words right", "confusion", "error rate", "count right", "if one spoke"),
         [
-            (kind, way, *_figures(found[kind, way]), _share(*alone[kind]))
+            (kind, way, *_figures(found[kind, way]), _share(alone[kind].right_words, alone[kind].words))
             for kind in (*KINDS, MEETINGS)
             for way in WAYS
         ],
@@ -102,25 +110,30 @@ def run(bench: Bench) -> Iterator[Finding]:
     yield from _targets(found, known)
     cost = listener.model.costs.per_minute
     yield Target("at most 2 CPU seconds more a minute, for hearing voices", f"{cost:.2f}", cost <= 2)
-    yield f"`{base.name}`, {kernels()}."
+    broken_off = f"{done} of {len(all_of_them)} recordings; " if done < len(all_of_them) else ""
+    yield f"{broken_off}`{base.name}`, {kernels()}."
 
 
-def _accept(listener: Listener, readers: Readers, dialogue: Dialogue, way: str, found: Acceptance) -> None:
+def _accepted(listener: Listener, readers: Readers, dialogue: Dialogue, way: str) -> Acceptance:
     """With the first speaker known, and one who is not there, if there is one."""
     away = [reader for reader in readers.names if reader not in dialogue.speakers]
     names = [dialogue.speakers[0], *away[:1]]
     references = [(name, readers.reference(name)) for name in names]
     options = SpeakerOptions(anyio.run(enrol_all, listener.model, references))
+    found = Acceptance()
     for segment in listener.hear(dialogue.file, way, options).segments:
         for word in segment.words:
             middle = (word.start + word.end) / 2
             speaking = {turn.speaker for turn in dialogue.turns if turn.start <= middle < turn.end}
             if len(speaking) == 1:
                 is_known = speaking <= set(names)
-                found.known += is_known
-                found.rejected += is_known and segment.speaker not in speaking
-                found.strangers += not is_known
-                found.taken += not is_known and segment.speaker in names
+                found += Acceptance(
+                    is_known,
+                    is_known and segment.speaker not in speaking,
+                    not is_known,
+                    not is_known and segment.speaker in names,
+                )
+    return found
 
 
 def _made(found: dict[tuple[str, str], Diarized], way: str) -> Diarized:

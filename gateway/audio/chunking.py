@@ -1,4 +1,4 @@
-"""How a recording becomes chunks: what it is decoded as, and the two ways to cut it."""
+"""How a recording becomes chunks: what it is decoded as, and the ways to cut it."""
 
 from collections.abc import Generator
 from contextlib import closing
@@ -14,6 +14,7 @@ from gateway.audio.silero import SileroModel
 from gateway.audio.source import ByteReader
 from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
 from gateway.audio.vad import VadOptions
+from gateway.audio.whole import Whole
 from gateway.errors import AudioTooLongError, InvalidRequestError
 
 
@@ -28,7 +29,8 @@ class ChunkingOptions:
         pcm_rate: The source has no container: 16-bit mono samples at this rate.
         too_long: Raised in place of AudioTooLongError, where ``max_seconds`` has another reason.
         track: Which sound track, from 1; None chooses.
-        windows: ``speech`` packs speech into windows, ``block`` cuts by Whisper's walk (`BlockWalk`).
+        windows: ``speech`` packs speech into windows, ``block`` cuts by Whisper's walk (`BlockWalk`), and
+            ``whole`` leaves at most 30 s as they are (`Whole`).
         max_pause: Seconds of silence that end a window of speech whatever is in it, so that live speech has
             its text; None: a window ends when it is full.
         early: Seconds of speech after which a preview of the first window is given; None gives none.
@@ -42,7 +44,7 @@ class ChunkingOptions:
     pcm_rate: int | None = None
     too_long: InvalidRequestError | None = None
     track: int | None = None
-    windows: Literal["speech", "block"] = "speech"
+    windows: Literal["speech", "block", "whole"] = "speech"
     max_pause: float | None = None
     early: float | None = None
     overlaps: bool = True
@@ -88,6 +90,8 @@ def make_cutter(model: SileroModel, options: ChunkingOptions) -> Cutter:
         return ChannelCutter(
             lambda: Chunker(FrontEnd(model), options.vad, max_pause=options.max_pause, overlaps=False)
         )
+    if options.windows == "whole":
+        return Whole()
     front_end = FrontEnd(model)
     if options.windows == "block":
         return BlockWalk(front_end, options.vad)

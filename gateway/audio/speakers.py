@@ -31,6 +31,7 @@ class KnownSpeaker:
         nearest: The least cosine with which another is taken for it.
         narrow: The same voice as a telephone carries it, to compare with what it carried.
         nearest_narrow: The least cosine with that.
+        is_narrow: The reference itself came by telephone, and is like no voice that did not.
     """
 
     name: str
@@ -38,6 +39,7 @@ class KnownSpeaker:
     nearest: float
     narrow: Embedding
     nearest_narrow: float
+    is_narrow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +57,28 @@ class SpeakerOptions:
     most: int | None = None
     distances: Distances = field(default_factory=Distances)
 
+    @property
+    def by_telephone(self) -> bool:
+        """Whether all must be heard as a telephone carries it, to be like what is known."""
+        return any(one.is_narrow for one in self.known)
+
+    def matches(self, voices: Sequence[Voice]) -> dict[str, float]:
+        """The known speakers whose voice they may be, each with its cosine; of a stranger there are none."""
+        if not self.known:
+            return {}
+        voice = unit(np.sum([each.embedding for each in voices], axis=0))
+        is_by_telephone = is_narrow(voices)
+        found = {}
+        for one in self.known:
+            cosine = float(voice @ (one.narrow if is_by_telephone else one.embedding))
+            if cosine >= (one.nearest_narrow if is_by_telephone else one.nearest):
+                found[one.name] = cosine
+        return found
+
     def named(self, voices: Sequence[Voice]) -> str | None:
         """The known speaker whose voice they are; a stranger stays one."""
-        if not self.known:
-            return None
-        voice = unit(np.sum([each.embedding for each in voices], axis=0))
-        is_narrow = _is_narrow(voices)
-        matches = []
-        for one in self.known:
-            cosine = float(voice @ (one.narrow if is_narrow else one.embedding))
-            if cosine >= (one.nearest_narrow if is_narrow else one.nearest):
-                matches.append((cosine, one.name))
-        return max(matches)[1] if matches else None
+        matches = self.matches(voices)
+        return max(matches, key=matches.__getitem__, default=None)
 
 
 def tell_apart(chunks: Sequence[Sequence[Voice]], options: SpeakerOptions) -> list[list[Turn]]:
@@ -124,9 +136,10 @@ class SpeakerTracker:
         mapped: dict[int, Speaker] = {}
         votes: list[tuple[int, Speaker, int]] = []
         for label, members in groups.items():
-            if name := self._options.named([voices[at] for at in members]):
-                mapped[label] = name
             heard = [told[at] for at in members if at < len(told)]
+            if matches := self._options.matches([voices[at] for at in members]):
+                # Of two names for one voice it keeps the one that it was given.
+                mapped[label] = max(matches, key=lambda name: (heard.count(name), matches[name]))
             votes += [(heard.count(speaker), speaker, label) for speaker in dict.fromkeys(heard)]
         taken = set(mapped.values())
         for _, speaker, label in sorted(votes, key=lambda vote: -vote[0]):
@@ -173,10 +186,11 @@ def _labels(voices: Sequence[Voice], options: SpeakerOptions, *, least: int = LE
 
 
 def _distance(voices: Sequence[Voice], options: SpeakerOptions) -> float:
-    return options.distances.narrow if _is_narrow(voices) else options.distances.wide
+    return options.distances.narrow if is_narrow(voices) else options.distances.wide
 
 
-def _is_narrow(voices: Sequence[Voice]) -> bool:
+def is_narrow(voices: Sequence[Voice]) -> bool:
+    """Whether most of them came by telephone."""
     return 2 * sum(voice.is_narrow for voice in voices) > len(voices)
 
 

@@ -10,6 +10,7 @@ from gateway.audio.silero import find_model
 from gateway.cli.checks_machine import gigabytes
 from gateway.engine.devices.cuda import Finding, ask, findings, seems_present, usable
 from gateway.engine.devices.placement import parse_devices
+from gateway.engine.upstream.address import is_upstream
 from gateway.engine.whisper.engine import WhisperSpec
 from gateway.errors import DeviceUnavailableError, StoreError
 from gateway.models import wheels
@@ -74,10 +75,11 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         else:
             answering.add(source)
             yield Finding("ok", f"{answer.result() or source} answers")
-    for name in settings.model:
+    local = [name for name in settings.model if not is_upstream(name)]
+    for name in local:
         carried = _repo(name) in index.carried
         yield _named(name, cached, is_away=not answering & ({"hub", wheels.NAME} if carried else {"hub"}))
-    if not settings.model:
+    if not settings.model and not settings.models:
         yield _unnamed(settings, hub, is_away=not answering)
 
 
@@ -140,7 +142,8 @@ def _local_bytes(settings: Settings) -> int:
         folders: list[Path | None] = [found.fetch()] if found else []
     else:
         cached = {model.repo: model.folder for model in cached_models(hub) if not model.fault}
-        folders = [_folder(name) or cached.get(_repo(name) or "") for name in settings.model]
+        named = [name for name in settings.model if not is_upstream(name)]
+        folders = [_folder(name) or cached.get(_repo(name) or "") for name in named]
     return sum(
         WhisperSpec("", folder).memory_bytes
         for folder in folders

@@ -28,6 +28,7 @@ MODULES = {
     "packages": "machine",
     "device": "engine",
     "models": "engine",
+    "upstreams": "upstream",
     "vad": "engine",
     "speakers": "engine",
     "decoders": "machine",

@@ -67,8 +67,6 @@ def serve(  # noqa: PLR0913 - a command's flags are its arguments
     ] = None,
 ) -> None:
     """Start the server. Every setting is also an environment variable, as GATEWAY_PORT."""
-    from gateway.serving import run  # noqa: PLC0415 - see the package's docstring
-
     flags: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -84,7 +82,12 @@ def serve(  # noqa: PLR0913 - a command's flags are its arguments
     }
     settings = read_settings(flags)
     with failing_plainly():
-        run(settings)
+        from gateway.door import open_door  # noqa: PLC0415 - see the package's docstring
+
+        settings, listeners = open_door(settings)
+        from gateway.serving import run  # noqa: PLC0415 - takes seconds, which whoever connects now waits
+
+        run(settings, listeners)
 
 
 app.command()(transcribe)

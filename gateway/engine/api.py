@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 from anyio.abc import TaskGroup
 
 from gateway.audio.types import Samples
+from gateway.errors import GatewayError
 from gateway.transcript import Hypothesis
 
 Device: TypeAlias = Literal["cpu", "cuda"]
@@ -76,9 +77,15 @@ class DecodeRequest:
 
 @dataclass(frozen=True, slots=True)
 class RowFailed:
-    """This row could not be decoded; its batch mates were. ``reason`` is for the log, not for clients."""
+    """This row could not be decoded; its batch mates were.
+
+    Attributes:
+        reason: For the log, not for clients.
+        error: What its caller is told; None: that a part of the recording could not be transcribed.
+    """
 
     reason: str
+    error: GatewayError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,7 @@ class ReplicaOptions:
         per_audio_second: Seconds of work for a second of audio, while nobody knows how fast the machine is.
         slack: How many times what a second of audio took so far is slow, and not a hang.
         stop_timeout: Seconds to leave on its own before it is killed.
+        outage_timeout: Seconds that one which is out of reach may stay so before its rows are refused.
         waiting: Tells the rows that wait for replicas, to those whose number follows them.
     """
 
@@ -139,6 +147,7 @@ class ReplicaOptions:
     per_audio_second: float = 10.0
     slack: float = 4.0
     stop_timeout: float = 0.5
+    outage_timeout: float = 60.0
     waiting: Callable[[], int] = _nothing_waits
 
     @property
@@ -228,6 +237,10 @@ class EngineSpec(Protocol):
     @property
     def device(self) -> Device:
         """What its replicas run on."""
+
+    @property
+    def places(self) -> Sequence[Mapping[str, str]] | None:
+        """The environment of each replica, where it says itself where they run; None: as the settings say."""
 
     def batch_key(self, options: DecodeOptions) -> Hashable:
         """Rows of equal keys may share a call. Computed from the options alone, without the model."""

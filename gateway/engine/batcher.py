@@ -275,8 +275,7 @@ class Batcher:
         running_rows.inc(len(batch))
         try:
             await self._decode(replica, batch, lanes)
-        except WorkerLostError as error:
-            lanes.error = lanes.error or error
+        except WorkerLostError:
             scope.cancel()
         finally:
             running_rows.dec(len(batch))
@@ -323,13 +322,15 @@ class Batcher:
                     parts.extend(await self._call(replica, held))
         except WorkerLostError as error:
             # Where other calls ran in it, too, nobody knows who is to blame: all are tried again alone.
-            if len(held) == 1 and lanes.running == 1 and lanes.error is None:
+            if len(held) == 1 and lanes.running == 1 and lanes.error is None and not error.is_outage:
                 self._count_death(held[0], error)
+            lanes.error = lanes.error or error
             raise
         finally:
             # None are left unless something was raised: a lost worker, or the end of `run`.
             rows = [row for part in (held, *parts) for row in part if row.outcome is None]
-            for row in self._queue.put_back(rows):
+            is_outage = lanes.error is not None and lanes.error.is_outage
+            for row in self._queue.put_back(rows, alone=not is_outage):
                 row.settle(SupersededError())
 
     async def _call(self, replica: Replica, rows: list[Row]) -> list[list[Row]]:
@@ -360,7 +361,7 @@ class Batcher:
         for row, result in zip(rows, results, strict=True):
             if isinstance(result, RowFailed):
                 logger.warning("row failed: %s", result.reason)
-                row.settle(EngineFailedError(ROW_FAILED))
+                row.settle(result.error or EngineFailedError(ROW_FAILED))
             else:
                 self._metrics.decoded_rows.labels(self.name).inc()
                 audio_seconds = len(row.request.samples) / SAMPLE_RATE
@@ -392,6 +393,7 @@ class Batcher:
         serving = sum(status.state.serves for status in self.state)
         self._metrics.workers.labels(self.name).set(self._needed)
         self._metrics.workers_ready.labels(self.name).set(0 if self._closed else serving)
+        self._metrics.lanes.labels(self.name).set(len(self._lanes) * self._spec.lanes)
         for priority, depth in self._queue.depths.items():
             self._depths[priority].set(depth)
         self.changed.notify()

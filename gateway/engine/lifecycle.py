@@ -69,6 +69,7 @@ class ModelPlan:
         find: Finds or fetches it, in a thread, which the end of the process does not wait for.
         progress: How far the fetching is, while it is fetched.
         aliases: Further names it answers to.
+        is_remote: It takes nothing of this machine.
     """
 
     name: str
@@ -77,6 +78,7 @@ class ModelPlan:
     progress: Callable[[], str | None] = lambda: None
     defaults: ModelDefaults = field(default_factory=ModelDefaults)
     aliases: tuple[str, ...] = ()
+    is_remote: bool = False
 
 
 class ManagedModel:

@@ -30,6 +30,7 @@ from gateway.engine.worker import (
     unpack,
 )
 from gateway.errors import BatchFailedError, LoadFailedError, WorkerLostError
+from gateway.handles import RESERVE, is_lack
 from gateway.transcript import Hypothesis
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,11 @@ class ProcessSpec:
     def lanes(self) -> int:
         """So many batches are decoded at once, each in a thread of its own."""
         return 1
+
+    @property
+    def places(self) -> None:
+        """On this machine's devices, as the settings say."""
+        return None
 
     def replica(self, environment: Mapping[str, str], options: ReplicaOptions) -> "ProcessReplica":
         """A worker process that does not run yet; see `EngineSpec`."""
@@ -145,6 +151,8 @@ class ProcessReplica:
                     command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env={**os.environ, **self._environment}
                 )
         except OSError as error:
+            if is_lack(error):
+                RESERVE.lend()  # for the next try
             raise WorkerLostError(f"cannot start: {error.strerror}", kind="not_started") from error
         self._process = process
         answers = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))

@@ -245,8 +245,11 @@ class BatchQueue:
         self._admit(row.stream)
         return old
 
-    def put_back(self, rows: list[Row]) -> list[Row]:
-        """Adds rows again whose batch failed: before others of their priority, each for a batch alone.
+    def put_back(self, rows: list[Row], *, alone: bool = True) -> list[Row]:
+        """Adds rows again whose batch failed: before others of their priority.
+
+        Args:
+            alone: Each for a batch alone, lest it harm others again.
 
         Returns:
             Those not added, as rows that replace them came meanwhile.
@@ -256,7 +259,7 @@ class BatchQueue:
             if row.is_replaceable and self._replaceable.setdefault(row.stream, row) is not row:
                 replaced.append(row)
                 continue
-            row.alone = True
+            row.alone |= alone
             row.waiting = row.span.child("queue", again=True)
             self._turns[row.priority].again.appendleft(row)
             self._since[row] = -math.inf

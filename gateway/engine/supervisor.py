@@ -21,6 +21,9 @@ FAILED_STARTS = 3
 MAX_PAUSE_SECONDS = 30.0
 """The longest pause between two starts."""
 
+OUTAGE_PAUSE_SECONDS = 5.0
+"""The same where the replica is out of reach: asking whether it is back costs little."""
+
 
 class WorkerState(StrEnum):
     """What a worker does; it rests where replicas become more and fewer, and none is left for it."""
@@ -86,6 +89,7 @@ class Supervisor:
         self._on_change = on_change
         self._failed_starts = 0
         self._losses_in_a_row = 0
+        self._out_since: float | None = None
         self.status = WorkerStatus(WorkerState.STARTING)
         self.capabilities: Capabilities | None = None
         self.load_failure: LoadFailedError | None = None
@@ -103,6 +107,7 @@ class Supervisor:
             try:
                 self.capabilities = await replica.start(tasks, partial(self._note, replica))
                 self._failed_starts = 0
+                self._out_since = None
                 self._set(WorkerState.READY, pid=replica.pid)
                 await serve(replica)
             except LoadFailedError as error:
@@ -139,18 +144,29 @@ class Supervisor:
         self._set(WorkerState.BUSY if still_busy else WorkerState.READY, pid=self.status.pid)
 
     def _lost(self, reason: str, kind: str) -> None:
-        if not self.status.state.serves:
+        if kind == "unreachable":
+            if self._out_since is None:
+                self._out_since = anyio.current_time()
+        elif not self.status.state.serves:
             self._failed_starts += 1
         self._losses_in_a_row += 1
         self._restarts[kind].inc()
-        failed = self._failed_starts >= FAILED_STARTS
+        failed = self._failed_starts >= FAILED_STARTS or self._is_out_for_long
         self._set(WorkerState.FAILED if failed else WorkerState.RESTARTING, reason)
+
+    @property
+    def _is_out_for_long(self) -> bool:
+        """One that was never there is waited for: the machines of a fleet start in any order."""
+        if self._out_since is None or self.capabilities is None:
+            return False
+        return anyio.current_time() - self._out_since >= self._options.outage_timeout
 
     def _pause(self) -> float:
         if self._losses_in_a_row == 1:
             return 0.0
         # No more than a thousandfold: a power of thousands of losses is no float.
-        return min(MAX_PAUSE_SECONDS, self._restart_seconds * 2.0 ** min(self._losses_in_a_row - 2, 10))
+        longest = MAX_PAUSE_SECONDS if self._out_since is None else OUTAGE_PAUSE_SECONDS
+        return min(longest, self._restart_seconds * 2.0 ** min(self._losses_in_a_row - 2, 10))
 
     def _set(self, state: WorkerState, reason: str | None = None, pid: int | None = None) -> None:
         self.status = WorkerStatus(state, reason, pid)

@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 
 from gateway.audio.speaker_model import SpeakerModel, Voice
-from gateway.audio.speaker_reference import enrol
+from gateway.audio.speaker_reference import by_telephone, enrol
 from gateway.audio.speakers import KnownSpeaker, SpeakerOptions, SpeakerTracker, tell_apart
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.transcript import Hypothesis
@@ -45,14 +45,17 @@ class ChunkSpeakers:
 
     def __init__(self, speakers: Speakers, threads: anyio.CapacityLimiter | None = None) -> None:
         self._model = speakers.model
+        self._by_telephone = speakers.options.by_telephone
         self._tracker = SpeakerTracker(speakers.options)
         self._threads = threads
 
     async def voices(self, chunk: Chunk) -> list[Voice]:
         """Those in any chunk."""
-        return await anyio.to_thread.run_sync(
-            self._model.hear, chunk.samples, chunk.breaks, limiter=self._threads
-        )
+        return await anyio.to_thread.run_sync(self._hear, chunk, limiter=self._threads)
+
+    def _hear(self, chunk: Chunk) -> list[Voice]:
+        samples = by_telephone(chunk.samples) if self._by_telephone else chunk.samples
+        return self._model.hear(samples, chunk.breaks)
 
     async def turns(self, chunk: Chunk) -> list[Turn]:
         """Who speaks when in the next chunk."""

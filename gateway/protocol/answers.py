@@ -3,12 +3,14 @@
 What a builder returns is a plain dict; its type is the shape that the OpenAPI document publishes.
 """
 
+import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from gateway.protocol.contracts import contract
 from gateway.protocol.events import (
     Count,
     DurationUsage,
@@ -40,6 +42,12 @@ JSON = "application/json"
 Task = Literal["transcribe", "translate"]
 
 
+class GroqMark(TypedDict):
+    """Of Groq's answers; its provider in the Vercel AI SDK takes none without it."""
+
+    id: Annotated[str, about("Tells this answer from others.")]
+
+
 class Transcription(TypedDict):
     """The answer for response_format=json."""
 
@@ -50,6 +58,7 @@ class Transcription(TypedDict):
     ]
     logprobs: NotRequired[Annotated[list[TokenLogprob], about("Present when include[]=logprobs asked.")]]
     languages: Annotated[list[LanguageCode], about("The languages heard; none in silence.")]
+    x_groq: NotRequired[Annotated[GroqMark, about("Present for Groq's names, such as whisper-large-v3.")]]
 
 
 class TranscriptionSegment(TypedDict):
@@ -82,6 +91,7 @@ class VerboseTranscription(TypedDict):
         Annotated[list[Word], about("Present when timestamp_granularities[]=word asked for them.")]
     ]
     usage: DurationUsage
+    x_groq: NotRequired[Annotated[GroqMark, about("Present for Groq's names, such as whisper-large-v3.")]]
 
 
 class DiarizedTranscription(TypedDict):
@@ -188,11 +198,11 @@ def _transcription(transcript: Transcript, request: TranscriptionRequest) -> Tra
     answer: Transcription = {
         "text": transcript.text,
         "usage": usage_for(request.model, transcript),
-        "logprobs": logprobs(transcript.tokens),
         "languages": language_codes(transcript),
     }
-    if not request.wants_logprobs:
-        del answer["logprobs"]
+    if request.wants_logprobs and (shown := logprobs(transcript.tokens)) is not None:
+        answer["logprobs"] = shown
+    _mark(answer, request)
     return answer
 
 
@@ -224,7 +234,13 @@ def verbose_transcription(
         del answer["segments"]
     if "word" not in wanted:
         del answer["words"]
+    _mark(answer, request)
     return answer
+
+
+def _mark(answer: Transcription | VerboseTranscription, request: TranscriptionRequest) -> None:
+    if contract(request.model).is_groq:
+        answer["x_groq"] = {"id": f"req_{secrets.token_hex(13)}"}
 
 
 def _segment(number: int, segment: Segment) -> TranscriptionSegment:

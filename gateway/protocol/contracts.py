@@ -24,6 +24,7 @@ class Contract:
         continuous: Its live sessions transcribe all along, without turns: deltas come before a commit.
         diarizes: It tells speakers apart.
         is_openai: The name is OpenAI's, so that clients expect its answer and no more.
+        is_groq: The name is Groq's, whose clients want its mark in the answer.
         prefixed: The name has its provider before it, as with gateways whose `usage` counts both ways.
     """
 
@@ -34,8 +35,11 @@ class Contract:
     continuous: bool = False
     diarizes: bool = False
     is_openai: bool = True
+    is_groq: bool = False
     prefixed: bool = False
 
+
+_GROQ = ("whisper-large-v3", "whisper-large-v3-turbo", "distil-whisper-large-v3-en")
 
 _GPT = Contract(formats=("json", "text"), takes=frozenset(), bills_tokens=True)
 _GPT_4O = replace(_GPT, takes=frozenset({"include"}))
@@ -67,5 +71,5 @@ def contract(model: str) -> Contract:
     known = _CONTRACTS.get(name)
     if known is None:
         family = _GPT_4O if name.startswith("gpt-4o-") else _GPT if name.startswith("gpt-") else Contract()
-        known = replace(family, is_openai=False, diarizes=name.endswith(DIARIZES))
+        known = replace(family, is_openai=False, is_groq=name in _GROQ, diarizes=name.endswith(DIARIZES))
     return known if name == model else replace(known, prefixed=True)

@@ -172,8 +172,11 @@ def encode(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_LINE_ENDS)
 
 
-def logprobs(tokens: Iterable[Token]) -> list[TokenLogprob]:
-    """Tokens that were decoded with log-probabilities, with these and with their UTF-8 bytes."""
+def logprobs(tokens: Iterable[Token]) -> list[TokenLogprob] | None:
+    """The tokens with their log-probabilities and UTF-8 bytes; None where some were decoded without."""
+    tokens = list(tokens)
+    if any(token.logprob is None for token in tokens):
+        return None
     return [
         {"token": token.text, "logprob": cast("float", token.logprob), "bytes": list(token.raw)}
         for token in tokens
@@ -297,7 +300,7 @@ class EventRenderer:
         event: TextDeltaEvent = {
             "type": "transcript.text.delta",
             "delta": text,
-            # Always a key, null where nobody asked.
+            # Always a key, null where nobody asked, and where the engine has none to give unasked.
             "logprobs": logprobs(tokens) if self._with_logprobs else None,
         }
         if self._diarizes:
@@ -316,10 +319,9 @@ class EventRenderer:
         event: TextDoneEvent = {
             "type": "transcript.text.done",
             "text": transcript.text,
-            "logprobs": logprobs(transcript.tokens),
             "usage": token_usage(transcript),
             "languages": language_codes(transcript),
         }
-        if not self._with_logprobs:
-            del event["logprobs"]
+        if self._with_logprobs and (shown := logprobs(transcript.tokens)) is not None:
+            event["logprobs"] = shown
         return event

@@ -35,6 +35,10 @@ _WORDS = frozenset({"include", "timestamp_granularities", "languages"})
 
 _KEY = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<inner>[^\[\]]*)\])?")
 
+_EXTRA = re.compile(r"extra_body\[(?P<name>[^\[\]]+)\](?P<rest>.*)", re.DOTALL)
+"""Python's SDK merges what this name holds into the form. Node's sends it as it is, though OpenAI documents
+it for both."""
+
 FIELDS = ("file", *TranscriptionRequest.model_fields)
 """Every field of a form that means something."""
 
@@ -105,7 +109,8 @@ def decode_form(fields: Iterable[tuple[str, str]]) -> Mapping[str, Any]:
     """
     form: dict[str, Any] = {}
     for key, value in fields:
-        match = _KEY.fullmatch(key)
+        extra = _EXTRA.fullmatch(key)
+        match = _KEY.fullmatch(extra["name"] + extra["rest"] if extra else key)
         if match is None:
             raise InvalidRequestError("A form field's name cannot be read.", param=key[:64])
         name, inner = match["name"], match["inner"]

@@ -113,10 +113,11 @@ class TranscriptionRequest(TranslationRequest):
     keywords: tuple[Text, ...] = Field(
         (), max_length=1_000, description="Names and terms that the recording may hold."
     )
-    chunking_strategy: Literal["auto"] | ServerVad | None = Field(
+    chunking_strategy: Literal["auto", "whole"] | ServerVad | None = Field(
         None,
         description="How the recording is cut: `auto` in its pauses, an object with options of its own; "
-        "unset as the operator chose.",
+        "`whole`, an extension, not at all: it is at most 30 s, and was cut by who sends it; unset as the "
+        "operator chose.",
     )
     include: tuple[Literal["logprobs"], ...] = Field(
         (), description="`logprobs`: each token's log-probability, with response_format=json."

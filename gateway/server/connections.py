@@ -1,4 +1,4 @@
-"""Uvicorn's connections, bounded: in number, in the time for a request's head, in what nobody reads.
+"""Uvicorn's connections, bounded: in number, in the time for a request's head, in what nobody reads or takes.
 
 Whoever only holds connections open keeps nobody out: at the limit the one that has waited longest for its
 first request gives way, and where all are at work a few more are let in that may ask how the server is.
@@ -6,6 +6,7 @@ first request gives way, and where all are at work a few more are let in that ma
 
 import asyncio
 import resource
+from collections import deque
 from typing import Any
 
 import h11
@@ -15,6 +16,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from gateway.errors import UnavailableError
 from gateway.server.middleware import PROBES, error_response
+from gateway.server.under_way import UnderWay
 
 HEAD_SECONDS = 15.0
 """For a request's head, however it drips; browsers and proxies open connections a few seconds ahead."""
@@ -118,13 +120,81 @@ class BoundedHttp(H11Protocol):
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket whose client must read the pongs that it asks for."""
+    """A WebSocket whose client must read the pongs that it asks for, and whose long messages take turns.
+
+    Attributes:
+        under_way: The messages of all connections; set in a subclass.
+    """
+
+    under_way: UnderWay
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sizes: deque[int] = deque()
+        """Bytes of each message that is whole and not worked on."""
+        self._taken = 0
+        """Bytes of the one that is worked on."""
+        self._waits = False
+
+    def data_received(self, data: bytes) -> None:
+        """Reads on, as long as there is room."""
+        super().data_received(data)
+        self._note()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """What was half received will never be whole, though whoever serves it may live on for a while."""
+        super().connection_lost(exc)
+        self.conn.reader.buffer.clear()
+        self.frames = []
+        self._note()
 
     def handle_ping(self) -> None:
         """Answers, unless nobody reads the answers."""
         super().handle_ping()
         if self.transport.get_write_buffer_size() > MAX_UNREAD:
             self.transport.abort()
+
+    def send_receive_event_to_app(self) -> None:
+        """A message is whole."""
+        size, queued = sum(map(len, self.frames)), self.queue.qsize()
+        super().send_receive_event_to_app()
+        if self.queue.qsize() > queued:
+            self._sizes.append(size)
+
+    async def receive(self) -> Any:
+        """The next message; whoever asks for it has done with the last one."""
+        self._taken = 0
+        self._note()
+        message = await super().receive()
+        if message["type"] == "websocket.receive":
+            self._taken = self._sizes.popleft()
+        if self._waits:
+            self.transport.pause_reading()  # what was resumed right now
+        return message
+
+    async def run_asgi(self) -> None:
+        """Serves the client."""
+        try:
+            await super().run_asgi()
+        finally:
+            self._sizes.clear()
+            self._taken = 0
+            self._note()
+
+    def wait(self) -> None:
+        """Reads no more for now."""
+        self._waits = True
+        self.transport.pause_reading()
+
+    def go_on(self) -> None:
+        """Reads again."""
+        self._waits = False
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    def _note(self) -> None:
+        partly = len(self.conn.reader.buffer) + sum(map(len, self.frames))
+        self.under_way.hold(self, partly + sum(self._sizes) + self._taken)
 
 
 class _ProbesOnly:

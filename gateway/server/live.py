@@ -6,13 +6,14 @@ The handler of the first connection owns the session until it is over; those of 
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import anyio
 import anyio.to_thread
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.aio import Changed, only, open_task_group
 from gateway.errors import ClientGoneError, GatewayError, InvalidRequestError, ShuttingDownError
@@ -28,7 +29,7 @@ from gateway.server.live_sessions import LiveSessions
 from gateway.server.outbox import Outbox
 from gateway.server.relay import Publication
 from gateway.server.service import Service
-from gateway.server.websocket import send_frame
+from gateway.server.websocket import GOODBYE_SECONDS, send_frame
 from gateway.transcript.commands import Append
 from gateway.transcript.events import BufferCommitted, ItemCompleted, ItemFailed, Refused, SessionCreated
 
@@ -203,6 +204,9 @@ class Live:
             self._connection = None
             self._changed.notify()
         if scope.cancelled_caught and not self._over.is_set():
+            # Not left open: there is no limit to how often one session is taken over.
+            with suppress(GatewayError, WebSocketDisconnect), anyio.move_on_after(GOODBYE_SECONDS):
+                await websocket.close(1001, "The session was taken up on another connection.")
             raise ClientGoneError
 
     async def _raise_outcome(self, scope: anyio.CancelScope) -> None:

@@ -35,6 +35,12 @@ def chunking_options(
         options = replace(options, max_seconds=UNCUT_SECONDS, too_long=too_long)
     if request.by_channel:
         options = replace(options, channels=len(request.known_speaker_names))
+    elif strategy == "whole":
+        too_long = InvalidRequestError(
+            f"chunking_strategy=whole is for audio of at most {UNCUT_SECONDS:g} seconds, as it is not cut.",
+            param="chunking_strategy",
+        )
+        return replace(options, windows="whole", max_seconds=UNCUT_SECONDS, too_long=too_long)
     elif strategy is None and default == "block":
         return replace(options, windows="block")
     if isinstance(strategy, ServerVad):

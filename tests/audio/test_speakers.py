@@ -58,6 +58,38 @@ def test_known_speakers(*, online: bool) -> None:
     assert [_speakers(each) for each in turns] == [["Bo", stranger], ["Ann", stranger, "Bo"]]
 
 
+def test_two_names_for_one_voice() -> None:
+    """A stream keeps the one that it gave first, whichever reference is nearer later."""
+    crowd = People(1, seed=12)
+    random = np.random.default_rng(12)
+    names = []
+    for name in ("Ann", "Anna"):
+        near = crowd.centres[0] + 0.3 * random.standard_normal(192).astype(np.float32) / 14
+        near /= np.linalg.norm(near)
+        names.append(KnownSpeaker(name, near, KNOWN, near, KNOWN))
+    tracker = SpeakerTracker(SpeakerOptions(tuple(names)))
+
+    told = {speaker for _ in range(30) for speaker in _speakers(tracker.follow(crowd.says(0, 0.0, 1.5)))}
+    whole = {turn.speaker for turn in tell_apart([crowd.talk(0, 0)], SpeakerOptions(tuple(names)))[0]}
+
+    assert len(told) == len(whole) == 1
+    assert told | whole <= {"Ann", "Anna"}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_a_number_that_is_not_true(count: int) -> None:
+    """Of two people one can be made, and not more than asked for; nothing fails."""
+    crowd = People(2, seed=13)
+    chunks = [crowd.talk(0, 1), crowd.talk(1, 0)]
+    tracker = SpeakerTracker(SpeakerOptions(count=count))
+
+    whole = {turn.speaker for turns in tell_apart(chunks, SpeakerOptions(count=count)) for turn in turns}
+    followed = {turn.speaker for chunk in chunks for turn in tracker.follow(chunk)}
+
+    assert min(count, 2) <= len(whole) <= count
+    assert len(followed) == min(count, 2)
+
+
 def test_tracker_tells_people_apart() -> None:
     """Twenty chunks of three people: each keeps the number that they had first."""
     crowd = People(3, seed=4)

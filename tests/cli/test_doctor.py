@@ -77,8 +77,12 @@ def test_whole_machine(tmp_path: Path) -> None:
 
     assert done.returncode == 0
     assert [finding for finding in report if finding["level"] == "problem"] == []
-    assert list(dict.fromkeys(finding["check"] for finding in report)) == (
-        "python packages device models vad speakers decoders port processor memory disk descriptors".split()
+    assert (
+        list(dict.fromkeys(finding["check"] for finding in report))
+        == (
+            "python packages device models upstreams vad "
+            "speakers decoders port processor memory disk descriptors"
+        ).split()
     )
     assert _found(report, "warning", f"{CLOSED_HUB} cannot be used")["check"] == "models"
     assert _found(report, "warning", "the package index cannot be used")["check"] == "models"

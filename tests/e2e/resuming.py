@@ -12,7 +12,7 @@ from websockets.sync.connection import Connection
 
 from tests.e2e.speaker import COMMITTED, COMPLETED, DELTA, STARTED, STOPPED, WAIT_SECONDS
 from tests.protocol.realtime.wire import check_frame
-from tests.support import LiveServer
+from tests.support import LiveServer, Process
 
 FRAME_BYTES = 4_800
 BYTES_PER_MS = 48
@@ -26,7 +26,7 @@ class Client:
         states: What each connection began with.
     """
 
-    def __init__(self, server: LiveServer, audio: bytes, key: str = "unused") -> None:
+    def __init__(self, server: LiveServer | Process, audio: bytes, key: str = "unused") -> None:
         self._url = server.url
         self._key = key
         self._audio = audio
@@ -37,7 +37,7 @@ class Client:
         self.states: list[str] = []
         self.socket: Connection = self.connect()
 
-    def connect(self, server: LiveServer | None = None) -> Connection:
+    def connect(self, server: LiveServer | Process | None = None) -> Connection:
         """Opens a session, or goes on with the one that dropped."""
         self._url = server.url if server else self._url
         query = {"intent": "transcription"}

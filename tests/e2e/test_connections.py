@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support import MODEL, until
+from tests.support import MODEL, Sample, served, until
 
 pytestmark = pytest.mark.slow
 
@@ -104,3 +105,24 @@ def test_pages_of_other_sites_are_refused(url: str) -> None:
 def test_the_log_is_ours(url: str, tmp_path: Path) -> None:
     """Uvicorn's access log, which shows queries, is off; see `tests.test_logs` for the rest."""
     assert httpx.get(f"{url}/v1/models?api_key=sk-secret").status_code == 200
+
+
+@pytest.mark.promise("out of file handles: /health answers, a dead worker is replaced, the log says it once")
+def test_out_of_handles(samples: dict[str, Sample]) -> None:
+    """Not one more can be opened: what was kept back does for a worker's pipes and for probes."""
+    with served() as server, server.client() as client:
+        pid, worker = server.pids
+        taken = {int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()}
+        first_free = next(number for number in range(len(taken) + 1) if number not in taken)
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (first_free, hard))
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: worker not in server.pids)
+        until(lambda: server.health()["status"] == "ok" and len(server.pids) > 1)
+        log = server.log.read_text()
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        text = client.audio.transcriptions.create(file=samples["en_hello"].path, model="whisper-1").text
+
+    assert log.count("out of file handles") == 1
+    assert "Traceback" not in log
+    assert text == "Hello world."

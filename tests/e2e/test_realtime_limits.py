@@ -14,6 +14,7 @@ import uvicorn
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
+from websockets.sync.client import connect
 from websockets.uri import parse_uri
 
 from gateway.engine.whisper.engine import WhisperSpec
@@ -128,6 +129,17 @@ def test_the_end_of_the_server(
         assert reason.startswith("The server is shutting down")
         assert idle.closed() == (1012, reason)
         assert not session.all("error") + idle.all("error")
+
+
+def test_nobody_is_let_in_to_be_sent_away(quick_whisper: WhisperSpec) -> None:
+    """Who is told that the server ends finds it closed at once, and is not let in to be told again."""
+    with live_server([quick_whisper]) as server, speaker(server) as session:
+        session.receive()
+        server.end()
+
+        assert session.closed()[0] == 1012
+        with pytest.raises(ConnectionRefusedError):
+            connect(f"{server.url.replace('http', 'ws', 1)}/v1/realtime?intent=transcription")
 
 
 @pytest.mark.parametrize("abruptly", [False, True])

@@ -41,15 +41,21 @@ def test_python(server: LiveServer, samples: dict[str, Sample], reference: Path)
     assert known.startswith("Agent Hello world. ")
 
 
-def test_node(node: Path, server: LiveServer, samples: dict[str, Sample], reference: Path) -> None:
-    """The same, streamed, by the official Node client."""
-    example = node / "who_spoke.mjs"
-    example.write_text((EXAMPLES / "who_spoke.mjs").read_text("utf-8"), "utf-8")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("who_spoke.mjs", "Agent: Hello world. "), ("who_spoke_streamed.mjs", "Agent Hello world. ")],
+)
+def test_node(
+    node: Path, server: LiveServer, samples: dict[str, Sample], reference: Path, name: str, expected: str
+) -> None:
+    """The same by the official Node client, whose documented code has the references in ``extra_body``."""
+    example = node / name
+    example.write_text((EXAMPLES / name).read_text("utf-8"), "utf-8")
     try:
         (known,) = _run(
-            "node", example.name, str(samples["en_hello"].path), server.url, "Agent", str(reference), cwd=node
+            "node", name, str(samples["en_hello"].path), server.url, "Agent", str(reference), cwd=node
         )
     finally:
         example.unlink()
 
-    assert known.startswith("Agent Hello world. ")
+    assert known.startswith(expected)

@@ -15,6 +15,7 @@ from openai.types.audio import (
     TranscriptionTextDoneEvent,
     TranscriptionTextSegmentEvent,
 )
+from openai.types.realtime import ConversationItemInputAudioTranscriptionSegment
 from websockets.sync.client import connect
 
 from tests.audio.sound import Encoding, encode, int16, load, wav
@@ -212,6 +213,8 @@ def test_realtime(server: LiveServer, samples: dict[str, Sample]) -> None:
         done = client.until(COMPLETED)
         segments = client.all(f"{TRANSCRIPTION}.segment")
 
+    for segment in segments:
+        ConversationItemInputAudioTranscriptionSegment.model_validate(segment, strict=True)
     assert {segment["speaker"] for segment in segments} == {"A"}
     assert " ".join(segment["text"] for segment in segments) == done["transcript"]
     assert {segment["item_id"] for segment in segments} == {done["item_id"]}
@@ -245,6 +248,7 @@ def test_channels(server: LiveServer, samples: dict[str, Sample]) -> None:
         for form in ("diarized_json", "verbose_json", "srt", "vtt", "text", "json")
     }
     segments = answers["diarized_json"].json()["segments"]
+    TranscriptionDiarized.model_validate(answers["diarized_json"].json(), strict=True)
 
     assert {form: answer.status_code for form, answer in answers.items()} == dict.fromkeys(answers, 200)
     assert [segment["speaker"] for segment in segments] == ["B", "A"]

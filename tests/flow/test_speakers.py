@@ -10,6 +10,7 @@ import pytest
 
 from gateway.aio import open_task_group
 from gateway.audio.speaker_model import SpeakerModel, Voice
+from gateway.audio.speakers import KnownSpeaker, SpeakerOptions
 from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
 from gateway.errors import ModelUnavailableError, UnavailableError, UnsupportedValueError
 from gateway.flow.speaker_source import SpeakerSource
@@ -20,14 +21,20 @@ from tests.support import no_speakers
 
 
 class Scripted:
-    """Hears, in the next chunk, the people that it is told."""
+    """Hears, in the next chunk, the people that it is told.
+
+    Attributes:
+        heard: The samples that it was given.
+    """
 
     def __init__(self, *chunks: list[int]) -> None:
+        self.heard: list[Samples] = []
         self._people = People(3)
         self._chunks = iter(chunks)
 
-    def hear(self, _: Samples, __: Sequence[int] = ()) -> list[Voice]:
+    def hear(self, samples: Samples, _: Sequence[int] = ()) -> list[Voice]:
         """As `SpeakerModel`."""
+        self.heard.append(samples)
         return self._people.talk(*next(self._chunks))
 
     def as_model(self) -> SpeakerModel:
@@ -86,6 +93,20 @@ async def test_chunks_of_a_stream() -> None:
 
     assert [turn.speaker for turn in first] == [0, 1]
     assert [turn.speaker for turn in second] == [1]
+
+
+@pytest.mark.parametrize("is_narrow", [False, True])
+async def test_who_is_known_from_a_call(*, is_narrow: bool) -> None:
+    """Is compared with what a telephone would have carried; others are heard as recorded."""
+    voice = People(1).centres[0]
+    known = KnownSpeaker("Ann", voice, 0.4, voice, 0.4, is_narrow=is_narrow)
+    model = Scripted([0], [0])
+    chunk = replace(CHUNK, samples=np.random.default_rng(0).standard_normal(16_000).astype(np.float32))
+
+    await ChunkSpeakers(Speakers(model.as_model(), SpeakerOptions((known,)))).turns(chunk)
+
+    power = np.abs(np.fft.rfft(model.heard[0])) ** 2
+    assert (power[5_000:].sum() < 0.01 * power.sum()) == is_narrow
 
 
 async def _get(load: Callable[[], SpeakerModel], wait: float) -> SpeakerModel:

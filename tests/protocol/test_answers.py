@@ -35,6 +35,15 @@ def test_json() -> None:
     assert asked["logprobs"] == [{"token": "Hello", "logprob": -0.5, "bytes": [72, 101, 108, 108, 111]}]
 
 
+@pytest.mark.parametrize("response_format", ["json", "verbose_json"])
+@pytest.mark.parametrize(("model", "marked"), [("whisper-large-v3-turbo", True), ("whisper-1", False)])
+def test_groq(response_format: str, model: str, *, marked: bool) -> None:
+    """Groq's names have its mark, without which its clients take no answer; others have none."""
+    answer = json.loads(_render(TRANSCRIPT, model=model, response_format=response_format)[0])
+
+    assert answer.get("x_groq", {}).get("id", "").startswith("req_") is marked
+
+
 def test_text() -> None:
     """The text alone."""
     assert _render(TRANSCRIPT, response_format="text") == ("Hello.", "text/plain; charset=utf-8")

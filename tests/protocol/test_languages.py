@@ -3,7 +3,8 @@
 import pytest
 from faster_whisper.tokenizer import _LANGUAGE_CODES
 
-from gateway.protocol.languages import LANGUAGES, language_code, language_name
+from gateway.protocol.languages import language_code, language_name
+from gateway.transcript.languages import LANGUAGES
 
 
 def test_every_language_of_whisper_has_a_name() -> None:

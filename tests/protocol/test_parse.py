@@ -288,6 +288,25 @@ def test_lists_in_every_encoding(fields: list[tuple[str, str]]) -> None:
     assert decode_form(fields) == {"include": ["logprobs"]}
 
 
+def test_an_extra_body_is_the_form() -> None:
+    """Node's SDK sends it as fields, of OpenAI's own example, too; what it is merged with stays."""
+    fields = [
+        ("model", "gpt-4o-transcribe-diarize"),
+        ("extra_body[known_speaker_names][]", "agent"),
+        ("extra_body[known_speaker_references][]", "data:audio/wav;base64,AAAA"),
+        ("extra_body[chunking_strategy][type]", "server_vad"),
+        ("extra_body[num_speakers]", "2"),
+    ]
+
+    assert decode_form(fields) == {
+        "model": "gpt-4o-transcribe-diarize",
+        "known_speaker_names": ["agent"],
+        "known_speaker_references": ["data:audio/wav;base64,AAAA"],
+        "chunking_strategy": {"type": "server_vad"},
+        "num_speakers": "2",
+    }
+
+
 def test_repeated_list_fields_keep_their_order() -> None:
     """A list grows by one with each part."""
     fields = [("keywords[]", "a"), ("keywords[]", "b"), ("keywords", "c")]

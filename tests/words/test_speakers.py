@@ -8,12 +8,12 @@ from scipy.optimize import linear_sum_assignment
 
 from bench.dialogues import Dialogue, Readers
 from bench.speech import SPEECH_VARIABLE, find_speech
-from bench.variants import samples_of
+from bench.variants import samples_of, telephone, wav
 from gateway.audio.speaker_model import SpeakerModel, Voice
-from gateway.audio.speaker_reference import enrol
+from gateway.audio.speaker_reference import by_telephone, enrol
 from gateway.audio.speakers import SpeakerOptions, SpeakerTracker, tell_apart
 from gateway.audio.types import SAMPLE_RATE
-from gateway.errors import ModelUnavailableError
+from gateway.errors import InvalidRequestError, ModelUnavailableError
 from gateway.models.hub import Hub
 from gateway.models.speakers import weights
 from gateway.transcript.speakers import Speaker, Turn
@@ -82,6 +82,35 @@ def test_dialogue(model: SpeakerModel, readers: Readers, kind: str) -> None:
     assert len(dialogue.speakers) == len({speaker for _, speaker in whole}) == 2
     assert _right(whole) >= 0.93
     assert _right(followed) >= 0.88
+
+
+def test_a_reference_by_telephone(model: SpeakerModel, readers: Readers) -> None:
+    """Heard as it carries voices, a good recording has the one who is known only from a call."""
+    dialogue = readers.dialogue(3, "quiet")
+    here = dialogue.speakers[0]
+    reference = wav(telephone(samples_of(readers.reference(here))))
+    options = SpeakerOptions((enrol(model, here, reference),))
+
+    samples = by_telephone(samples_of(dialogue.file))
+    voices = [model.hear(samples[at : at + CHUNK]) for at in range(0, len(samples), CHUNK)]
+    pairs = _pairs(dialogue, tell_apart(voices, options))
+
+    assert options.by_telephone
+    named = [(person == here, speaker == here) for person, speaker in pairs]
+    assert named.count((True, True)) >= 0.9 * sum(is_here for is_here, _ in named)
+    assert named.count((False, True)) <= 0.07 * sum(not is_here for is_here, _ in named)
+
+
+def test_a_reference_of_two_people(model: SpeakerModel, readers: Readers) -> None:
+    """Is refused; those of one person are taken, on the telephone, too."""
+    first, second = readers.names[:2]
+    one, other = (samples_of(readers.reference(name)) for name in (first, second))
+
+    with pytest.raises(InvalidRequestError, match="More than one person"):
+        enrol(model, "Ann", wav(np.concatenate([one, other])[: 10 * SAMPLE_RATE]))
+    for name in readers.names:
+        enrol(model, name, readers.reference(name))
+        enrol(model, name, wav(telephone(samples_of(readers.reference(name)))))
 
 
 @pytest.mark.parametrize("kind", ["quiet", "telephone"])

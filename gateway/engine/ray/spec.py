@@ -1,6 +1,6 @@
 """The recipe of an engine whose replicas are a Ray cluster's, as the batcher knows it."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.engine.api import DecodeOptions, Device, Engine, EngineSpec, ReplicaOptions
@@ -54,6 +54,11 @@ class RaySpec:
     def device(self) -> Device:
         """What its replicas run on."""
         return self.engine.device
+
+    @property
+    def places(self) -> Sequence[Mapping[str, str]]:
+        """One for each replica that there may be; those that there are not rest."""
+        return [{}] * self.placement.most
 
     def batch_key(self, options: DecodeOptions) -> Hashable:
         """Rows of equal keys may share a call."""

@@ -267,9 +267,8 @@ def _interrupted(*, told: bool) -> Wire:
 
 def _logprobs(tokens: tuple[Token, ...], *, wanted: bool) -> Wire:
     # An utterance that was under way when `include` changed was decoded without.
-    if not wanted or any(token.logprob is None for token in tokens):
-        return {}
-    return {"logprobs": logprobs(tokens)}
+    shown = logprobs(tokens) if wanted else None
+    return {} if shown is None else {"logprobs": shown}
 
 
 def _later(segment: Segment, seconds: float) -> Segment:
