@@ -155,13 +155,22 @@ class Decoder:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known: dict[tuple[int, int, DecodeOptions, bool], Hypothesis] = {}
+        self._known: dict[tuple[int, int, DecodeOptions, bool, int | None], Hypothesis] = {}
 
-    def decode(self, chunk: Chunk, options: DecodeOptions, *, hurried: bool = False) -> Hypothesis:
+    def decode(
+        self,
+        chunk: Chunk,
+        options: DecodeOptions,
+        *,
+        hurried: bool = False,
+        most_tokens: int | None = None,
+    ) -> Hypothesis:
         """The text of a chunk, as a final or, ``hurried``, as a partial is decoded."""
-        key = (chunk.start, chunk.end, options, hurried)
+        key = (chunk.start, chunk.end, options, hurried, most_tokens)
         if key not in self._known:
-            request = DecodeRequest(chunk.samples, options, retry=not hurried, hurried=hurried)
+            request = DecodeRequest(
+                chunk.samples, options, retry=not hurried, hurried=hurried, most_tokens=most_tokens
+            )
             self._known[key] = _sound(self._engine.transcribe([request])[0])
         return self._known[key]
 

@@ -195,6 +195,6 @@ class _Client:
                 item.deltas.append((now, event["delta"]))
             case "completed":
                 item.completed, item.transcript = now, event["transcript"]
-                item.languages = tuple(event["languages"])
+                item.languages = tuple(each["code"] for each in event["languages"])
             case "failed":
                 item.failed = True

@@ -179,8 +179,10 @@ class Replay:
                     cost = self._costs.final.of(len(chunk.samples))
                     self.final_seconds += cost
                     self._cores.ask(Job(output, hypothesis, cost))
-                case Partial(chunk=chunk, recognition=recognition, options=options):
-                    hypothesis = self._decoder.decode(chunk, _decoding(recognition, options), hurried=True)
+                case Partial(chunk=chunk, recognition=recognition, options=options, most_tokens=most):
+                    hypothesis = self._decoder.decode(
+                        chunk, _decoding(recognition, options), hurried=True, most_tokens=most
+                    )
                     cost = self._costs.partial.of(len(chunk.samples))
                     self.partial_seconds += cost
                     self._cores.ask(Job(output, hypothesis, cost))
@@ -197,7 +199,7 @@ class Replay:
 
 def _decoding(recognition: Recognition, options: PartialOptions) -> DecodeOptions:
     """As `RowStream.partial` asks for it."""
-    is_asked = options.stability.sure > 0
+    is_asked = options.stability.evidence > 0
     return replace(recognition.decoding, beam_size=options.beam_size, words=False, logprobs=is_asked)
 
 

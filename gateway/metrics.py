@@ -26,6 +26,32 @@ LOSSES = ("hung", "died", "killed", "not_loaded", "not_started", "confused", "un
 """Why workers are replaced."""
 
 
+REFUSALS = {
+    "429": (
+        "queue_full",
+        "streams_full",
+        "sessions_full",
+        "viewers_full",
+        "finals_late",
+        "not_read",
+        "overloaded",
+        "ephemeral_key_sessions",
+        "client_requests",
+        "client_audio",
+        "client_streams",
+        "client_sessions",
+        "client_waiting_bytes",
+        "session_waiting_bytes",
+        "session_commands",
+        "waiting_bytes",
+    ),
+    "500": ("internal", "engine_failed"),
+    "503": ("unavailable", "model_loading", "model_failed", "disk", "shutting_down"),
+}
+"""Limits and faults of the server, by the status that clients are told. They are counted from 0 on: the first
+of a series that is not there yet would be no increase, and no alert."""
+
+
 class Metrics:
     """The gateway's Prometheus metrics; units stand in the names."""
 
@@ -57,6 +83,9 @@ class Metrics:
             "fault it was; 'client_…' are limits of one key or address",
             ["status", "reason"],
         )
+        for status, reasons in REFUSALS.items():
+            for reason in reasons:
+                self.refusals.labels(status, reason)
         self.open_connections = gauge("gateway_open_connections", "Connections that clients have open")
         self.unsent_bytes = gauge(
             "gateway_unsent_bytes", "Bytes of answers in memory that clients have not read yet"

@@ -2,10 +2,22 @@
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 
-from gateway.logs import JsonFormatter, RateLimit, TextFormatter, WithoutQuery
+from gateway.logs import (
+    LINES_PER_SECOND,
+    JsonFormatter,
+    RateLimit,
+    TextFormatter,
+    WithoutQuery,
+    WithTrace,
+)
+from gateway.tracing import NoTracer, within
+
+FLOOD = 20 * LINES_PER_SECOND
 
 
 def record(message: str = "hello %s", *args: object, **fields: object) -> logging.LogRecord:
@@ -55,3 +67,39 @@ def test_a_flood_is_counted(flood: int) -> None:
     assert limit.filter(after)
     assert passed == min(flood, 3)
     assert getattr(after, "dropped_lines", 0) == max(0, flood - 3)
+
+
+def test_the_log_of_a_process_is_bounded() -> None:
+    """Whoever writes, a worker's stderr or a library, too; an error among them comes with its traceback."""
+    code = f"""
+import logging, time
+from gateway.logs import configure_logging
+configure_logging("info", "json")
+for number in range({FLOOD}):
+    logging.getLogger(f"library{{number % 7}}").warning("refused %d", number)
+second = int(time.monotonic())
+while int(time.monotonic()) == second:
+    pass
+logging.getLogger("gateway").error("the last one")
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    lines = [json.loads(line) for line in run.stderr.splitlines()]
+    seconds = {line["time"][:19] for line in lines}
+    dropped = sum(line.get("dropped_lines", 0) for line in lines)
+
+    assert lines[-1]["message"] == "the last one"
+    assert len(lines) <= LINES_PER_SECOND * (len(seconds) + 1)
+    assert len(lines) + dropped == FLOOD + 1
+    assert dropped > 0
+
+
+def test_a_line_has_its_traces_id() -> None:
+    """And none where nothing is traced."""
+    traced, untraced = record(), record()
+    span = NoTracer().begin("x", {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"})
+    with within(span):
+        assert WithTrace().filter(traced)
+    WithTrace().filter(untraced)
+
+    assert json.loads(JsonFormatter().format(traced))["trace_id"] == "a" * 32
+    assert "trace_id" not in json.loads(JsonFormatter().format(untraced))

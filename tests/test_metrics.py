@@ -10,7 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.errors import GatewayError, InvalidRequestError, OverloadedError, WorkerLostError
-from gateway.metrics import Metrics
+from gateway.metrics import REFUSALS, Metrics
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
 
@@ -97,6 +97,20 @@ def test_a_refusal_has_a_reason(error: GatewayError, reason: str) -> None:
 
     labels = {"status": str(error.status), "reason": reason}
     assert metrics.registry.get_sample_value("gateway_refusals_total", labels) == 1
+
+
+def test_every_limit_is_counted_from_nothing() -> None:
+    """Whatever reason the code gives: else the first refusal of a kind would be no increase to Prometheus."""
+    package = PAGE.parents[1] / "gateway"
+    given = {
+        word.replace("{kind}", kind)
+        for file in package.rglob("*.py")
+        for word in re.findall(r'\breason=f?"([a-z_{}]+)"', file.read_text())
+        for kind in ("streams", "sessions")
+    }
+
+    assert "client_sessions" in given
+    assert given <= {reason for reasons in REFUSALS.values() for reason in reasons}
 
 
 def test_a_lost_worker_has_a_kind() -> None:

@@ -112,6 +112,9 @@ def run(bench: Bench) -> Iterator[Finding]:
     if model is None:
         yield "There is no Whisper base here."
         return
+    if not find_speech().is_dir():
+        yield f"There is no real speech in {find_speech()}."
+        return
     known = load(find_speech())
     english = [*(each for each in known if each.language == "en"), *readers(find_speech())]
     others = [each for each in known if each.language in OTHERS]

@@ -29,7 +29,7 @@ from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
 from gateway.flow.speakers import ByVoice, ChunkSpeakers, Speakers
 from gateway.transcript import Hypothesis, Segment, Token, Word
 
-MINUTES, QUICK_MINUTES = (10, 60, 180), (10, 60)
+MINUTES = (10, 60, 180)
 DIALOGUE_MINUTES = 10
 SCATTER = 0.02
 """By how much a voice differs when it comes again."""
@@ -71,28 +71,27 @@ class Repeating:
 def run(bench: Bench) -> Iterator[Finding]:
     """Needs the folder of real speech."""
     heard = _hear()
-    minutes = QUICK_MINUTES if bench.quick else MINUTES
     ways = [ALONE, PLAIN, STREAMED, LIVE, *([] if bench.quick else [NETWORKS])]
     found = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
         for way in ways:
-            found[way] = processes.submit(measure, way, heard, minutes).result()
+            found[way] = processes.submit(measure, way, heard, MINUTES).result()
     yield Table(
         "Memory of the process in MB after so many minutes, and its peak",
-        ("", *(f"{each} min" for each in minutes), "peak"),
+        ("", *(f"{each} min" for each in MINUTES), "peak"),
         [(way, *(f"{value:.1f}" for value in values)) for way, values in found.items()],
     )
     for way in ways[2:]:
         ratio = found[way][-2] / found[way][0]
         yield Target(
-            f"{way}: {minutes[-1]} min take at most {MOST_FOR_STREAMS:g} times what {minutes[0]} take",
+            f"{way}: {MINUTES[-1]} min take at most {MOST_FOR_STREAMS:g} times what {MINUTES[0]} take",
             f"{ratio:.3f}",
             ratio <= MOST_FOR_STREAMS,
         )
     growth = [found[way][-1] - found[way][0] for way in (PLAIN, ALONE)]
     more = growth[0] - growth[1]
     yield Target(
-        f"file: the voices of {minutes[-1]} min and their clustering take at most {MOST_FOR_VOICES:g} MB",
+        f"file: the voices of {MINUTES[-1]} min and their clustering take at most {MOST_FOR_VOICES:g} MB",
         f"{more:.1f}",
         more <= MOST_FOR_VOICES,
     )

@@ -89,7 +89,7 @@ _MAX_DEMUX_ERRORS = 16
 """After so many in a row, the rest of the file is given up."""
 
 
-def open_container(source: object, probe: dict[str, str] | None = None) -> InputContainer:
+def open_container(source: GuardedSource, probe: dict[str, str] | None = None) -> InputContainer:
     """Opens one of `CONTAINERS`, and never anything that it refers to.
 
     Raises:

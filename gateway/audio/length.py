@@ -5,7 +5,7 @@ import math
 import av
 
 from gateway.audio.containers import open_container
-from gateway.audio.source import ByteReader
+from gateway.audio.source import ByteReader, GuardedSource
 
 _LONGEST_PACKET = 60.0
 """Seconds. No codec's packets last so long; what says more is mistaken."""
@@ -17,12 +17,12 @@ def announced_seconds(source: ByteReader) -> float | None:
     Args:
         source: Must be seekable.
     """
-    start = source.tell()
+    start, guarded = source.tell(), GuardedSource(source, seekable=True)
     try:
-        with open_container(source) as container:
+        with open_container(guarded) as container:
             seconds = (container.duration or 0) / av.time_base
     except (av.FFmpegError, OSError, ValueError):
-        return None
+        seconds = 0.0
     finally:
         source.seek(start)
     return seconds if math.isfinite(seconds) and seconds > 0 else None
@@ -35,17 +35,21 @@ def packets_seconds(source: ByteReader) -> float | None:
     says nothing about packets gives None, and decoding has the last word all the same.
 
     Args:
-        source: Must be seekable. It is read to its end, and left there.
+        source: Must be seekable. It is read to its end, and left there; where it fails,
+            whoever reads it next is told.
     """
+    guarded = GuardedSource(source, seekable=True)
+    seconds = 0.0
     try:
-        with open_container(source) as container:
+        with open_container(guarded) as container:
             stream = container.streams.audio[0]
             base = float(stream.time_base or 0)
             longest = _LONGEST_PACKET / base if base else 0
             # FFmpeg's Vorbis demuxer gives the last packet a negative length, which arrives unsigned.
             durations = (packet.duration or 0 for packet in container.demux(stream))
-            ticks = sum(duration for duration in durations if 0 < duration <= longest)
+            seconds = base * sum(duration for duration in durations if 0 < duration <= longest)
     except (av.FFmpegError, OSError, ValueError, IndexError):
+        pass
+    if guarded.has_failed:
         return None
-    seconds = ticks * base
     return seconds if math.isfinite(seconds) and seconds > 0 else None

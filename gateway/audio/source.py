@@ -115,6 +115,11 @@ class GuardedSource:
         """The position in bytes from where the inner file stood at first."""
         return self._position
 
+    @property
+    def has_failed(self) -> bool:
+        """The inner file raised something."""
+        return self._error is not None
+
     def raise_error(self) -> None:
         """Raises what the inner file raised, if it did."""
         if self._error is not None:

@@ -28,8 +28,8 @@ KNOWN_NARROW = 0.65
 0.44 for others."""
 
 SEVERAL = 0.80
-"""Two groups of windows further apart, as 1 - cosine, are two people's: none of 30 references of one person
-had them, readers, in noise and on the telephone; of ten pairs of 4 s each all that had two windows of both."""
+"""Groups of windows further apart, as 1 - cosine, are two people's. Of 30 references of one person, in noise
+and on the telephone, none had them; of ten pairs of people, 4 s each, all that had two windows of both."""
 
 _BAND = (300, 3_400)
 _MU = 255

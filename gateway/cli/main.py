@@ -9,6 +9,7 @@ from gateway.cli.common import failing_plainly, read_settings
 from gateway.cli.doctor import doctor
 from gateway.cli.keys import keys
 from gateway.cli.models import models
+from gateway.cli.top import top
 from gateway.cli.transcribe import transcribe
 
 app = typer.Typer(
@@ -92,6 +93,7 @@ def serve(  # noqa: PLR0913 - a command's flags are its arguments
 
 app.command()(transcribe)
 app.command()(doctor)
+app.command()(top)
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
 

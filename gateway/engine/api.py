@@ -60,6 +60,7 @@ class DecodeRequest:
         hurried: It is wanted soon rather than at its best: the engine may read less context.
         shared: So many samples at its end the next row begins with, too. They are context: what is said there
             is transcribed as far as that costs nothing.
+        most_tokens: Its text has no more, by what is known of it; None: by its length alone.
         alone: It is suspected of ending workers: where others share the replica, nothing of theirs runs
             beside it.
     """
@@ -72,6 +73,7 @@ class DecodeRequest:
     expected: str | None = None
     hurried: bool = False
     shared: int = 0
+    most_tokens: int | None = None
     alone: bool = False
 
 

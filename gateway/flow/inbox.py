@@ -55,10 +55,14 @@ class Waiting:
         """
         if own + more > self._each:
             raise OverloadedError(
-                f"Audio came faster than it can be worked on: more than {self._each} bytes wait."
+                f"Audio came faster than it can be worked on: more than {self._each} bytes wait.",
+                reason="session_waiting_bytes",
             )
         if self._bytes + more > self._total and own + more > self._total / max(1, self.inboxes):
-            raise OverloadedError("Too much audio of all sessions waits to be worked on. Please try again.")
+            raise OverloadedError(
+                "Too much audio of all sessions waits to be worked on. Please try again.",
+                reason="waiting_bytes",
+            )
 
 
 class Share:
@@ -81,7 +85,8 @@ class Share:
         if self._limit and self.bytes + more > self._limit:
             raise OverloadedError(
                 "Audio came faster than it can be worked on: of all sessions of one client "
-                f"{self._limit} bytes may wait."
+                f"{self._limit} bytes may wait.",
+                reason="client_waiting_bytes",
             )
 
 
@@ -116,7 +121,10 @@ class Inbox:
             self._append(command.audio)
         else:
             if len(self._entries) >= MAX_ENTRIES and not isinstance(command, Finish):
-                raise OverloadedError(f"Commands came faster than they can be followed: {MAX_ENTRIES} wait.")
+                raise OverloadedError(
+                    f"Commands came faster than they can be followed: {MAX_ENTRIES} wait.",
+                    reason="session_commands",
+                )
             self._entries.append(command)
         self._changed.notify()
 

@@ -45,6 +45,7 @@ class Partial:
 
     Attributes:
         number: Of the chunk within its utterance.
+        most_tokens: Its text has no more.
     """
 
     utterance: Utterance
@@ -52,6 +53,7 @@ class Partial:
     options: PartialOptions
     chunk: Chunk
     number: int
+    most_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -299,9 +299,9 @@ class LiveSession:
                     priority = Priority.FILE if self._is_ahead else Priority.LIVE_FINAL
                     with within(self._spans.of(output.utterance.item_id)):
                         self._running[output] = self._rows.final(chunk, recognition, priority=priority)
-                case Partial(recognition=recognition, chunk=chunk):
+                case Partial(recognition=recognition, chunk=chunk, most_tokens=most):
                     with within(self._spans.of(output.utterance.item_id)):
-                        self._running[output] = self._rows.partial(chunk, recognition)
+                        self._running[output] = self._rows.partial(chunk, recognition, most_tokens=most)
                 case Hear():
                     self._unheard.append(output)
                     self._changed.notify()

@@ -163,19 +163,24 @@ class RowStream:
 
         return self._start(chunk, recognition, ask)
 
-    def partial(self, chunk: Chunk, recognition: Recognition) -> Row:
-        """Has a chunk that goes on decoded as it stands, if there is time: one search, little context."""
+    def partial(self, chunk: Chunk, recognition: Recognition, *, most_tokens: int | None = None) -> Row:
+        """Has a chunk that goes on decoded as it stands, if there is time: one search, little context.
+
+        Args:
+            most_tokens: Its text has no more than that, by the hypotheses before.
+        """
 
         async def ask(recognizer: Recognizer) -> Hypothesis:
             able, options = recognizer.capabilities, recognition.decoding
             partials = recognition.partials or PartialOptions()
-            logprobs = options.logprobs or (able.logprobs and partials.stability.sure > 0)
+            logprobs = options.logprobs or (able.logprobs and partials.stability.evidence > 0)
             request = DecodeRequest(
                 chunk.samples,
                 replace(options, words=False, logprobs=logprobs, beam_size=partials.beam_size),
                 expected=self._expected(options, able),
                 retry=False,
                 hurried=True,
+                most_tokens=most_tokens,
             )
             return await recognizer.transcribe(
                 request, stream=self._partial_key, priority=Priority.LIVE_PARTIAL

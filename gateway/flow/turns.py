@@ -152,7 +152,9 @@ class Turns:
         if utterance is None or utterance.recognition is None or utterance.partials is None:
             return []
         options = utterance.partials
-        order = Partial(utterance, utterance.recognition, options, chunk, utterance.chunks)
+        order = Partial(
+            utterance, utterance.recognition, options, chunk, utterance.chunks, utterance.most_tokens
+        )
         self._partial = order
         self._pacing.begin()
         return [order]

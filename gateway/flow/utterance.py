@@ -9,7 +9,7 @@ from gateway.flow.options import PartialOptions, Recognition
 from gateway.transcript import Assembler, Hypothesis, SegmentDone, TextDelta, Token
 from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, ItemSegment, LiveEvent
 from gateway.transcript.speakers import SpeakerNames, Turn, attribute
-from gateway.transcript.stable import StabilityOptions, StableText
+from gateway.transcript.stable import StabilityOptions, StableText, without_loop
 from gateway.transcript.timeline import Timeline
 from gateway.transcript.tokens import text_of
 from gateway.transcript.writing import is_spaced
@@ -17,6 +17,11 @@ from gateway.transcript.writing import is_spaced
 UNTIL_TEXT = 0.5
 """So many steps pass between partials until an utterance has text: people wait for its first words, and what
 was said so far is quickly decoded."""
+
+
+TOKENS_MORE = 24
+"""A partial may have so many tokens more than twice those of the hypothesis before it. It hears little more:
+one that has many more is a loop, and would take several times as long."""
 
 
 @dataclass(slots=True)
@@ -62,6 +67,8 @@ class Utterance:
         self._told: list[Token] = []
         """All that was emitted."""
         self._stable = self._new_stable()
+        self._tokens = 0
+        """Of the last hypothesis of the chunk that goes on."""
         self._error: GatewayError | None = None
 
     @property
@@ -92,6 +99,11 @@ class Utterance:
         """What was emitted of the chunk that goes on."""
         return self._stable.emitted if self.is_caught_up else ()
 
+    @property
+    def most_tokens(self) -> int:
+        """Those that the next hypothesis of the chunk that goes on may have."""
+        return 2 * self._tokens + TOKENS_MORE
+
     def add(self, chunk: Chunk) -> int:
         """Takes a complete chunk; returns its number for `settle`."""
         self._chunks.append(_Complete(chunk.timeline, chunk.ends_utterance))
@@ -115,7 +127,10 @@ class Utterance:
         if self.partials is None or number != len(self._chunks) or not self.is_caught_up:
             return []
         preview = self._assembler.preview(hypothesis)
-        tokens = preview.tokens if preview is not None else ()
+        tokens: Sequence[Token] = preview.tokens if preview is not None else ()
+        if not paused:
+            tokens = without_loop(tokens)
+            self._tokens = len(tokens)
         return self._delta(self._stable.partial(tokens, paused=paused, spaced=is_spaced(hypothesis.language)))
 
     def advance(self) -> list[LiveEvent]:
@@ -135,6 +150,7 @@ class Utterance:
 
     def _final(self, chunk: _Complete, outcome: Hypothesis | GatewayError) -> list[LiveEvent]:
         stable, self._stable = self._stable, self._new_stable()
+        self._tokens = 0
         if isinstance(outcome, GatewayError):
             self._error = outcome
             return []

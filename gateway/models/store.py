@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +107,21 @@ def install(folder: Path, repo: str, hub: Hub, *, revision: str | None = None) -
     sums = {path.name: sha256(path) for path in sorted(folder.iterdir())}
     contents = repr(sorted(sums.items())).encode()
     commit = revision or hashlib.sha1(contents, usedforsecurity=False).hexdigest()
+    if root.exists():
+        _fill(root, folder, sums, commit)
+    else:
+        # Whole before it has its name: a process that is killed leaves nothing under it.
+        fresh = folder.parent / root.name
+        _fill(fresh, folder, sums, commit)
+        try:
+            fresh.rename(root)
+        except OSError as error:
+            raise StoreError(f"{repo} is put into {hub.cache} by somebody else: try again") from error
+    return root / "snapshots" / commit
+
+
+def _fill(root: Path, folder: Path, sums: Mapping[str, str], commit: str) -> None:
+    """Moves the folder's files into a repository as its current snapshot."""
     for part in ("blobs", "refs", "snapshots"):
         (root / part).mkdir(parents=True, exist_ok=True)
     links = folder.parent / "links"
@@ -121,7 +137,6 @@ def install(folder: Path, repo: str, hub: Hub, *, revision: str | None = None) -
     reference = folder.parent / "main"
     reference.write_text(commit)
     reference.replace(root / "refs" / "main")
-    return snapshot
 
 
 def check_weights(folder: Path) -> None:

@@ -23,10 +23,10 @@ _ENCODINGS: dict[str, Encoding] = {"audio/pcm": "pcm16", "audio/pcmu": "ulaw", "
 
 _DELAYS = {
     "minimal": PartialOptions(step=0.3, stability=StabilityOptions(held_back=0)),
-    "low": PartialOptions(step=0.3, stability=StabilityOptions(sure=0.7, unsure=4)),
-    "medium": PartialOptions(step=0.3, stability=StabilityOptions(agreement=3, sure=0.7, unsure=5)),
-    "high": PartialOptions(step=0.4, stability=StabilityOptions(agreement=3, sure=0.8, unsure=6)),
-    "xhigh": PartialOptions(step=0.8, stability=StabilityOptions(agreement=3, sure=0.7, unsure=5)),
+    "low": PartialOptions(step=0.4, stability=StabilityOptions(evidence=1.2)),
+    "medium": PartialOptions(step=0.4, stability=StabilityOptions(agreement=3, evidence=2.2)),
+    "high": PartialOptions(step=0.4, stability=StabilityOptions(agreement=3, evidence=2.6)),
+    "xhigh": PartialOptions(step=0.8, stability=StabilityOptions(agreement=3, evidence=2.6)),
 }
 """How soon a word is told, by ``delay``, against how often the final text takes it back: figures by
 `python -m bench live_policy`."""

@@ -1,7 +1,7 @@
 """Which words of a hypothesis that is still growing may be emitted: emitted text is never taken back.
 
 A word counts as stable when successive hypotheses agree on it (the "local agreement" of Liu et al. 2020,
-"Low-latency sequence-to-sequence speech recognition"), more of them where the model is unsure of it, and
+"Low-latency sequence-to-sequence speech recognition"), each of which counts as much as it is sure of it, and
 when it is not among the last ones, which more sound may change. Case and punctuation do not count: they
 change with what follows. What was emitted is continued even where later hypotheses have other words for it.
 """
@@ -16,6 +16,13 @@ from gateway.transcript.tokens import raw_of, tokens_after
 from gateway.transcript.types import Token
 from gateway.transcript.writing import plain
 
+PATIENCE = 6
+"""So many successive hypotheses have a word, and it does not get surer: it is what the model hears."""
+
+
+PHRASE = 4
+"""Tokens."""
+
 
 @dataclass(frozen=True, slots=True)
 class StabilityOptions:
@@ -24,13 +31,13 @@ class StabilityOptions:
     Attributes:
         agreement: So many successive hypotheses must have it, 1 or more.
         held_back: So many words at the end of a hypothesis wait for the next one.
-        sure: A word with a token less probable than this must be in ``unsure`` successive hypotheses.
+        evidence: Its probabilities in these must add up to so much, each that of its least probable token;
+            but a word that `PATIENCE` of them have is emitted. 0 does not ask how probable it is.
     """
 
     agreement: int = 2
     held_back: int = 1
-    sure: float = 0.0
-    unsure: int = 3
+    evidence: float = 0.0
 
 
 class StableText:
@@ -43,7 +50,7 @@ class StableText:
 
     def __init__(self, options: StabilityOptions, emitted: Sequence[Token] = ()) -> None:
         self._options = options
-        self._recent: deque[tuple[Token, ...]] = deque(maxlen=max(options.agreement, options.unsure))
+        self._recent: deque[tuple[Token, ...]] = deque(maxlen=max(options.agreement, PATIENCE))
         self.emitted: tuple[Token, ...] = tuple(emitted)
         """What was emitted; the bytes of what is emitted next follow on theirs."""
 
@@ -70,7 +77,7 @@ class StableText:
         stable: list[Token] = []
         for number, word in enumerate(words):
             agreeing = sum(1 for _ in takewhile(lambda length: length > number, shared))  # noqa: B023
-            if agreeing < self._needed(word):
+            if not self._is_stable([group[number] for group in groups[:agreeing]]):
                 break
             stable += word
         if not stable:
@@ -97,9 +104,11 @@ class StableText:
         )
         return tuple(tokens_after(self.emitted, sum(len(word) for word in known[:count])))
 
-    def _needed(self, word: Sequence[Token]) -> int:
-        least = min((token.logprob for token in word if token.logprob is not None), default=0.0)
-        return self._options.agreement if math.exp(least) >= self._options.sure else self._options.unsure
+    def _is_stable(self, heard: Sequence[Sequence[Token]]) -> bool:
+        """Whether a word may be emitted that was heard so in the last hypotheses."""
+        if len(heard) < self._options.agreement:
+            return False
+        return len(heard) >= PATIENCE or sum(map(_probability, heard)) >= self._options.evidence
 
     def _rest(self, tokens: Sequence[Token], *, spaced: bool, is_final: bool = False) -> list[Token]:
         """What follows on what was emitted: by its bytes, else by the words that stand for it."""
@@ -126,6 +135,21 @@ class StableText:
         return tuple(tokens)
 
 
+def without_loop(tokens: Sequence[Token]) -> list[Token]:
+    """The tokens up to where they begin to say the same again at their end.
+
+    A model that hears half a word may say all of it once more, again and again. Two copies of a phrase are a
+    loop, of a word or two it takes three: people say those twice.
+    """
+    forms = [plain(token.text.strip()) for token in tokens]
+    for period in range(1, len(forms) // 2 + 1):
+        pairs = zip(reversed(forms), reversed(forms[:-period]), strict=False)
+        length = period + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if length >= (2 if period >= PHRASE else 3) * period:
+            return list(tokens[: len(tokens) - length + period])
+    return list(tokens)
+
+
 def _words(tokens: Sequence[Token], *, spaced: bool) -> list[list[Token]]:
     """Groups of tokens, each of which is whole UTF-8, and begins with a space where words do."""
     groups: list[list[Token]] = []
@@ -138,6 +162,11 @@ def _words(tokens: Sequence[Token], *, spaced: bool) -> list[list[Token]]:
     if groups and not _is_whole(raw_of(groups[-1])):
         groups.pop()
     return groups
+
+
+def _probability(word: Sequence[Token]) -> float:
+    """That of its least probable token; who knows none is sure."""
+    return math.exp(min((token.logprob for token in word if token.logprob is not None), default=0.0))
 
 
 def _marks(tokens: Sequence[Token]) -> list[Token]:

@@ -68,15 +68,19 @@ def test_two_at_once_say_nothing(model: SpeakerModel) -> None:
     assert not both.is_enough
 
 
-def test_telephone_band(model: SpeakerModel) -> None:
-    """Without anything above 4 kHz it is a telephone's."""
+@pytest.mark.parametrize(
+    ("lowest", "highest", "expected"),
+    [(0, 8_000, False), (300, 3_400, True), (0, 4_000, False), (300, 8_000, False)],
+)
+def test_telephone_band(model: SpeakerModel, lowest: float, highest: float, *, expected: bool) -> None:
+    """Without anything below 300 Hz and above 4 kHz it is a telephone's; either alone is not."""
     wide = _noise(3.0)
     spectrum = np.fft.rfft(wide)
-    spectrum[len(spectrum) // 2 :] = 0
-    narrow = np.fft.irfft(spectrum, len(wide)).astype(np.float32)
+    frequencies = np.fft.rfftfreq(len(wide), 1 / SAMPLE_RATE)
+    spectrum[(frequencies < lowest) | (frequencies > highest)] = 0
+    sound = np.fft.irfft(spectrum, len(wide)).astype(np.float32)
 
-    assert not any(voice.is_narrow for voice in model.hear(wide))
-    assert all(voice.is_narrow for voice in model.hear(narrow))
+    assert {voice.is_narrow for voice in model.hear(sound)} == {expected}
 
 
 def test_filter_banks() -> None:

@@ -39,7 +39,9 @@ async def test_an_utterance_is_noted() -> None:
                 await _tell(socket, f"{TEXT}delta", item_id="a", delta=" two")
             if heard[-1].endswith("clear"):
                 await _tell(socket, "input_audio_buffer.cleared")
-                await _tell(socket, f"{TEXT}completed", item_id="a", transcript="One two", languages=["en"])
+                await _tell(
+                    socket, f"{TEXT}completed", item_id="a", transcript="One two", languages=[{"code": "en"}]
+                )
 
     async with _serving(handle) as port:
         session = await converse(port, silence(0.3))

@@ -16,6 +16,9 @@ _HEAD = """# Clients that were tried, unchanged
 Printed by `pytest tests/clients --clients docs/clients.md`: each line is a test that ran against a real
 server, with the miniature model of the tests. How to install them stands in `tests/clients/README.md`.
 
+Restarts are tried as systemd does them, with a port that stays open: LiveKit's plugin takes a
+refused connection for the last word, see *Restarts* in the README.
+
 | client | version | what was tried | result |
 |---|---|---|---|
 """

@@ -13,6 +13,7 @@ import webvtt
 from gateway.engine.whisper.engine import WhisperSpec
 from tests.audio.sound import int16, load
 from tests.browser import CHROMIUM, Browser, Page, browser, write_microphone
+from tests.e2e.wire import wire_to
 from tests.support import LiveServer, Sample, live_server
 
 pytestmark = [
@@ -23,6 +24,19 @@ pytestmark = [
 ROWS = "[...document.querySelectorAll('#captions li')]"
 REQUESTS = "performance.getEntriesByType('resource')"
 STATUS = "document.getElementById('status').textContent"
+WATCH_SOCKETS = """
+    window.sockets = []; window.states = [];
+    window.WebSocket = class extends WebSocket {
+        constructor(url, protocols) {
+            super(url, protocols);
+            sockets.push(String(url));
+            this.addEventListener("message", ({ data }) => {
+                const event = JSON.parse(data);
+                if (event.type === "session.created") states.push(event.resume.state);
+            });
+        }
+    }; 0
+"""
 
 
 @pytest.fixture
@@ -114,6 +128,47 @@ def test_server_restarts(
         page.until(f"{STATUS}.startsWith('Stopped')")
 
         assert is_like(said(page), samples["en_numbers"])
+
+
+def test_a_dropped_connection_is_taken_up(
+    server: LiveServer, samples: dict[str, Sample], chromium: Browser
+) -> None:
+    """The session goes on where it was, by its token: nothing that was told is told otherwise, or twice."""
+    with wire_to(server) as wire:
+        page = opened(chromium, f"{wire.url}/")
+        page.run(WATCH_SOCKETS)
+        page.click("#listen")
+        page.until(f"{ROWS}.some(row => row.innerText.length > 10)")
+        wire.cut()
+        page.until("sockets.length === 2")
+        page.until(f"{STATUS} === 'Listening.'")
+        page.until(f"{ROWS}.some(row => row.className === 'settled')")
+        page.click("#listen")
+        page.until(f"{STATUS}.startsWith('Stopped')")
+
+        assert is_like(said(page), samples["en_numbers"])
+        assert page.run("sockets.map(url => new URL(url).searchParams.has('resume'))") == [False, True]
+        assert page.run("states") == ["new", "kept"]
+
+
+def test_another_process_takes_a_session_up(
+    quick_whisper: WhisperSpec, samples: dict[str, Sample], chromium: Browser
+) -> None:
+    """With the same secret a restarted server goes on behind what was settled, with times and items."""
+    with live_server([quick_whisper], session_secret="the same on all") as first:
+        port = int(first.url.rsplit(":", 1)[1])
+        page = opened(chromium, f"{first.url}/")
+        page.run(WATCH_SOCKETS)
+        page.click("#listen")
+        page.until(f"{ROWS}.some(row => row.innerText.length > 10)")
+    with live_server([quick_whisper], port=port, session_secret="the same on all"):
+        page.until("states.length === 2")
+        page.until(f"{ROWS}.some(row => row.className === 'settled')")
+        page.click("#listen")
+        page.until(f"{STATUS}.startsWith('Stopped')")
+
+        assert is_like(said(page), samples["en_numbers"])
+        assert page.run("states") == ["new", "restarted"]
 
 
 def test_sessions_go_on_by_themselves(

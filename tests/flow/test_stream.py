@@ -163,15 +163,25 @@ async def test_who_decides_the_language() -> None:
             assert stream.decided == decided, chunks
 
 
-@pytest.mark.parametrize(("able", "sure"), [(True, 0.5), (True, 0.0), (False, 0.5)])
-async def test_how_sure_the_model_is(able: bool, sure: float) -> None:  # noqa: FBT001 - a table
+@pytest.mark.parametrize(("able", "evidence"), [(True, 1.2), (True, 0.0), (False, 1.2)])
+async def test_how_sure_the_model_is(able: bool, evidence: float) -> None:  # noqa: FBT001 - a table
     """Is asked of partials where it counts and can be told."""
     engine = FakeRecognizer(capabilities=replace(CAPABILITIES, logprobs=able))
-    partials = PartialOptions(stability=StabilityOptions(sure=sure))
+    partials = PartialOptions(stability=StabilityOptions(evidence=evidence))
     async with rows() as stream:
         await stream.partial(CHUNK, replace(recognition(engine), partials=partials)).hypothesis()
 
-    assert engine.partials[0].request.options.logprobs == (able and sure > 0)
+    assert engine.partials[0].request.options.logprobs == (able and evidence > 0)
+
+
+@pytest.mark.parametrize("most", [None, 30])
+async def test_how_long_a_partial_may_be(most: int | None) -> None:
+    """As whoever asks knows."""
+    engine = FakeRecognizer()
+    async with rows() as stream:
+        await stream.partial(CHUNK, recognition(engine), most_tokens=most).hypothesis()
+
+    assert engine.partials[0].request.most_tokens == most
 
 
 async def test_a_row_cancelled() -> None:

@@ -9,7 +9,7 @@ from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
 from gateway.engine.api import DecodeOptions
 from gateway.errors import EngineFailedError
 from gateway.flow.options import PartialOptions, Recognition
-from gateway.flow.utterance import Utterance
+from gateway.flow.utterance import TOKENS_MORE, Utterance
 from gateway.transcript import Hypothesis
 from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, LiveEvent
 from tests.fake_recognizer import FakeRecognizer, say
@@ -70,6 +70,19 @@ def test_partials_then_the_final() -> None:
     assert told == ["a", " b", " c d"]
     assert isinstance(done, ItemCompleted)
     assert (done.transcript.text, done.transcript.duration) == ("a b c d", 3.0)
+
+
+def test_how_long_the_next_hypothesis_may_be() -> None:
+    """By the last one of this chunk; what it says again does not count, nor is it told."""
+    item = utterance()
+    assert item.most_tokens == TOKENS_MORE
+    heard(item, "a b c")
+    assert item.most_tokens == 2 * 3 + TOKENS_MORE
+    assert heard(item, *["a b c d" + " a b c d" * 20] * 3) == ["a b c"]
+    assert item.most_tokens == 2 * 4 + TOKENS_MORE
+    item.settle(item.add(chunk()), say("a b c d"))
+    item.advance()
+    assert item.most_tokens == TOKENS_MORE
 
 
 def test_several_chunks() -> None:

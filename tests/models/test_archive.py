@@ -3,6 +3,9 @@
 import gzip
 import io
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -263,3 +266,70 @@ def test_json_that_is_nested_without_end(tmp_path: Path, hub: Hub) -> None:
 
     with pytest.raises(StoreError, match="nested too deeply"):
         import_archive(_tar(tmp_path / "model.tar", files), hub, repo=_BASE)
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+import gateway.models.archive, gateway.models.store
+from gateway.models.archive import import_archive
+from gateway.models.hub import Hub
+place, number = sys.argv[3].split(":")
+module, _, name = place.rpartition(".")
+owner = Path if module == "Path" else sys.modules[module]
+real, left = getattr(owner, name), int(number)
+def die_at_last(*args, **kwargs):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    return real(*args, **kwargs)
+setattr(owner, name, die_at_last)
+import_archive(Path(sys.argv[1]), Hub("http://127.0.0.1:9", Path(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "gateway.models.archive._copy:0",  # its calls, and after how many of them the process is killed
+        "gateway.models.archive._copy:2",
+        "gateway.models.archive._verify:0",
+        "gateway.models.archive.install:0",
+        "Path.replace:0",
+        "Path.replace:1",
+        "Path.symlink_to:1",
+        "Path.rename:0",
+        "Path.rename:1",
+    ],
+)
+def test_an_import_that_was_killed(tmp_path: Path, hub: Hub, place: str) -> None:
+    """Nothing stands under the model's name, and the next import takes away what was left and is whole."""
+    write(MODEL, _BASE, tmp_path / "model.tar")
+    arguments = [sys.executable, "-c", _KILLED, str(tmp_path / "model.tar"), str(hub.cache), place]
+    killed = subprocess.run(arguments, check=False, timeout=60)
+    left = {path.name for path in hub.cache.iterdir()}
+    imported = import_archive(tmp_path / "model.tar", hub)
+
+    assert killed.returncode == -signal.SIGKILL
+    assert all(name.startswith(".import-") for name in left)
+    assert imported == (_BASE, SUMS)
+    assert [path.name for path in hub.cache.iterdir()] == [hub.root(_BASE).name]
+    assert _contents(whole_snapshot(_BASE, hub)) == _FILES
+    assert len([*(hub.root(_BASE) / "blobs").iterdir()]) == len({*_FILES.values()})
+
+
+def test_two_imports_at_the_same_time(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slower one is told; what the faster one has put there stays."""
+    write(MODEL, _BASE, tmp_path / "model.tar")
+
+    def other_is_faster(root: Path, *rest: object) -> None:
+        monkeypatch.undo()
+        import_archive(tmp_path / "model.tar", hub)
+        (root / "blobs").mkdir(parents=True)
+
+    monkeypatch.setattr("gateway.models.store._fill", other_is_faster)
+    with pytest.raises(StoreError, match="somebody else"):
+        import_archive(tmp_path / "model.tar", hub)
+
+    assert _contents(whole_snapshot(_BASE, hub)) == _FILES

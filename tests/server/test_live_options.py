@@ -128,7 +128,7 @@ async def test_delays() -> None:
         for delay in ("minimal", "low", "medium", "high", "xhigh")
     ]
     figures = [
-        (each.step, *(getattr(each.stability, name) for name in ("agreement", "held_back", "sure", "unsure")))
+        (each.step, *(getattr(each.stability, name) for name in ("agreement", "held_back", "evidence")))
         for each in delays
         if each is not None
     ]

@@ -1,11 +1,13 @@
 """Text that only grows: what successive hypotheses agree on is told, the tail once, nothing taken back."""
 
+import math
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.transcript import Token
-from gateway.transcript.stable import StabilityOptions, StableText
+from gateway.transcript.stable import PATIENCE, StabilityOptions, StableText, without_loop
 
 
 def tokens(text: str, *, size: int | None = None) -> list[Token]:
@@ -74,7 +76,7 @@ def test_marks_come_with_the_next_word() -> None:
 
 def test_words_the_model_is_unsure_of_need_more() -> None:
     """The least probable token of a word counts; who knows no probabilities is sure."""
-    stable = StableText(StabilityOptions(2, 0, sure=0.5, unsure=3))
+    stable = StableText(StabilityOptions(2, 0, evidence=1.0))
     unsure = [
         Token(0, " it", b" it", -0.1),
         Token(1, " ro", b" ro", -0.1),
@@ -83,6 +85,44 @@ def test_words_the_model_is_unsure_of_need_more() -> None:
     ]
 
     assert [text(stable.partial(unsure)) for _ in range(3)] == ["", " it", " ropy is"]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "at"), [([0.9] * 9, 2), ([0.4] * 9, 3), ([0.1, 0.1, 1.0], 3), ([0.05] * 9, PATIENCE)]
+)
+def test_evidence_adds_up(probabilities: list[float], at: int) -> None:
+    """Over the hypotheses that agree; a word that stays improbable is told in the end."""
+    stable = StableText(StabilityOptions(2, 0, evidence=1.2))
+    words = [Token(0, " it", b" it", math.log(probability)) for probability in probabilities]
+    told = [text(stable.partial([word])) for word in words]
+
+    assert told.index(" it") + 1 == at
+
+
+def test_evidence_begins_anew_with_another_word() -> None:
+    """What other hypotheses were sure of does not count for it."""
+    stable = StableText(StabilityOptions(2, 0, evidence=1.2))
+    for word in (" it", " is", " it"):
+        assert text(stable.partial([Token(0, word, word.encode(), math.log(0.7))])) == ""
+    assert text(stable.partial([Token(0, " it", b" it", math.log(0.7))])) == " it"
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("", ""),
+        ("so it is", "so it is"),
+        ("no no", "no no"),
+        ("no no no", "no"),
+        ("very well very well", "very well very well"),
+        ("a b c d. A b c d", "a b c d."),
+        ("we a b c d, a b c d a b", "we a b c d,"),
+        ("a b c d a b c d e", "a b c d a b c d e"),
+    ],
+)
+def test_a_loop_is_said_once(said: str, left: str) -> None:
+    """At the end of a hypothesis; what somebody went on after was no loop."""
+    assert "".join(token.text for token in without_loop(tokens(said))) == left
 
 
 def test_what_was_heard_beyond_a_cut() -> None:

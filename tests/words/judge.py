@@ -23,11 +23,13 @@ class Judge:
     """Hears, remembers and counts.
 
     Attributes:
+        model: Where it lies.
         recordings: By name.
         sounds: Without speech, by name.
     """
 
     def __init__(self, model: Path, speech: Path) -> None:
+        self.model = model
         self._ears = Ears(model, threads=THREADS)
         self._speech = speech
         self._known: dict[tuple[str, str], Heard] = {}

@@ -157,6 +157,8 @@ class Decoder:
     def _limit(self, row: Decode) -> int:
         prompt = row.prompt
         plausible = BASE_TOKENS + TOKENS_PER_SECOND * row.frames // FRAMES_PER_SECOND
+        if row.most_tokens is not None:
+            plausible = min(plausible, row.most_tokens)
         return min(self._max_tokens, plausible, POSITIONS // 2, POSITIONS - len(prompt.head))
 
     def _hypotheses(self, result: Any, limit: int, temperature: float) -> list[Decoded]:

@@ -93,6 +93,7 @@ class Decode:
         temperature: Above 0 one of the beam's hypotheses is drawn (see `draw`).
         seed: Entropy for that; None draws anew each time.
         retry: A text that repeats itself is worth another try.
+        most_tokens: Bound the text's length, too; None: only the frames do.
     """
 
     prompt: Prompt
@@ -101,6 +102,7 @@ class Decode:
     temperature: float = 0.0
     seed: tuple[int, ...] | None = None
     retry: bool = True
+    most_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,8 +208,10 @@ class WhisperEngine:
         """The present window of each row: those that can be shortened by length, then all others in full."""
         by_frames: defaultdict[int, list[Row]] = defaultdict(list)
         for row in rows:
-            context = "fit" if row.request.hurried else self._spec.audio_context
-            by_frames[context_frames(row.window.shape[1], context)].append(row)
+            frames = context_frames(
+                row.window.shape[1], self._spec.audio_context, hurried=row.request.hurried
+            )
+            by_frames[frames].append(row)
         in_full = by_frames.pop(WINDOW_FRAMES, [])
         for frames, members in sorted(by_frames.items()):
             in_full += self._decode_encoded(members, frames, last=last)

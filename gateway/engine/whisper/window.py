@@ -94,6 +94,7 @@ class WindowDecoder:
                     frames=row.window.shape[1],
                     temperature=row.options.temperature,
                     seed=row.seed,
+                    most_tokens=row.request.most_tokens,
                     retry=row.request.retry and not encoded.shortened and (last or not row.halves),
                 )
                 for row, prompt in zip(rows, prompts, strict=True)

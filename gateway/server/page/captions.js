@@ -45,6 +45,7 @@ export class Captions {
         this.complete(this.row(event.item_id), event, offset);
         break;
       case `${TRANSCRIPTION}.failed`:
+        if (event.interrupted) break; // it is heard once more
         Object.assign(this.row(event.item_id), { text: event.error.message, state: "failed" });
         this.settle(this.row(event.item_id));
         break;
@@ -53,7 +54,10 @@ export class Captions {
 
   row(id) {
     const known = this.rows.find((row) => row.id === id);
-    if (known) return known;
+    if (known) {
+      known.isInterrupted = false;
+      return known;
+    }
     this.dropInterrupted();
     const row = { id, state: "heard", text: "", tokens: [], segments: [], words: [], start: this.clock, end: null, toldAt: null };
     this.rows.push(row);
@@ -68,8 +72,13 @@ export class Captions {
     this.tell(row, "changed");
   }
 
-  complete(row, { transcript, logprobs, words }, offset) {
+  complete(row, { transcript, logprobs, words, interrupted }, offset) {
     row.text = transcript;
+    // A server that ends settles what it has heard, be it half a word: that is heard once more, as a whole.
+    if (interrupted) {
+      row.isInterrupted = true;
+      return this.tell(row, "changed");
+    }
     row.tokens = logprobs ?? [];
     row.words = (words ?? []).map(({ word, start, end }) => ({ word, start: start + offset, end: end + offset }));
     row.end ??= row.words.at(-1)?.end ?? this.clock;
@@ -104,15 +113,6 @@ export class Captions {
   get settledEnds() {
     const settled = this.rows.filter((row) => row.state !== "heard");
     return settled.map((row) => row.end ?? 0).sort((one, other) => other - one);
-  }
-
-  // A server that ends settles what it has heard, be it half a word: a caption that ends later than this is heard
-  // once more, as a whole.
-  reopen(time) {
-    for (const row of this.rows.filter((row) => row.state === "settled" && row.end > time)) {
-      row.state = "heard";
-      this.tell(row, "changed");
-    }
   }
 
   // The session is gone: what it had not settled is heard once more by the next one.

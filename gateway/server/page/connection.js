@@ -1,12 +1,13 @@
 // One live session: an ephemeral key, a WebSocket, the tape's samples, and the events that come back.
 
 import { Refusal, base, request } from "./server.js";
+import { Ticket } from "./ticket.js";
 
 const END = "end";
 const EMPTY = "input_audio_buffer_commit_empty";
 const EXPIRED = "session_expired";
-const SECRET_SECONDS = 600;
-const RESTARTS = 1012;
+// Not one of those with which clients say that they will not come back.
+const BACK_SOON = 4000;
 
 const TICK_MS = 100;
 // Beyond it the network is slower than the tape; a browser would take it all, and tell nobody.
@@ -17,11 +18,13 @@ const STALLED_MS = 8_000;
 const WORDS_OF_CODES = { 1001: "The server is going away.", 1006: "The connection broke.", 1012: "The server is restarting." };
 
 export class Connection {
-  // `from`: the tape's sample that this session begins with. `onEvent(event)` gets what the server says,
-  // `onOpen` hears that it listens. `isQuiet()`: nobody is in mid-sentence, `isSettled()`: nothing waits for its text.
-  constructor({ tape, from, session, publish, onOpen, onEvent, isQuiet, isSettled }) {
-    Object.assign(this, { tape, session, publish, onOpen, onEvent, isQuiet, isSettled });
-    this.from = tape.after(from)?.at ?? tape.end;
+  // `ticket`: of a session to be taken up again. `from`: the tape's sample that a new one begins with.
+  // `onEvent(event)` gets what the server says, `onOpen(isNew)` hears that it listens. `isQuiet()`: nobody is in
+  // mid-sentence, `isSettled()`: nothing waits for its text.
+  constructor({ tape, ticket, from, session, publish, onOpen, onEvent, isQuiet, isSettled }) {
+    Object.assign(this, { tape, ticket, session, publish, onOpen, onEvent, isQuiet, isSettled });
+    this.isReturning = Boolean(ticket?.token);
+    this.from = this.isReturning ? ticket.from : (tape.after(from)?.at ?? tape.end);
     this.next = this.from;
     this.isOpen = false;
     this.isStopping = false;
@@ -29,24 +32,25 @@ export class Connection {
     this.problem = null;
   }
 
-  // Resolves with why it ended: "done", "planned", "broken" or "refused".
+  // Resolves with why it ended: "done", "planned", "broken", "refused", or "gone": the session cannot be taken up.
   async run() {
     try {
+      // Asked for by those who come back, too: only a server that answers can say that a session is gone.
       const secret = await createSecret(this.session);
-      this.serverNow = secret.expires_at - SECRET_SECONDS;
-      this.askedAt = performance.now();
-      return await this.talk(secret.value);
+      if (!this.isReturning) this.ticket = new Ticket(secret, performance.now(), this.from);
+      return await this.talk();
     } catch (error) {
       if (error instanceof Refusal && error.passes) return { kind: "broken", message: error.message, after: error.retryAfter };
       return { kind: "refused", error };
     }
   }
 
-  talk(secret) {
+  talk() {
     const url = new URL("v1/realtime?intent=transcription", base);
     if (this.publish) url.searchParams.set("publish", this.publish);
+    Object.entries(this.ticket.params).forEach(([name, value]) => url.searchParams.set(name, value));
     url.protocol = url.protocol.replace("http", "ws");
-    this.socket = new WebSocket(url, ["realtime", `openai-insecure-api-key.${secret}`]);
+    this.socket = new WebSocket(url, ["realtime", `openai-insecure-api-key.${this.ticket.key}`]);
     const { promise, resolve } = withResolvers();
     this.end = resolve;
     const offline = () => this.end({ kind: "broken", message: "This device is offline." });
@@ -54,31 +58,38 @@ export class Connection {
     const ticking = setInterval(() => this.tick(), TICK_MS);
     this.socket.addEventListener("message", ({ data }) => this.take(JSON.parse(data)));
     this.socket.addEventListener("close", (event) => this.end(this.reasonOf(event)));
-    return promise.finally(() => {
+    const closed = ({ kind }) => {
       clearInterval(ticking);
       removeEventListener("offline", offline);
       this.isOpen = false;
-      // With a word: the server keeps the sessions of those who drop for a while, for they may come back.
-      this.socket.close(1000, "done");
-    });
+      // The server keeps the sessions of those who drop for a while; those who do not come back say so.
+      this.socket.close(kind === "broken" ? BACK_SOON : 1000);
+    };
+    return promise.then((end) => (closed(end), end));
   }
 
   take(event) {
-    if (event.type === "session.created") this.begin(event.session);
+    this.ticket.note(event);
+    if (event.type === "session.created") this.begin(event);
     if (event.type === "error") this.hearOf(event.error);
     this.onEvent(event);
     this.closeIfDone();
   }
 
-  begin({ expires_at }) {
+  begin({ session: { expires_at }, resume }) {
+    if (this.isReturning) {
+      this.next = this.ticket.heard(resume, this.tape.rate);
+      // What it would have to hear again is not there any more: a new session hears what is.
+      if (this.next < this.tape.begin) return this.end({ kind: "gone" });
+    }
     this.isOpen = true;
     this.drainedAt = performance.now();
     if (expires_at) {
-      const lifetime = (expires_at - this.serverNow) * 1000;
-      this.mayLeaveAt = this.askedAt + lifetime - Math.min(300_000, lifetime * 0.2);
-      this.mustLeaveAt = this.askedAt + lifetime - Math.min(5_000, lifetime * 0.1);
+      const lifetime = this.ticket.lifetime(expires_at);
+      this.mayLeaveAt = this.ticket.askedAt + lifetime - Math.min(300_000, lifetime * 0.2);
+      this.mustLeaveAt = this.ticket.askedAt + lifetime - Math.min(5_000, lifetime * 0.1);
     }
-    this.onOpen();
+    this.onOpen(resume?.state !== "kept");
     this.tick();
   }
 
@@ -105,7 +116,9 @@ export class Connection {
   pump() {
     while (this.next < this.tape.end && this.socket.bufferedAmount < MOST_UNSENT_BYTES) {
       const block = this.tape.after(this.next);
-      this.send({ type: "input_audio_buffer.append", audio: base64(block.samples) });
+      // What was taken up again begins within a block.
+      const samples = block.samples.subarray(Math.max(0, this.next - block.at));
+      this.send({ type: "input_audio_buffer.append", audio: base64(samples) });
       this.next = block.at + block.samples.length;
     }
     if (!this.isStopping || this.isCommitted || this.next < this.tape.end) return;
@@ -131,8 +144,9 @@ export class Connection {
 
   reasonOf({ code, reason }) {
     if (this.problem?.code === EXPIRED) return { kind: "planned" };
+    if (this.isReturning && !this.isOpen) return { kind: "gone" };
     if (code === 1008) return { kind: "refused", error: new Refusal(this.problem?.message ?? (reason || "The server refused the session.")) };
-    return { kind: "broken", isLeaving: code === RESTARTS, message: WORDS_OF_CODES[code] ?? (reason || this.problem?.message || `The connection ended (${code}).`) };
+    return { kind: "broken", message: WORDS_OF_CODES[code] ?? (reason || this.problem?.message || `The connection ended (${code}).`) };
   }
 }
 
@@ -142,7 +156,7 @@ async function createSecret(session) {
   const response = await request("v1/realtime/client_secrets", {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ session, expires_after: { anchor: "created_at", seconds: SECRET_SECONDS } }),
+    body: Ticket.order(session),
   });
   return response.json();
 }

@@ -1,5 +1,6 @@
 // From Start to the last word: sessions one after the other, as often as the network or the server ends one.
-// Nothing that was recorded is lost: what no session has settled is sent to the next.
+// Nothing that was recorded is lost: a session whose connection broke is taken up again, and what no session has
+// settled is sent to the next.
 
 import { Connection } from "./connection.js";
 import { Tape } from "./tape.js";
@@ -9,8 +10,6 @@ const PATIENCE_SECONDS = [0.3, 1, 2, 4, 8];
 const SURELY_SILENT_SECONDS = 30;
 // `speech_started` has so much before the speech itself.
 const PREFIX_SECONDS = 0.3;
-// A caption that ends less than this before the end of a server was not ended by a pause.
-const PAUSE_SECONDS = 1;
 
 export class Listening {
   // `onState(state, message)`: "connecting", "listening", "broken", "finishing".
@@ -60,8 +59,8 @@ export class Listening {
         if (this.isAbandoned || end.kind === "done") break;
         if (end.kind === "refused") throw end.error;
         failures = this.connection.wasOpen ? 0 : failures + 1;
-        if (end.isLeaving) this.captions.reopen(this.offset + this.connection.next / this.tape.rate - PAUSE_SECONDS);
-        this.captions.interrupt();
+        this.ticket = end.kind === "broken" ? this.connection.ticket : null;
+        if (!this.ticket?.token) this.captions.interrupt();
         if (end.kind === "broken") await this.pause(end, failures);
         if (this.isAbandoned) break;
       }
@@ -75,11 +74,14 @@ export class Listening {
   connect() {
     const connection = new Connection({
       tape: this.tape,
+      ticket: this.ticket,
       from: this.settledSample,
       session: this.session,
       publish: this.publish,
-      onOpen: () => {
+      onOpen: (isNew) => {
         connection.wasOpen = true;
+        // Another process has the session: what was not settled is told once more.
+        if (isNew) this.captions.interrupt();
         this.lag = 0;
         this.say(this.isStopping ? "finishing" : "listening");
       },

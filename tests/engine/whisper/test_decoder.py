@@ -148,6 +148,21 @@ def test_a_short_sound_has_a_short_text(engine: WhisperEngine, encoded: Encoded)
     assert model.calls[0].max_length < model.calls[1].max_length / 4
 
 
+def test_a_text_is_no_longer_than_it_can_be(engine: WhisperEngine, encoded: Encoded) -> None:
+    """By what is known of it, where that is less than its sound allows."""
+    model = Recorder(engine._model)
+    decoder = Decoder(model, engine._vocabulary)
+    short, long = decoder.decode(
+        encoded, [Decode(prompt(engine), 1, FRAMES, most_tokens=most) for most in (2, 10_000)]
+    )
+    decoder.decode(encoded, [Decode(prompt(engine), 1, FRAMES, most_tokens=2)])
+
+    assert (len(short.tokens), short.cut) == (2, True)
+    assert len(long.tokens) > 2
+    assert not long.cut
+    assert model.calls[1].max_length < model.calls[0].max_length
+
+
 def text(result: Hypothesis | RowFailed) -> str:
     """All text of a row that did not fail."""
     assert isinstance(result, Hypothesis), result

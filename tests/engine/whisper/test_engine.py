@@ -465,18 +465,26 @@ def test_an_english_only_model(tmp_path: Path, mini_whisper: WhisperSpec, speech
     assert isinstance(unknown, RowFailed)
 
 
+SEEDS = (-3, 2**70, *range(12))
+"""So many that some differ, however sure the model is of its first text: that depends on the processor."""
+
+
 def test_a_seed_repeats_and_seeds_differ(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
-    """Same seed, same text, whatever is decoded beside or before it; other seeds, now and then other text."""
+    """Same seed, same answer, whatever is decoded beside or before it; other seeds, now and then another."""
+
+    def drawn(result: Hypothesis) -> list[tuple[float, float, str]]:
+        return [(segment.start, segment.end, segment.text) for segment in result.segments]
+
     chunk = speech["en_nato_8k"]
-    options = [DecodeOptions(language="en", temperature=2.0, seed=seed) for seed in (1, 2, -3, 2**70)]
-    alone = [text(decode(engine, chunk, option)) for option in options]
+    options = [DecodeOptions(language="en", temperature=4.0, seed=seed) for seed in SEEDS]
+    alone = [drawn(decode(engine, chunk, option)) for option in options]
     noise = DecodeRequest(speech["en_numbers"], DecodeOptions(language="en", temperature=1.5))
     together = engine.transcribe(
         [noise, *(DecodeRequest(chunk, option) for option in reversed(options)), noise]
     )
 
-    assert [text(result) for result in together[1:-1]] == alone[::-1]
-    assert len(set(alone)) > 1
+    assert [drawn(hypothesis(result)) for result in together[1:-1]] == alone[::-1]
+    assert any(each != alone[0] for each in alone)
 
 
 def test_a_temperature_without_a_seed(engine: WhisperEngine, speech: dict[str, Samples]) -> None:
@@ -661,9 +669,10 @@ def test_a_fitting_context_says_the_same_for_less(
     heard: dict[str, Hypothesis],
     speech: dict[str, Samples],
 ) -> None:
-    """The same texts, languages and word times; rows of about one length share an encoder call.
+    """The same words, languages and times; rows of about one length share an encoder call.
 
-    All but one, of which a word is in doubt in any setting: float32 changes it too.
+    All but one, of which a word is in doubt in any setting: float32 changes it too. So does the processor
+    marks and capitals.
     """
     engine, model = fitted(mini_whisper)
     names = [name for name in SHORT if name != "en_nato_8k"]
@@ -676,11 +685,11 @@ def test_a_fitting_context_says_the_same_for_less(
             [word for segment in one.segments for word in segment.words] for one in (result, heard[name])
         )
 
-        assert text(result) == text(heard[name])
         assert result.language == heard[name].language
-        assert [word.text for word in words] == [word.text for word in expected]
-        assert [word.start for word in words] == pytest.approx([word.start for word in expected], abs=0.1)
-        assert [word.end for word in words] == pytest.approx([word.end for word in expected], abs=0.1)
+        assert [plain(word.text) for word in words] == [plain(word.text) for word in expected]
+        assert plain(text(result)) == plain(text(heard[name]))
+        assert [word.start for word in words] == pytest.approx([word.start for word in expected], abs=0.2)
+        assert [word.end for word in words] == pytest.approx([word.end for word in expected], abs=0.2)
 
 
 def test_what_looks_bad_is_decoded_again_in_full(

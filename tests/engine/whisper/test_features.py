@@ -114,6 +114,13 @@ def test_full_is_always_the_whole_window() -> None:
     assert {context_frames(frames, "full") for frames in (1, 400, 1900, 3000)} == {WINDOW_FRAMES}
 
 
+def test_the_context_of_a_hurried_row() -> None:
+    """Shortened whatever that of others is, with more silence behind: its audio ends within a word."""
+    for context in ("full", "fit"):
+        frames = [context_frames(frames, context, hurried=True) for frames in (1, 700, 701, 1700, 1701)]
+        assert frames == [1000, 1000, 1500, 2000, WINDOW_FRAMES]
+
+
 def test_lengths_are_even() -> None:
     """The encoder halves them; an odd one would be a step longer than its audio."""
     assert all(length % 2 == 0 for length in FITTED_FRAMES)
