@@ -74,7 +74,13 @@ def ray_nodes(nodes: int) -> Iterator[RayNodes]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        started = RayNodes(nodes)
+        try:
+            started = RayNodes(nodes)
+        except Exception as error:
+            # Ray gives a node 30 s, whatever else the machine does.
+            if "timed out during startup" not in str(error):
+                raise
+            pytest.skip("this machine is too busy to start Ray's nodes in 30 s")
         try:
             yield started
         finally:
