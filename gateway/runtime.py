@@ -164,9 +164,9 @@ def _plan_on_cluster(model: ModelSettings, settings: Settings, *, is_first: bool
             settings.ray_silence,
         ),
         _policy(model, settings, is_first=is_first),
-        lambda: None,
-        ModelDefaults(model.language, model.prompt),
-        model.aliases,
+        defaults=ModelDefaults(model.language, model.prompt),
+        aliases=model.aliases,
+        is_remote=True,
     )
 
 

@@ -25,6 +25,10 @@ BEAT_SECONDS = 0.5
 """How often a replica is asked what it has to do."""
 
 
+LATE_SECONDS = 1.0
+"""An alarm that comes so much too late says that this process had no time, and nothing of the replica."""
+
+
 class RayReplica:
     """One of the pool's replicas, of which it gets any that nobody here has.
 
@@ -173,12 +177,15 @@ class RayReplica:
         with self._scope:
             while self._lost is None:
                 answer: Load | None = None
+                asked = anyio.current_time()
                 with anyio.move_on_after(self._silence):
                     try:
                         answer = await self._handle.load.remote()
                     except Exception as error:  # noqa: BLE001 - as in `start`
                         self._lose(_died(error))
                         return
+                if answer is None and anyio.current_time() - asked > self._silence + LATE_SECONDS:
+                    continue  # it is this process that did not get to listen
                 if answer is None:
                     # Nobody can say whether it works still: no row is to blame.
                     self._lose(WorkerLostError("does not answer", was_killed=True, kind="hung"))
