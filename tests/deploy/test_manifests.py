@@ -84,7 +84,8 @@ def test_waiting_rows_bring_more_pods() -> None:
     [metric] = scaler["metrics"]
 
     assert scaler["scaleTargetRef"]["name"] == kinds["Deployment"]["metadata"]["name"]
-    assert metric["pods"]["metric"]["name"] == Metrics().queue_rows.describe()[0].name
+    [waiting] = Metrics().queue_rows.describe()
+    assert metric["pods"]["metric"]["name"] == waiting.name
     assert scaler["minReplicas"] < scaler["maxReplicas"]
 
 
