@@ -1,7 +1,5 @@
-"""Speaks a recording into a live session that survives its network: what drops goes on where it was.
-
-Usage: python resume_captions.py [RAW_PCM_24_KHZ] [BASE_URL]        needs: pip install websockets
-"""
+"""Speaks a recording into a live session that survives its network: what drops goes on where it was."""
+# Usage: python resume_captions.py [RAW_PCM_24_KHZ] [BASE_URL]        needs: pip install websockets
 
 import asyncio
 import base64
