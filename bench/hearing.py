@@ -20,6 +20,7 @@ import ctranslate2
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 from huggingface_hub import try_to_load_from_cache
 
+from bench.speech import find_speech
 from bench.wer import TimedWord
 from gateway.audio.silero import SileroModel
 from gateway.audio.source import FileSource
@@ -243,3 +244,11 @@ def kernels() -> str:
     return (
         f"CTranslate2 {ctranslate2.__version__} ({os.environ.get('CT2_FORCE_CPU_ISA', 'automatic')}; {types})"
     )
+
+
+def base_or_why_not() -> Path | str:
+    """Whisper base, where real speech is here, too; else which of them is not."""
+    model = find_base()
+    if model is None:
+        return "There is no Whisper base here."
+    return model if find_speech().is_dir() else f"There is no real speech in {find_speech()}."

@@ -4,6 +4,7 @@ import atexit
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from gateway.engine.lifecycle import ModelPlan, ModelPolicy
 from gateway.errors import ModelUnavailableError
 from gateway.serving import Server
 from gateway.settings import Settings
+from gateway.systemd import FIRST_PASSED
 from tests.toy_speakers import write_toy_speakers
 
 TESTS = Path(__file__).parent
@@ -270,3 +272,25 @@ def load_samples() -> dict[str, Sample]:
         )
         for row in rows
     }
+
+
+@contextmanager
+def serving_on(listener: socket.socket) -> Iterator["subprocess.Popen[bytes]"]:
+    """The real command with the miniature, given the socket as systemd gives it."""
+    serve = [sys.executable, "-m", "gateway", "serve", "--model", str(MODEL), "--log-level", "error"]
+    process = subprocess.Popen(
+        ["bash", "-c", f'exec {FIRST_PASSED}<&{listener.fileno()}; LISTEN_PID=$$ exec "$@"', "bash", *serve],
+        env={**os.environ, "LISTEN_FDS": "1"},
+        pass_fds=(listener.fileno(),),
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def has_avx512() -> bool:
+    """Whether int8 is computed as where the expectations of sound and random weights were measured."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.exists() and "avx512" in cpuinfo.read_text("utf-8")

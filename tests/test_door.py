@@ -4,10 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -16,8 +12,8 @@ from websockets.sync.client import connect
 from gateway.door import open_door
 from gateway.errors import SettingsError, StartError
 from gateway.settings import Settings
-from gateway.systemd import FIRST_PASSED, passed_sockets
-from tests.support import MODEL, WAIT_SECONDS
+from gateway.systemd import passed_sockets
+from tests.support import WAIT_SECONDS, serving_on
 
 
 def _listener(host: str = "127.0.0.1") -> socket.socket:
@@ -73,29 +69,13 @@ def test_sockets_for_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "LISTEN_FDS" not in os.environ
 
 
-@contextmanager
-def _serve(listener: socket.socket) -> Iterator["subprocess.Popen[bytes]"]:
-    """The real command, given the socket as systemd gives it."""
-    serve = [sys.executable, "-m", "gateway", "serve", "--model", str(MODEL), "--log-level", "error"]
-    process = subprocess.Popen(
-        ["bash", "-c", f'exec {FIRST_PASSED}<&{listener.fileno()}; LISTEN_PID=$$ exec "$@"', "bash", *serve],
-        env={**os.environ, "LISTEN_FDS": "1"},
-        pass_fds=(listener.fileno(),),
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.mark.slow
 @pytest.mark.promise("a restart under systemd's socket refuses nobody")
 def test_nobody_is_refused_during_a_restart() -> None:
     """Whoever comes while no server runs waits; who is told 1012 comes back at once and is served."""
     with _listener() as listener:
         url = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1/realtime?intent=transcription"
-        with _serve(listener) as first, connect(url, open_timeout=WAIT_SECONDS) as session:
+        with serving_on(listener) as first, connect(url, open_timeout=WAIT_SECONDS) as session:
             session.recv(WAIT_SECONDS)
             first.send_signal(signal.SIGTERM)
             with pytest.raises(ConnectionClosed) as closed:
@@ -105,5 +85,5 @@ def test_nobody_is_refused_during_a_restart() -> None:
             assert closed.value.rcvd.code == 1012
             early = socket.create_connection(listener.getsockname())
             assert first.wait(WAIT_SECONDS) == 0
-        with early, _serve(listener), connect(url, sock=early, open_timeout=WAIT_SECONDS) as session:
+        with early, serving_on(listener), connect(url, sock=early, open_timeout=WAIT_SECONDS) as session:
             assert json.loads(session.recv(WAIT_SECONDS))["type"] == "session.created"

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from bench.engines import ENGLISH, Costs, Decoder, whisper
-from bench.hearing import find_base
+from bench.hearing import base_or_why_not
 from bench.realtime import Item
 from bench.replay import DEFAULT_DELAY, DELAYS, SPEECH_SECONDS, Replay, costs_of
 from bench.sessions import told_words
@@ -108,12 +108,9 @@ def _worst(seconds: Sequence[float]) -> str:
 
 def run(bench: Bench) -> Iterator[Finding]:
     """Needs Whisper base and the folder of real speech: English by each delay, others by the default one."""
-    model = find_base()
-    if model is None:
-        yield "There is no Whisper base here."
-        return
-    if not find_speech().is_dir():
-        yield f"There is no real speech in {find_speech()}."
+    model = base_or_why_not()
+    if isinstance(model, str):
+        yield model
         return
     known = load(find_speech())
     english = [*(each for each in known if each.language == "en"), *readers(find_speech())]

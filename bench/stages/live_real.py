@@ -7,7 +7,7 @@ import anyio
 import numpy as np
 
 from bench.crowd import Crowd, Run, runs_table
-from bench.hearing import find_base
+from bench.hearing import base_or_why_not
 from bench.realtime import Session, converse
 from bench.server import RunningServer, serve
 from bench.speech import Recording, find_speech, load
@@ -39,12 +39,9 @@ BREATH_MS = 200
 
 def run(bench: Bench) -> Iterator[Finding]:
     """Needs Whisper base and the folder of real speech."""
-    model = find_base()
-    if model is None:
-        yield "There is no Whisper base here."
-        return
-    if not find_speech().is_dir():
-        yield f"There is no real speech in {find_speech()}."
+    model = base_or_why_not()
+    if isinstance(model, str):
+        yield model
         return
     recordings = load(find_speech())
     seconds, each = (20.0, 3) if bench.quick else (60.0, SHORT_OF_EACH)

@@ -50,8 +50,8 @@ def serve(  # noqa: PLR0913 - a command's flags are its arguments
     engines: Annotated[
         str | None,
         typer.Option(
-            help="Where engines run: ray:auto or ray:HOST:PORT for replicas on a Ray cluster.",
-            show_default="worker processes here",
+            help="Where engines run: here, unless on a Ray cluster, ray:auto or ray:HOST:PORT.",
+            show_default="",
         ),
     ] = None,
     config: Annotated[

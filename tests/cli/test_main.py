@@ -138,5 +138,5 @@ def test_defaults_are_told_in_one_way(command: str) -> None:
         field = Settings.model_fields.get(option.name or "")
 
         assert not re.search(r"[\[(]\w+[\])]\.?$|none ", getattr(option, "help", None) or "")
-        if field is not None and field.default not in (None, (), False, "") and command == "serve":
+        if field is not None and field.default not in (None, (), False) and command == "serve":
             assert option.show_default == str(field.default)

@@ -4,17 +4,16 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import IO
 
 import pytest
 
 from tests.clients.conftest import Run
 from tests.e2e.speaker import speech
-from tests.support import MODEL, TESTS, LiveServer, Sample, until
+from tests.support import TESTS, LiveServer, Sample, serving_on, until
 
 pytestmark = pytest.mark.slow
 
@@ -127,22 +126,6 @@ def test_live(server: LiveServer, samples: dict[str, Sample], command: Command, 
         agent.end()
 
 
-@contextmanager
-def _serving(listener: socket.socket) -> Iterator["subprocess.Popen[bytes]"]:
-    """The real command, given its port as systemd gives it."""
-    serve = [sys.executable, "-m", "gateway", "serve", "--model", str(MODEL), "--log-level", "error"]
-    process = subprocess.Popen(
-        ["bash", "-c", f'exec 3<&{listener.fileno()}; LISTEN_PID=$$ exec "$@"', "bash", *serve],
-        env={**os.environ, "LISTEN_FDS": "1"},
-        pass_fds=(listener.fileno(),),
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.mark.parametrize(
     "kind",
     [
@@ -156,13 +139,13 @@ def test_restart(samples: dict[str, Sample], command: Command, kind: str) -> Non
     """The server ends and begins again, and the client, which nobody touches, goes on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with _serving(listener) as first:
+        with serving_on(listener) as first:
             agent = _agent(command, kind, url, samples["en_nato_8k"])
             try:
                 agent.hears(TURNS[0])
                 first.send_signal(signal.SIGTERM)
                 first.wait(60)
-                with _serving(listener):
+                with serving_on(listener):
                     heard = len(agent.lines)
                     for turn in TURNS:
                         agent.hears(turn, after=heard)

@@ -669,10 +669,10 @@ def test_a_fitting_context_says_the_same_for_less(
     heard: dict[str, Hypothesis],
     speech: dict[str, Samples],
 ) -> None:
-    """The same words, languages and times; rows of about one length share an encoder call.
+    """The same texts, languages and word times; rows of about one length share an encoder call.
 
-    All but one, of which a word is in doubt in any setting: float32 changes it too. So does the processor
-    marks and capitals.
+    Not so where a word is in doubt in any setting, float32 changes it too, nor where it hangs on the
+    processor whether a sentence ends: there the words are the same.
     """
     engine, model = fitted(mini_whisper)
     names = [name for name in SHORT if name != "en_nato_8k"]
@@ -686,10 +686,13 @@ def test_a_fitting_context_says_the_same_for_less(
         )
 
         assert result.language == heard[name].language
-        assert [plain(word.text) for word in words] == [plain(word.text) for word in expected]
-        assert plain(text(result)) == plain(text(heard[name]))
-        assert [word.start for word in words] == pytest.approx([word.start for word in expected], abs=0.2)
-        assert [word.end for word in words] == pytest.approx([word.end for word in expected], abs=0.2)
+        if name == "en_command_44k_stereo":
+            assert plain(text(result)) == plain(text(heard[name]))
+            continue
+        assert text(result) == text(heard[name])
+        assert [word.text for word in words] == [word.text for word in expected]
+        assert [word.start for word in words] == pytest.approx([word.start for word in expected], abs=0.1)
+        assert [word.end for word in words] == pytest.approx([word.end for word in expected], abs=0.1)
 
 
 def test_what_looks_bad_is_decoded_again_in_full(
