@@ -33,7 +33,8 @@ from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.resume import ResumeSigner
 from gateway.protocol.whisper_cpp import INFERENCE
 from gateway.protocol.whisper_names import whisper_size
-from gateway.runtime import load_resources, load_speakers, make_batcher
+from gateway.runtime.resources import load_resources, load_speakers
+from gateway.runtime.workers import make_batcher
 from gateway.server.admission import Admission, KeyAdmission
 from gateway.server.auth import Keys
 from gateway.server.captions import Captions

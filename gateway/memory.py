@@ -1,18 +1,18 @@
-"""The process's own memory: how much there is, and what the allocator shall give back of it.
+"""The process's own memory: how much there is, and that what is free of it goes back to the system.
 
 glibc keeps what was freed for the next time, and the larger the blocks were that it has seen, the more: a
 server that was busy once would stay as large as it was then.
 """
 
-import ctypes
 import logging
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
+
+from gateway import allocator
 
 logger = logging.getLogger(__name__)
 
@@ -24,23 +24,6 @@ WORTH_BYTES = 32 * 1024 * 1024
 
 _CGROUP = Path("/sys/fs/cgroup")
 _OWN_GROUP = Path("/proc/self/cgroup")
-
-_M_MMAP_THRESHOLD = -3
-_M_ARENA_MAX = -8
-
-_LARGE_BYTES = 1024 * 1024
-"""Blocks from here on are the system's, and go back at once. glibc itself moves that bound up to 32 MB."""
-
-_ARENAS = 4
-"""As many heaps as threads that do something at the same time; else there are eight for each core."""
-
-
-def bound_allocator() -> bool:
-    """Has large blocks go back when they are freed; False where the C library is another."""
-    with suppress(AttributeError, OSError):
-        mallopt = ctypes.CDLL(None).mallopt
-        return bool(mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES) and mallopt(_M_ARENA_MAX, _ARENAS))
-    return False
 
 
 def resident_bytes() -> int:
@@ -54,8 +37,7 @@ def resident_bytes() -> int:
 
 async def keep_small() -> None:
     """Has the allocator give back what is free, in a thread, whenever there may be much; until cancelled."""
-    trim = _trimmer()
-    if trim is None:
+    if not allocator.trim():
         return
     least = resident_bytes()
     while True:
@@ -64,7 +46,7 @@ async def keep_small() -> None:
         if now < least + WORTH_BYTES:
             least = min(least, now)
             continue
-        await anyio.to_thread.run_sync(trim)
+        await anyio.to_thread.run_sync(allocator.trim)
         least = resident_bytes()
 
 
@@ -85,12 +67,3 @@ def _limits(cgroup: Path, own: Path) -> list[int]:
             with suppress(OSError, ValueError):  # ``max`` is none
                 limits.append(int(file.read_text()))
     return limits
-
-
-def _trimmer() -> Callable[[], object] | None:
-    try:
-        trim = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError):
-        return None
-    # ctypes lets other Python threads run meanwhile.
-    return lambda: trim(0)

@@ -10,12 +10,12 @@ from typing import Any
 
 import uvicorn
 
+from gateway import allocator
 from gateway.app import LAST_WORDS_SECONDS, Gateway
 from gateway.errors import ModelUnavailableError, StartError
 from gateway.handles import RESERVE, is_lack
-from gateway.memory import bound_allocator
 from gateway.protocol.realtime.commands import MAX_FRAME_BYTES
-from gateway.runtime import plan_models
+from gateway.runtime.plans import plan_models
 from gateway.server.connections import ACCEPTED_AT_ONCE, BoundedHttp, BoundedWebSocket, raise_handle_limit
 from gateway.server.listening import BACKLOG, open_listeners
 from gateway.settings import Settings
@@ -122,7 +122,7 @@ def run(settings: Settings, listeners: list[socket.socket]) -> None:
     """
     raise_handle_limit()
     RESERVE.fill()
-    bound_allocator()
+    allocator.give_back()
     try:
         plans = plan_models(settings)
     except ModelUnavailableError as error:

@@ -43,7 +43,7 @@ def room(rooms: str = "", third_party: str = "", deferred: str = "") -> Room:
 
 
 EVERY_ROOM = (
-    "errors aio metrics tracing keys handles logs memory settings systemd transcript audio engine "
+    "errors aio allocator metrics tracing keys handles logs memory settings systemd transcript audio engine "
     "models nodes flow protocol server runtime app door serving cli"
 )
 
@@ -56,12 +56,13 @@ TABLE = {
     "keys": room("errors", "pydantic"),
     "tracing": room(third_party="opentelemetry"),
     "logs": room("tracing"),
-    "memory": room(third_party="anyio"),
+    "allocator": room(),
+    "memory": room("allocator", "anyio"),
     "handles": room(),
     "transcript": room("errors"),
     "audio": room("errors transcript", "numpy av onnxruntime", deferred="kaldi_native_fbank scipy"),
     "engine": room(
-        "errors aio handles metrics tracing transcript audio.types",
+        "errors aio allocator handles metrics tracing transcript audio.types",
         # Rows are samples; the batcher and the supervisor are tasks; upstreams are asked over HTTP.
         "numpy anyio httpx2",
         # Backends, loaded in the worker process; Ray, by those who ask for it.
@@ -92,7 +93,7 @@ TABLE = {
     "runtime": room("errors metrics audio engine models nodes flow settings", "anyio"),
     "app": room(EVERY_ROOM, "anyio starlette"),
     "door": room("errors logs server.listening settings systemd"),
-    "serving": room("app errors handles logs memory protocol runtime server settings", "uvicorn"),
+    "serving": room("allocator app errors handles logs memory protocol runtime server settings", "uvicorn"),
     "cli": room(EVERY_ROOM, "anyio prometheus_client pydantic pydantic_settings rich typer"),
     "__main__": room("cli"),
 }

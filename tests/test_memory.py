@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.memory import available_bytes, bound_allocator
+from gateway import allocator
+from gateway.memory import available_bytes
 
 MACHINE = available_bytes(Path("/nowhere"), Path("/nowhere"))
 
@@ -34,10 +35,10 @@ def test_what_there_is(tmp_path: Path, own: str, files: dict[str, str], limit: i
 
 PEAK = """
 import asyncio, threading
-from gateway import memory
+from gateway import allocator, memory
 
 memory.LOOK_SECONDS = 0.05
-assert memory.bound_allocator()
+assert allocator.give_back()
 
 def work():
     "Blocks of all sizes, the last of each round among those that stay until the end of all."
@@ -70,7 +71,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.skipif(not bound_allocator(), reason="the C library has no mallopt")
+@pytest.mark.skipif(not allocator.give_back(), reason="the C library has no mallopt")
 @pytest.mark.promise("memory of a peak is given back to the system")
 def test_a_peak_is_given_back() -> None:
     """Twenty threads that take 600 MB leave less than 30 behind: the loop ends, or the test's time does."""

@@ -21,6 +21,7 @@ from bench.hearing import find_base
 from bench.server import memory_mb
 from bench.stage import Bench, Finding, Plot, Table
 from bench.stats import interleaved, ratios, spread
+from gateway import allocator
 from gateway.engine.devices.placement import Machine
 from gateway.engine.sizes import row_costs
 
@@ -109,6 +110,7 @@ def measure(model: Path, lanes: int, threads: int) -> dict[str, Any]:
 def main(arguments: Sequence[str]) -> None:
     """One arrangement's figures, as JSON."""
     model, lanes, threads = arguments
+    allocator.keep()
     print(json.dumps(measure(Path(model), int(lanes), int(threads))))
 
 

@@ -31,7 +31,9 @@ from gateway.flow.recording import Transcription, open_transcription
 from gateway.flow.speakers import Speakers, enrol_all
 from gateway.metrics import Metrics
 from gateway.protocol.request import TranscriptionRequest
-from gateway.runtime import find_spec, load_resources, load_speakers, make_batcher
+from gateway.runtime.plans import find_spec
+from gateway.runtime.resources import load_resources, load_speakers
+from gateway.runtime.workers import make_batcher
 from gateway.server.options import chunking_options
 from gateway.server.service import recognition
 from gateway.settings import Settings

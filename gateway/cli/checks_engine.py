@@ -191,7 +191,7 @@ def _unnamed(settings: Settings, hub: Hub, *, is_away: bool) -> Finding:
 
 def _on_gpu(settings: Settings) -> bool:
     # Not at the top: this loads PyAV, which may be what is broken.
-    from gateway.runtime import whisper_options  # noqa: PLC0415
+    from gateway.runtime.whisper import whisper_options  # noqa: PLC0415
 
     try:
         return whisper_options(settings).device == "cuda"

@@ -11,7 +11,7 @@ from gateway.engine.upstream.forms import Abilities
 from gateway.engine.upstream.probe import probe
 from gateway.engine.upstream.spec import UpstreamSpec
 from gateway.errors import LoadFailedError, ModelUnavailableError, WorkerLostError
-from gateway.runtime import upstream_spec
+from gateway.runtime.plans import upstream_spec
 from gateway.settings import ModelSettings, Settings
 
 SECONDS = 20.0

@@ -14,7 +14,7 @@ from gateway.models.hub import Hub
 from gateway.models.locate import cached_default
 from gateway.models.speakers import weights as speakers
 from gateway.models.store import cached_models, repo_of
-from gateway.runtime import whisper_options
+from gateway.runtime.whisper import whisper_options
 from gateway.settings import Settings
 
 

@@ -6,7 +6,6 @@ its caller is told.
 
 import logging
 import math
-import time
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,6 @@ from functools import partial
 import anyio
 
 from gateway.aio import Changed, open_task_group
-from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import (
     Capabilities,
     DecodeRequest,
@@ -25,6 +23,7 @@ from gateway.engine.api import (
     ReplicaOptions,
     RowFailed,
 )
+from gateway.engine.batcher_metrics import BatcherMetrics
 from gateway.engine.queue import BatchQueue, Row
 from gateway.engine.sizes import BatchSizes
 from gateway.engine.supervisor import Supervisor, WorkerState, WorkerStatus
@@ -148,13 +147,8 @@ class Batcher:
             )
             for environment in environments
         ]
-        self._metrics = metrics
+        self._metrics = BatcherMetrics(metrics, spec.name)
         self._max_rows = options.max_rows
-        classes = {priority: priority.name.lower() for priority in Priority}
-        self._depths = {each: metrics.queue_rows.labels(spec.name, name) for each, name in classes.items()}
-        self._waits = {each: metrics.queue_seconds.labels(spec.name, name) for each, name in classes.items()}
-        self._calls: dict[object, float] = {}
-        """When each engine call under way began."""
         self._closed = False
         self.changed = Changed()
 
@@ -223,14 +217,16 @@ class Batcher:
                 # If it runs, its batch goes on for the sake of the others, and its result is ignored.
                 row.settle(SupersededError())
                 self._queue.discard(row)
-                self._metrics.cancelled_rows.labels(self.name).inc()
+                self._metrics.cancelled()
                 self._note_change()
         return row.result()
 
     async def run(self) -> None:
         """Keeps the workers running until cancelled; then none is left, and every caller is answered."""
         try:
-            self._show()
+            self._note_change()
+            pids = [partial(_pid, supervisor) for supervisor in self._supervisors]
+            self._metrics.show(self._max_rows, self._queue.oldest, pids)
             async with anyio.create_task_group() as tasks:
                 for supervisor in self._supervisors:
                     tasks.start_soon(
@@ -240,7 +236,7 @@ class Batcher:
             self._closed = True
             self._refuse_waiting(SHUTTING_DOWN)
             self._note_change()
-            self._hide()
+            self._metrics.hide()
 
     async def _serve(self, replica: Replica, supervisor: Supervisor) -> None:
         """Decodes batches, one in each lane, until the worker is lost.
@@ -271,14 +267,12 @@ class Batcher:
         batch: list[Row],
         scope: anyio.CancelScope,
     ) -> None:
-        running_rows = self._metrics.running_rows.labels(self.name)
-        running_rows.inc(len(batch))
         try:
-            await self._decode(replica, batch, lanes)
+            with self._metrics.running(len(batch)):
+                await self._decode(replica, batch, lanes)
         except WorkerLostError:
             scope.cancel()
         finally:
-            running_rows.dec(len(batch))
             lanes.end(batch)
         if lanes.error is None:
             supervisor.done(still_busy=lanes.running > 0)
@@ -294,7 +288,7 @@ class Batcher:
                 now = anyio.current_time()
                 if batch := self._queue.take(now, places):
                     for row in batch:
-                        self._waits[row.priority].observe(now - row.put_at)
+                        self._metrics.waited(row.priority, now - row.put_at)
                     return batch
                 wake_at = self._queue.wake_at(places)
             with anyio.CancelScope(deadline=math.inf if wake_at is None else wake_at):
@@ -335,12 +329,10 @@ class Batcher:
 
     async def _call(self, replica: Replica, rows: list[Row]) -> list[list[Row]]:
         """One engine call. Returns the rows it did not answer, in the parts in which to try them again."""
-        self._metrics.batch_rows.labels(self.name).observe(len(rows))
-        call, began = object(), anyio.current_time()
-        self._calls[call] = began
+        began = anyio.current_time()
         spans = [row.span.child("engine call", rows=len(rows), model=self.name) for row in rows]
         try:
-            with self._metrics.batch_seconds.labels(self.name).time():
+            with self._metrics.call(len(rows)):
                 results = await replica.transcribe([_request(row) for row in rows])
         except BatchFailedError as error:
             logger.warning("batch of %d rows failed: %s", len(rows), error)
@@ -354,7 +346,6 @@ class Batcher:
             _fail(spans, f"worker_{error.kind}")
             raise
         finally:
-            del self._calls[call]
             for span in spans:
                 span.end()
         self._sizes.observe(rows[0].key, len(rows), anyio.current_time() - began)
@@ -363,11 +354,7 @@ class Batcher:
                 logger.warning("row failed: %s", result.reason)
                 row.settle(result.error or EngineFailedError(ROW_FAILED))
             else:
-                self._metrics.decoded_rows.labels(self.name).inc()
-                audio_seconds = len(row.request.samples) / SAMPLE_RATE
-                self._metrics.decoded_audio_seconds.labels(self.name).inc(audio_seconds)
-                for stage, seconds in result.seconds.items():
-                    self._metrics.stage_seconds.labels(self.name, stage).inc(seconds)
+                self._metrics.decoded(len(row.request.samples), result)
                 row.settle(result)
         return []
 
@@ -391,38 +378,15 @@ class Batcher:
         if self.hopeless:
             self._refuse_waiting(NOT_SERVED)
         serving = sum(status.state.serves for status in self.state)
-        self._metrics.workers.labels(self.name).set(self._needed)
-        self._metrics.workers_ready.labels(self.name).set(0 if self._closed else serving)
-        self._metrics.lanes.labels(self.name).set(len(self._lanes) * self._spec.lanes)
-        for priority, depth in self._queue.depths.items():
-            self._depths[priority].set(depth)
+        lanes = len(self._lanes) * self._spec.lanes
+        self._metrics.workers(needed=self._needed, serving=0 if self._closed else serving, lanes=lanes)
+        self._metrics.waiting(self._queue.depths)
         self.changed.notify()
 
     @property
     def _needed(self) -> int:
         """Workers that there should be."""
         return 0 if self._closed else sum(not status.state.rests for status in self.state)
-
-    def _show(self) -> None:
-        """The gauges that are read when somebody asks."""
-        metrics, name = self._metrics, self.name
-        metrics.workers.labels(name).set(self._needed)
-        metrics.queue_limit_rows.labels(name).set(self._max_rows)
-        metrics.queue_oldest_seconds.labels(name).set_function(lambda: self._queue.oldest(time.monotonic()))
-        metrics.batch_oldest_seconds.labels(name).set_function(self._longest_call)
-        for number, supervisor in enumerate(self._supervisors):
-            metrics.processes.add(name, number, partial(_pid, supervisor))
-
-    def _hide(self) -> None:
-        metrics = self._metrics
-        metrics.workers.labels(self.name).set(0)
-        for gauge in (metrics.queue_oldest_seconds, metrics.batch_oldest_seconds):
-            gauge.remove(self.name)
-        metrics.processes.remove(self.name)
-
-    def _longest_call(self) -> float:
-        now = time.monotonic()
-        return max((now - began for began in self._calls.values()), default=0.0)
 
 
 def _fail(spans: Sequence[Span], reason: str) -> None:

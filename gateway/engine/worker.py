@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
+from gateway import allocator
+
 if TYPE_CHECKING:
     from gateway.engine.api import Engine
     from gateway.engine.process import ProcessSpec
@@ -193,6 +195,7 @@ def _end_with_parent() -> None:
 def main() -> None:
     """Serves the parent until it closes our standard input."""
     _end_with_parent()
+    allocator.keep()
     # Where a native library crashes, and where we hang when the parent asks: to stderr, and so to the log.
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)

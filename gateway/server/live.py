@@ -20,18 +20,19 @@ from gateway.errors import ClientGoneError, GatewayError, InvalidRequestError, S
 from gateway.flow.inbox import Waiting
 from gateway.flow.options import LiveOptions
 from gateway.flow.session import LiveSession
-from gateway.protocol.realtime.config import SessionConfig, Wire
+from gateway.protocol.realtime.config import SessionConfig
+from gateway.protocol.realtime.parts import Wire
 from gateway.protocol.realtime.resume import Place, ResumeClaims
 from gateway.protocol.realtime.session import RealtimeProtocol
 from gateway.server.clients import Client
 from gateway.server.live_options import live_options
 from gateway.server.live_sessions import LiveSessions
 from gateway.server.outbox import Outbox
+from gateway.server.progress import Progress
 from gateway.server.relay import Publication
 from gateway.server.service import Service
 from gateway.server.websocket import GOODBYE_SECONDS, send_frame
-from gateway.transcript.commands import Append
-from gateway.transcript.events import BufferCommitted, ItemCompleted, ItemFailed, Refused, SessionCreated
+from gateway.transcript.events import Refused, SessionCreated
 
 LARGE_FRAME = 64 * 1024
 """Characters beyond which a frame is parsed in a thread: its base64 would take over a millisecond."""
@@ -79,21 +80,17 @@ class Live:
         self._publication = publication
         self._token = token
         self._expires_at = claims.expires_at
-        self._place = start or Place()
-        self._first_number = self._place.number + 1
+        self._progress = progress = Progress(self.id, start)
         self._state = "restarted" if start else "new"
-        self._items = self._place.items
-        self._start_ms = self._place.settled_ms
-        self._ends: dict[str, float] = {}
         self._protocol = RealtimeProtocol(
             session_id=f"sess_{self.id}",
-            new_event_id=self._next_event_id,
+            new_event_id=progress.new_event_id,
             expires_at=claims.expires_at,
             beta=beta,
-            start_ms=self._start_ms,
-            last_item_id=self._item_id(self._items) if self._items else None,
+            start_ms=progress.start_ms,
+            last_item_id=progress.last_item_id,
             # Of the item under way when its process went, some may have been told.
-            quiet_item_id=self._item_id(self._items + 1) if start else None,
+            quiet_item_id=progress.next_item_id if start else None,
         )
         self._client = client
         self._pinned = pinned
@@ -102,7 +99,7 @@ class Live:
             service.load,
             settings=config,
             resolve=self._resolve,
-            new_item_id=self._new_item_id,
+            new_item_id=progress.new_item_id,
             waiting=waiting,
             share=client.share,
         )
@@ -113,8 +110,6 @@ class Live:
         self._is_left = False
         self._outcome: Exception | None = None
         self._over = anyio.Event()
-        self._events = 0
-        self._audio_bytes = 0
 
     def give_up(self) -> None:
         """Ends the session, as nobody will come back to it."""
@@ -155,7 +150,7 @@ class Live:
             GatewayError: What ended the session meanwhile.
         """
         # Who names no event, or one of a process that is gone, has got no more than `session.created`.
-        seen = max(0, after.number - self._first_number)
+        seen = max(0, after.number - self._progress.first_number)
         if self._over.is_set() or not self._outbox.rewind(seen + 1):
             return False
         self._is_owned_here = False
@@ -166,7 +161,7 @@ class Live:
         self._outbox.rewind(seen + 1)
         await websocket.accept()
         # Outside of the order of the events: its id says the place of the last one that was seen.
-        event_id = replace(after, number=seen + self._first_number).event_id(self.id)
+        event_id = self._progress.event_id(after, seen)
         created = self._protocol.created(self._config, event_id, self._resume("kept"))
         try:
             await send_frame(websocket, created, send_timeout=self._limits.send_timeout)
@@ -236,13 +231,12 @@ class Live:
                 # Not cut short: a frame that was received counts, and is worked on.
                 with anyio.CancelScope(shield=True):
                     received = await anyio.to_thread.run_sync(self._protocol.receive, frame)
-            self._events += 1
             if isinstance(received, Refused):
+                self._progress.received(None)
                 self._session.refuse(received)
-                continue
-            self._session.put(received)
-            if isinstance(received, Append):
-                self._audio_bytes += len(received.audio)
+            else:
+                self._session.put(received)
+                self._progress.received(received)
 
     async def _send(self, websocket: WebSocket) -> None:
         """Frames to the client, one after the other.
@@ -261,11 +255,7 @@ class Live:
         async for event in self._session:
             if self._publication is not None:
                 self._publication.take(event)
-            match event:
-                case BufferCommitted(item_id, end):
-                    self._ends[item_id] = end
-                case ItemCompleted(item_id) | ItemFailed(item_id) if not event.interrupted:
-                    self._settle(item_id)
+            self._progress.emitted(event)
             resume = self._resume(self._state) if isinstance(event, SessionCreated) else None
             for frame in self._protocol.send(event, resume=resume):
                 self._outbox.put(frame, anyio.current_time())
@@ -333,34 +323,15 @@ class Live:
         """The extension of `session.created`: how to come back, and what the server has."""
         if self._token is None:
             return None
-        bytes_per_second = self._config.format.bytes_per_second
+        progress, bytes_per_second = self._progress, self._config.format.bytes_per_second
         return {
             "token": self._token,
             "seconds": round(self._limits.resume_seconds),
             "state": state,
-            "events": self._events,
-            "audio_bytes": self._audio_bytes,
-            "audio_ms": self._start_ms + self._audio_bytes * 1000 // bytes_per_second,
+            "events": progress.events,
+            "audio_bytes": progress.audio_bytes,
+            "audio_ms": progress.start_ms + progress.audio_bytes * 1000 // bytes_per_second,
         }
-
-    def _settle(self, item_id: str) -> None:
-        """The item is told, and with it all audio until its end."""
-        end = self._ends.pop(item_id, None)
-        if end is not None:
-            settled = self._start_ms + round(end * 1000)
-            self._place = Place(self._place.number, settled, int(item_id[-8:], 16))
-
-    def _next_event_id(self) -> str:
-        place = self._place
-        self._place = Place(place.number + 1, place.settled_ms, place.items)
-        return self._place.event_id(self.id)
-
-    def _new_item_id(self) -> str:
-        self._items += 1
-        return self._item_id(self._items)
-
-    def _item_id(self, number: int) -> str:
-        return f"item_{self.id[:16]}{number:08x}"
 
     async def _resolve(self, session: Mapping[str, Any] | None) -> tuple[LiveOptions, SessionConfig]:
         """The options for a `session.update`, or those to begin with, and the settings they come from."""

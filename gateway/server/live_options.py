@@ -13,7 +13,8 @@ from gateway.errors import InvalidRequestError, ModelNotFoundError
 from gateway.flow.options import LiveOptions, NoiseReduction, PartialOptions, Recognition
 from gateway.flow.speakers import Speakers
 from gateway.protocol.contracts import contract
-from gateway.protocol.realtime.config import SemanticVad, ServerVad, SessionConfig, Transcription
+from gateway.protocol.realtime.config import SessionConfig
+from gateway.protocol.realtime.parts import SemanticVad, ServerVad, Transcription
 from gateway.protocol.request import TranscriptionRequest
 from gateway.server.options import decode_options, with_defaults
 from gateway.transcript.stable import StabilityOptions

@@ -179,7 +179,7 @@ def sample(batcher: Batcher, name: str, **labels: str) -> float | None:
     wanted = {"model": batcher.name, **labels}.items()
     values = [
         each.value
-        for family in batcher._metrics.registry.collect()
+        for family in batcher._metrics._metrics.registry.collect()
         for each in family.samples
         if each.name == name and wanted <= each.labels.items()
     ]

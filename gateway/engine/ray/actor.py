@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gateway import allocator
 from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import Capabilities, DecodeRequest, Engine, RowFailed
 from gateway.engine.process import LEAST_PACE_SECONDS
@@ -47,6 +48,7 @@ class EngineActor:
     def __init__(self, recipe: Recipe) -> None:
         # Read by libraries when they are loaded, which they are not yet.
         os.environ.update(recipe.environment)
+        allocator.keep()
         self._recipe = recipe
         self._incarnation = uuid.uuid4().hex
         self._line = Line(recipe.lanes, recipe.max_batch)

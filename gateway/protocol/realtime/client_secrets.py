@@ -12,14 +12,9 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 from gateway.errors import InvalidRequestError
 from gateway.protocol.events import about
 from gateway.protocol.parse import as_object, read_object, validated
-from gateway.protocol.realtime.config import (
-    INCLUDE,
-    Include,
-    Part,
-    RealtimeSettings,
-    SessionConfig,
-)
+from gateway.protocol.realtime.config import INCLUDE, Include, RealtimeSettings, SessionConfig
 from gateway.protocol.realtime.fields import LegacyFormat
+from gateway.protocol.realtime.parts import Part
 from gateway.protocol.realtime.session import (
     FlatSession,
     FlatTranscription,

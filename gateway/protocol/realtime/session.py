@@ -18,19 +18,9 @@ from gateway.protocol.events import (
     word_times,
 )
 from gateway.protocol.realtime.commands import parse_command
-from gateway.protocol.realtime.config import (
-    INCLUDE,
-    TURNS,
-    Include,
-    NoiseReduction,
-    RealtimeAudio,
-    SessionConfig,
-    Transcription,
-    TurnDetection,
-    Wire,
-    written,
-)
+from gateway.protocol.realtime.config import INCLUDE, Include, RealtimeAudio, SessionConfig, written
 from gateway.protocol.realtime.fields import LEGACY_FORMATS, LegacyFormat
+from gateway.protocol.realtime.parts import TURNS, NoiseReduction, Transcription, TurnDetection, Wire
 from gateway.transcript import Segment, Token
 from gateway.transcript.commands import Command
 from gateway.transcript.events import (

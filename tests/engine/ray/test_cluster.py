@@ -198,7 +198,7 @@ async def test_replicas_become_more_and_fewer(model: str) -> None:
         rests = [status.state.rests for status in batcher.state]
         await batcher.changed.until(lambda: serving(batcher) == 1)
         await say(batcher, 1000)
-        restarts = batcher._metrics.registry.get_sample_value(
+        restarts = batcher._metrics._metrics.registry.get_sample_value(
             "gateway_worker_restarts_total", {"model": model, "reason": "died"}
         )
 

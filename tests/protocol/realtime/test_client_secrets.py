@@ -23,15 +23,8 @@ from gateway.protocol.realtime.client_secrets import (
     parse_transcription_session,
     transcription_session_object,
 )
-from gateway.protocol.realtime.config import (
-    LOGPROBS,
-    AudioFormat,
-    NoiseReduction,
-    SemanticVad,
-    ServerVad,
-    SessionConfig,
-    Transcription,
-)
+from gateway.protocol.realtime.config import LOGPROBS, SessionConfig
+from gateway.protocol.realtime.parts import AudioFormat, NoiseReduction, SemanticVad, ServerVad, Transcription
 from tests.protocol.realtime.wire import check
 
 DEFAULT = SessionConfig.default("gpt-4o-transcribe")

@@ -18,17 +18,9 @@ from openai.types.realtime.realtime_transcription_session_audio_input_turn_detec
 from pydantic import BaseModel, ValidationError
 
 from gateway.errors import InvalidRequestError, UnsupportedValueError
-from gateway.protocol.realtime.config import (
-    LOGPROBS,
-    WORDS,
-    AudioFormat,
-    NoiseReduction,
-    SemanticVad,
-    ServerVad,
-    SessionConfig,
-    Transcription,
-)
+from gateway.protocol.realtime.config import LOGPROBS, WORDS, SessionConfig
 from gateway.protocol.realtime.fields import LEGACY_NAMES
+from gateway.protocol.realtime.parts import AudioFormat, NoiseReduction, SemanticVad, ServerVad, Transcription
 from tests.protocol.realtime.wire import check
 
 DEFAULT = SessionConfig.default("whisper-1")

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequestError
-from gateway.protocol.realtime.config import SessionConfig, Transcription
+from gateway.protocol.realtime.config import SessionConfig
+from gateway.protocol.realtime.parts import Transcription
 from gateway.protocol.realtime.resume import MAX_TOKEN_CHARACTERS, Place, ResumeClaims, ResumeSigner
 
 SESSION = "0123456789abcdef01234567"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from openai.types.beta.realtime import ConversationItemCreatedEvent, TranscriptionSessionUpdatedEvent
 
 from gateway.errors import EngineFailedError, InvalidRequestError
-from gateway.protocol.realtime.config import LOGPROBS, SemanticVad, SessionConfig
+from gateway.protocol.realtime.config import LOGPROBS, SessionConfig
+from gateway.protocol.realtime.parts import SemanticVad
 from gateway.protocol.realtime.session import RealtimeProtocol, error_frame
 from gateway.transcript import Word
 from gateway.transcript.commands import Append, Clear, Command, Commit, Configure

@@ -1,0 +1,40 @@
+"""The workers of an engine: how many, on which devices, with how many threads."""
+
+from gateway.engine.api import EngineSpec, ReplicaOptions
+from gateway.engine.batcher import Batcher, BatcherOptions
+from gateway.engine.devices.placement import Machine, parse_devices, worker_environments
+from gateway.flow.recording import ROWS_AHEAD
+from gateway.metrics import Metrics
+from gateway.settings import Settings
+
+
+def make_batcher(spec: EngineSpec, settings: Settings, metrics: Metrics, *, models: int = 1) -> Batcher:
+    """A batcher on the settings' number of workers; they start when it runs.
+
+    Args:
+        models: How many share the machine.
+    """
+    options = BatcherOptions(
+        max_rows=settings.max_streams * (ROWS_AHEAD + 2),
+        bounds_calls=not settings.max_batch,
+        replica=ReplicaOptions(row_timeout=settings.row_timeout, outage_timeout=settings.upstream_timeout),
+    )
+    if spec.places is not None:
+        return Batcher(spec, metrics, options, spec.places)
+    on_gpu = spec.device == "cuda"
+    named = [device for device in parse_devices(settings.devices) if (device is not None) == on_gpu]
+    devices: list[int | None] = [*named] or [0 if on_gpu else None]
+    environments = worker_environments(
+        devices * settings.workers, Machine.here(), threads=threads(settings, models=models)
+    )
+    return Batcher(spec, metrics, options, environments)
+
+
+def threads(settings: Settings, *, models: int) -> int:
+    """Threads of one worker: the cores, shared among all workers."""
+    return Machine.here().threads(settings.cpu_threads, worker_count(settings, models))
+
+
+def worker_count(settings: Settings, models: int) -> int:
+    """Processes that share this machine."""
+    return settings.workers * max(1, len(settings.devices)) * max(1, models)

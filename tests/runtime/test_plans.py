@@ -1,0 +1,85 @@
+"""Named models become specs; what cannot be is one line."""
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.engine.upstream.spec import UpstreamSpec
+from gateway.engine.whisper.engine import WhisperSpec
+from gateway.errors import ModelUnavailableError, StartError
+from gateway.metrics import Metrics
+from gateway.runtime.plans import find_spec, plan_models
+from gateway.runtime.workers import make_batcher
+from gateway.settings import ModelSettings, Settings
+
+
+def test_options_reach_the_spec(mini_whisper: WhisperSpec) -> None:
+    """What the operator set goes to the folder's engine."""
+    settings = Settings(
+        device="cpu",
+        model=(str(mini_whisper.path),),
+        compute_type="float32",
+        lanes=2,
+        cpu_threads=6,
+        max_batch=5,
+        beam_size=1,
+        audio_context="fit",
+    )
+    spec = find_spec(settings)
+
+    assert isinstance(spec, WhisperSpec)
+    assert (spec.name, spec.path, spec.device) == ("model", mini_whisper.path, "cpu")
+    assert (spec.compute_type, spec.lanes, spec.cpu_threads) == ("float32", 2, 3)
+    assert (spec.max_batch, spec.beam_size) == (5, 1)
+    assert spec.audio_context == "fit"
+
+
+def test_a_model_s_own_settings_go_first(mini_whisper: WhisperSpec) -> None:
+    """Beam and context are each model's; unset ones are the server's."""
+    source = str(mini_whisper.path)
+    own = ModelSettings(source=source, name="own", beam_size=2, audio_context="full")
+    settings = Settings(device="cpu", audio_context="fit", models=(ModelSettings(source=source), own))
+    specs = [plan.find() for plan in plan_models(settings)]
+
+    assert all(isinstance(spec, WhisperSpec) for spec in specs)
+    assert [(spec.beam_size, spec.audio_context) for spec in specs if isinstance(spec, WhisperSpec)] == [
+        (5, "fit"),
+        (2, "full"),
+    ]
+
+
+def test_upstreams(mini_whisper: WhisperSpec) -> None:
+    """A source of that kind is served over the network; its key is its own or the server's, and not shown."""
+    own = ModelSettings(source="openai:https://c/v1#whisper-1", name="c", key=SecretStr("sk-own"))
+    settings = Settings(
+        device="cpu",
+        model=("asr=openai:https://a/v1+https://b/v1#large", str(mini_whisper.path)),
+        models=(own,),
+        upstream_key=SecretStr("sk-all"),
+        upstream_timeout=9.0,
+        lanes=3,
+    )
+    plans = plan_models(settings)
+    first, _, third = (plan.find() for plan in plans)
+
+    assert first == UpstreamSpec("asr", ("https://a/v1", "https://b/v1"), "large", "sk-all", 9.0, 3)
+    assert third == UpstreamSpec("c", ("https://c/v1",), "whisper-1", "sk-own", 9.0, 3)
+    assert [plan.is_remote for plan in plans] == [True, False, True]
+    assert len(make_batcher(first, settings, Metrics()).state) == 2
+    assert "sk-" not in f"{settings!r} {first!r}"
+
+
+@pytest.mark.parametrize(
+    "source", ["openai:https://host/v1", "openai:host/v1#m", "x=openai:https://k@host/v1"]
+)
+def test_bad_upstreams(source: str) -> None:
+    """Are one line, before anything is asked."""
+    with pytest.raises(ModelUnavailableError):
+        plan_models(Settings(model=(source,)))
+
+
+@pytest.mark.parametrize("wish", [{"workers": 2}, {"devices": "cpu,cpu"}])
+def test_a_cluster_takes_no_wishes_for_this_machine(wish: dict[str, object]) -> None:
+    """They would be ignored."""
+    settings = Settings.model_validate({"engines": "ray:auto", **wish})
+    with pytest.raises(StartError, match="GATEWAY_RAY_REPLICAS"):
+        plan_models(settings)
