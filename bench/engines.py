@@ -60,23 +60,31 @@ class Cutter:
     def __init__(self) -> None:
         self._vad = SileroModel.load()
 
-    def chunks(self, path: Path) -> Iterator[Samples]:
-        """Those of one recording."""
+    def chunks(self, path: Path) -> Iterator[Chunk]:
+        """Those of one recording, without the preview of its beginning."""
         with path.open("rb") as file:
             options = ChunkingOptions()
             cutter = make_cutter(self._vad, options)
             for block in decode_as(file, options):
-                yield from (chunk.samples for chunk in cutter.feed(block))
-            yield from (chunk.samples for chunk in cutter.flush())
+                yield from (chunk for chunk in cutter.feed(block) if not chunk.is_preview)
+            yield from cutter.flush()
 
 
-def hypotheses(engine: Engine, rows: Iterable[Samples], options: DecodeOptions = ENGLISH) -> list[Hypothesis]:
+def whole(samples: Samples) -> Chunk:
+    """A recording that is one chunk."""
+    return Chunk(0, samples, ends_utterance=True)
+
+
+def hypotheses(engine: Engine, chunks: Iterable[Chunk], options: DecodeOptions = ENGLISH) -> list[Hypothesis]:
     """Of one batch.
 
     Raises:
         RuntimeError: A row could not be decoded.
     """
-    return [_sound(each) for each in engine.transcribe([DecodeRequest(row, options) for row in rows])]
+    batch = [
+        DecodeRequest(chunk.samples, options, breaks=chunk.breaks, shared=chunk.shared) for chunk in chunks
+    ]
+    return [_sound(each) for each in engine.transcribe(batch)]
 
 
 def _sound(answer: Hypothesis | RowFailed) -> Hypothesis:
@@ -181,7 +189,7 @@ def measure(engine: Engine, speech: Samples, options: DecodeOptions, *, hurried:
     def took(number: int, length: int) -> float:
         start = number * (len(speech) - length * SAMPLE_RATE) // TIMES
         row = speech[start : start + length * SAMPLE_RATE]
-        decode = partial(Decoder(engine).decode, Chunk(0, row, ends_utterance=True), options, hurried=hurried)
+        decode = partial(Decoder(engine).decode, whole(row), options, hurried=hurried)
         return seconds(decode, clock=time.process_time)
 
     short, long = (median(took(number, length) for number in range(TIMES)) for length in LENGTHS)

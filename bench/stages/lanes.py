@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from bench.audio import speech
-from bench.engines import hypotheses, whisper
+from bench.engines import hypotheses, whisper, whole
 from bench.hearing import find_base
 from bench.server import memory_mb
 from bench.stage import Bench, Finding, Plot, Table
@@ -87,8 +87,8 @@ def _in_a_process(model: Path, lanes: int, threads: int) -> dict[str, float]:
 def measure(model: Path, lanes: int, threads: int) -> dict[str, Any]:
     """Figures of this process."""
     engine = whisper(model, lanes=lanes, cpu_threads=threads).load()
-    rows = [speech(ROW_SECONDS, start=start) for start in range(ROWS)]
-    clip = rows[0][: CLIP_SECONDS * len(rows[0]) // ROW_SECONDS]
+    rows = [whole(speech(ROW_SECONDS, start=start)) for start in range(ROWS)]
+    clip = whole(speech(CLIP_SECONDS))
     figures: dict[str, Any] = {}
     clips = []
     for _ in range(4):

@@ -5,7 +5,7 @@ from functools import partial
 from statistics import median
 
 from bench.audio import speech
-from bench.engines import cards, cpu_threads, hypotheses, whisper
+from bench.engines import cards, cpu_threads, hypotheses, whisper, whole
 from bench.stage import Bench, Finding, Plot, Table
 from bench.stats import interleaved, ratios, seconds, spread
 
@@ -23,7 +23,7 @@ def run(bench: Bench) -> Iterator[Finding]:
     costs, latencies = {}, {}
     for name, spec, counts in cases:
         engine = spec.load()
-        rows = [speech(ROW_SECONDS, start=start) for start in range(max(counts))]
+        rows = [whole(speech(ROW_SECONDS, start=start)) for start in range(max(counts))]
         work = {n: partial(hypotheses, engine, rows[:n]) for n in counts}
         took = interleaved({n: partial(seconds, work[n]) for n in counts}, bench.rounds)
         batch = {n: [1000 * value for value in took[n]] for n in counts}
