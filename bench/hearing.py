@@ -238,6 +238,13 @@ def find_base() -> Path | None:
     return Path(named) if named and all((Path(named) / file).is_file() for file in FILES) else None
 
 
+def model_name(folder: Path) -> str:
+    """What tables call the model there; a snapshot in the hub's cache is named by its hash."""
+    if folder.parent.name != "snapshots":
+        return folder.name
+    return folder.parents[1].name.rpartition("--")[2].removeprefix("faster-whisper-")
+
+
 def kernels() -> str:
     """What CTranslate2 computes with, as far as it says."""
     types = ", ".join(sorted(ctranslate2.get_supported_compute_types("cpu")))

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.audio import speech
 from bench.engines import hypotheses, whisper, whole
-from bench.hearing import find_base
+from bench.hearing import find_base, model_name
 from bench.server import memory_mb
 from bench.stage import Bench, Finding, Plot, Table
 from bench.stats import interleaved, ratios, spread
@@ -71,7 +71,7 @@ def run(bench: Bench) -> Iterator[Finding]:
         "s for a clip alone",
         "memory, MB",
     )
-    yield Table(f"{model.name}, int8, beam 5, rows of {ROW_SECONDS} s, {cores} cores", columns, rows)
+    yield Table(f"{model_name(model)}, int8, beam 5, rows of {ROW_SECONDS} s, {cores} cores", columns, rows)
     costs = row_costs("cpu")
     yield Plot("Cost of a row, kept as data", "rows in a call", "alone being 1", {"CPU": [*costs.items()]})
 

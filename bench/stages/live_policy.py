@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from bench.engines import ENGLISH, Costs, Decoder, whisper
-from bench.hearing import base_or_why_not
+from bench.hearing import base_or_why_not, model_name
 from bench.realtime import Item
 from bench.replay import DEFAULT_DELAY, DELAYS, SPEECH_SECONDS, Replay, costs_of
 from bench.sessions import told_words
@@ -124,7 +124,7 @@ def run(bench: Bench) -> Iterator[Finding]:
         told = judge(listener, others, {DEFAULT_DELAY: DELAYS[DEFAULT_DELAY]})[DEFAULT_DELAY]
         rows.append(told.row(f"{DEFAULT_DELAY}, {' '.join(OTHERS)}"))
         minutes += f", {told.audio_seconds / 60:.1f} of other languages"
-    yield Table(f"{model.name}, {minutes}", tuple(COLUMNS), rows)
+    yield Table(f"{model_name(model)}, {minutes}", tuple(COLUMNS), rows)
     yield f"A partial takes {listener.costs.partial} of CPU, a final {listener.costs.final}."
 
 

@@ -7,7 +7,7 @@ import anyio
 import numpy as np
 
 from bench.crowd import Crowd, Run, runs_table
-from bench.hearing import base_or_why_not
+from bench.hearing import base_or_why_not, model_name
 from bench.realtime import Session, converse
 from bench.server import RunningServer, serve
 from bench.speech import Recording, find_speech, load
@@ -51,7 +51,7 @@ def run(bench: Bench) -> Iterator[Finding]:
         alone = crowd.run("1 microphone", 1, seconds)
         many = crowd.run(f"{MICROPHONES} microphones", MICROPHONES, seconds)
         beside = crowd.run(f"1 beside {FAST_CLIENTS} fast clients", 1, seconds, fast=FAST_CLIENTS)
-        yield runs_table(f"{model.name}, English", [alone, many, beside])
+        yield runs_table(f"{model_name(model)}, English", [alone, many, beside])
         yield from _targets(alone, many, beside)
         yield from _languages(server, recordings, each)
 

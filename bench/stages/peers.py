@@ -19,7 +19,7 @@ import numpy as np
 
 from bench import client
 from bench.engines import cpu_threads
-from bench.hearing import find_base
+from bench.hearing import find_base, model_name
 from bench.server import RunningServer, memory_mb, metrics_at, serve
 from bench.speech import find_speech, load
 from bench.stage import Bench, Finding, Plot, Table, Target
@@ -42,7 +42,7 @@ SEQUENTIAL, BATCHED = "faster_whisper, with VAD", "faster_whisper, batched (8)"
 DEFAULT = "gateway"
 VARIANTS: Mapping[str, Mapping[str, str]] = {
     DEFAULT: {},
-    "gateway, one wide call (GATEWAY_LANES=1, GATEWAY_MAX_BATCH=8)": {
+    "gateway, one call of 8": {
         "GATEWAY_LANES": "1",
         "GATEWAY_MAX_BATCH": "8",
     },
@@ -139,7 +139,7 @@ def _material(bench: Bench) -> Material:
     repeated = np.resize(everything, LONG_SECONDS * SAMPLE_RATE)
     long = bench.folder / "long.wav"
     long.write_bytes(wav(repeated))
-    what = f"{model.name}, int8, beam {BEAM}, up to {len(seconds)} English recordings"
+    what = f"{model_name(model)}, int8, beam {BEAM}, up to {len(seconds)} English recordings"
     return Material(model, list(seconds), seconds, clip, long, what)
 
 

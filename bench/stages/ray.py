@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.audio import speech
 from bench.engines import ENGLISH, whisper
-from bench.hearing import find_base
+from bench.hearing import find_base, model_name
 from bench.server import cpu_seconds
 from bench.stage import Bench, Finding, Table, Target
 from bench.stats import ratios, spread
@@ -60,7 +60,7 @@ def run(bench: Bench) -> Iterator[Finding]:
         for side, name in (("workers", "two workers"), ("ray", "two replicas on Ray"))
     ]
     columns = ("", "s for a row", "throughput of the workers'")
-    yield Table(f"{model.name}, int8, beam 5, rows of {ROW_SECONDS} s, one thread each", columns, rows)
+    yield Table(f"{model_name(model)}, int8, beam 5, rows of {ROW_SECONDS} s, one thread each", columns, rows)
     share = median(shares)
     text = f"{REPLICAS} replicas on Ray decode at least 0.85 of what as many workers do"
     yield Target(text, f"{share:.2f}", share >= 0.85)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,12 +10,10 @@ import pytest
 pytest.importorskip("jiwer", reason="jiwer is not installed: pip install -e '.[bench]'")
 pytest.importorskip("whisper_normalizer", reason="it is not installed: pip install -e '.[bench]'")
 
-from bench.hearing import FASTER_WHISPER, FILES, GATEWAY, MODEL_VARIABLE, Ears, find_base
+from bench.hearing import FASTER_WHISPER, FILES, GATEWAY, MODEL_VARIABLE, Ears, find_base, model_name
 from tests.support import MODEL
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support import Sample
 
 pytestmark = pytest.mark.slow
@@ -83,3 +82,11 @@ def test_the_cache_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr("bench.hearing.try_to_load_from_cache", lambda _, file: str(tmp_path / file))
 
     assert find_base() == tmp_path
+
+
+@pytest.mark.parametrize(
+    "folder", ["hub/models--Systran--faster-whisper-base/snapshots/ebe41f70", "models/base", "base"]
+)
+def test_what_a_model_is_called(folder: str) -> None:
+    """Its folder's name, but for snapshots, which are named by a hash."""
+    assert model_name(Path(folder)) == "base"
