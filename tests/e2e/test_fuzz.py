@@ -1,12 +1,13 @@
 """Whatever a client sends: no 5xx, no hang, in a 4xx the envelope's four keys, and the next one is served.
 
-2,000 generated requests over a kept-alive connection. The engine is the scripted one, so that those which
-happen to be right cost little.
+2,000 generated requests over a kept-alive connection; ``MALFORMED=10000`` sends so many. The engine is the
+scripted one, so that those which happen to be right cost little.
 """
 
 import http.client
 import io
 import json
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,9 @@ from gateway.protocol.request import TranscriptionRequest
 from tests.scripted import ScriptedSpec
 from tests.support import SAMPLES, LiveServer, live_server
 
-pytestmark = pytest.mark.slow
+REQUESTS = int(os.environ.get("MALFORMED", "2000"))
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240 * max(1, REQUESTS // 2_000))]
 
 DEADLINE_SECONDS = 90.0
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
@@ -33,10 +36,10 @@ BOUNDARY = b"b0undary"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY.decode()}"
 
 
-def fuzzed(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The same requests in every run: a failure is there for the next one too."""
+def fuzzed(share: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """That share of the requests, the same in every run: a failure is there for the next one too."""
     return settings(
-        max_examples=examples,
+        max_examples=round(share * REQUESTS),
         derandomize=True,
         deadline=None,
         database=None,
@@ -188,7 +191,7 @@ def forms(draw: st.DrawFn) -> Form:
     return form
 
 
-@fuzzed(900)
+@fuzzed(0.45)
 @given(form=forms(), path=st.sampled_from([TRANSCRIPTIONS, TRANSLATIONS]))
 @pytest.mark.promise("whatever stands in a form, the answer is no 500")
 def test_forms(client: Client, form: Form, path: str) -> None:
@@ -199,7 +202,7 @@ def test_forms(client: Client, form: Form, path: str) -> None:
 VALID = multipart([(b"model", b"scripted"), (b"include[]", b"logprobs"), (b"file", SPEECH[:3_000])])
 
 
-@fuzzed(600)
+@fuzzed(0.3)
 @given(body=mutated(VALID) | mutated(VALID[:400]) | st.binary(max_size=400))
 @pytest.mark.promise("whatever a multipart body is, the answer is no 500")
 def test_bodies(client: Client, body: bytes) -> None:
@@ -247,7 +250,7 @@ paths = st.one_of(
 )
 
 
-@fuzzed(400)
+@fuzzed(0.2)
 @given(
     method=st.sampled_from(METHODS),
     path=paths,
@@ -255,6 +258,7 @@ paths = st.one_of(
     headers=st.lists(header, max_size=3),
     body=st.sampled_from([b"", VALID]) | st.binary(max_size=50),
 )
+@pytest.mark.promise("whatever method, path and headers a request has, the answer is no 500")
 def test_heads(
     client: Client,
     method: str,
@@ -272,7 +276,7 @@ REQUEST = (
 ) + b"\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(VALID), VALID)
 
 
-@fuzzed(100)
+@fuzzed(0.05)
 @given(request=mutated(REQUEST[:300]) | mutated(REQUEST))
 @pytest.mark.promise("whatever bytes come over the wire, the server answers the next one")
 def test_wire(client: Client, request: bytes) -> None:
