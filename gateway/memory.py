@@ -37,7 +37,7 @@ def resident_bytes() -> int:
 
 async def keep_small() -> None:
     """Has the allocator give back what is free, in a thread, whenever there may be much; until cancelled."""
-    if not allocator.trim():
+    if not await anyio.to_thread.run_sync(allocator.trim):
         return
     least = resident_bytes()
     while True:
