@@ -11,25 +11,41 @@ import anyio.from_thread
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
+from gateway.errors import ClientGoneError, GatewayError, Notice
+
 _Result = TypeVar("_Result")
 
 
 @asynccontextmanager
 async def open_task_group() -> AsyncIterator[TaskGroup]:
-    """A task group whose single failure is raised as it is; several stay a group."""
+    """A task group that fails with one exception: of what fails at the same time, with the one that counts.
+
+    Whether two tasks fail in one turn of the event loop is chance, as where a connection breaks under the one
+    that reads and the one that writes. Whoever handles what they raise must not have to think of it.
+    """
     try:
         async with anyio.create_task_group() as tasks:
             yield tasks
     except BaseExceptionGroup as group:
-        raise only(group) from None
+        raise _cause(group) from None
 
 
-def only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one exception inside nested groups of one, or the group."""
-    if len(group.exceptions) > 1:
-        return group
-    error = group.exceptions[0]
-    return only(error) if isinstance(error, BaseExceptionGroup) else error
+def _cause(error: BaseException) -> BaseException:
+    """What nobody foresaw, else that the client left, else the first; the others are noted."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    causes = [_cause(each) for each in error.exceptions]
+    cause = min(causes, key=_rank)
+    for other in causes:
+        if other is not cause:
+            cause.add_note(f"At the same time: {other!r}")
+    return cause
+
+
+def _rank(error: BaseException) -> int:
+    if isinstance(error, ClientGoneError):
+        return 1
+    return 2 if isinstance(error, GatewayError | Notice) else 0
 
 
 class Changed:

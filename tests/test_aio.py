@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from gateway.aio import Changed, open_task_group, run_abandonable
+from gateway.errors import ClientGoneError, OverloadedError, UnavailableError
 
 LEAVES = """
 import threading
@@ -48,14 +49,29 @@ async def test_a_failing_body_is_itself() -> None:
             raise KeyError("a")
 
 
-async def test_several_failures_stay_a_group() -> None:
-    """None of them is hidden."""
-    with pytest.raises(ExceptionGroup) as caught:
-        async with open_task_group() as tasks:
-            tasks.start_soon(_fail, KeyError("a"))
-            tasks.start_soon(_fail, ValueError("b"))
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ([ClientGoneError, ClientGoneError], ClientGoneError),
+        ([OverloadedError, ClientGoneError], ClientGoneError),
+        ([ClientGoneError, OverloadedError, KeyError], KeyError),
+        ([OverloadedError, UnavailableError], OverloadedError),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+async def test_several_failures_are_the_one_that_counts(
+    kinds: list[type[Exception]], expected: type[Exception], *, nested: bool
+) -> None:
+    """What nobody foresaw, else that there is nobody to tell, else the first; the others are noted."""
+    errors = [kind(str(number)) for number, kind in enumerate(kinds)]
+    with pytest.raises(expected) as caught:
+        async with open_task_group() as outer, open_task_group() as inner:
+            for error in errors:
+                (inner if nested else outer).start_soon(_fail, error)
+            await anyio.sleep_forever()
 
-    assert len(caught.value.exceptions) == 2
+    others = [f"At the same time: {error!r}" for error in errors if error is not caught.value]
+    assert sorted(caught.value.__notes__) == sorted(others)
 
 
 async def test_everyone_who_waits_is_woken() -> None:

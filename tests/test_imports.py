@@ -50,7 +50,7 @@ EVERY_ROOM = (
 TABLE = {
     "": room(),  # gateway/__init__.py
     "errors": room(),
-    "aio": room(third_party="anyio"),
+    "aio": room("errors", "anyio"),
     "systemd": room(),
     "metrics": room("errors", "prometheus_client"),
     "keys": room("errors", "pydantic"),

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.aio import Changed, only, open_task_group
+from gateway.aio import Changed, open_task_group
 from gateway.errors import ClientGoneError, GatewayError, InvalidRequestError, ShuttingDownError
 from gateway.flow.inbox import Waiting
 from gateway.flow.options import LiveOptions
@@ -132,8 +132,7 @@ class Live:
                 await self._until_end(leaving)
                 tasks.cancel_scope.cancel()
         except Exception as error:
-            cause = only(error) if isinstance(error, ExceptionGroup) else error
-            self._outcome = cause if isinstance(cause, Exception) else error
+            self._outcome = error
             if isinstance(error, GatewayError) and not self._is_owned_here:
                 raise ClientGoneError from error  # the client is told on its own connection
             raise

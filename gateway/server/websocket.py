@@ -105,7 +105,7 @@ class WebSocketMiddleware:
                 with session.scope:
                     await self._app(scope, receive, session.send)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is told or logged
-                await self._end(session, _cause(error))
+                await self._end(session, error)
             finally:
                 endpoint = getattr(scope.get("route"), "path", "unknown")
                 self._metrics.requests.labels(f"ws {endpoint}", str(session.code)).inc()
@@ -128,20 +128,6 @@ class WebSocketMiddleware:
                 self._metrics.refuse(internal)
                 current().fail(internal.reason)
                 await session.refuse(internal)
-
-
-def _cause(error: Exception) -> Exception:
-    """Of what failed at the same time: what nobody foresaw, else that the client left, else the first."""
-    if not isinstance(error, ExceptionGroup):
-        return error
-    causes = [_cause(each) for each in error.exceptions]
-    return min(causes, key=_rank)
-
-
-def _rank(error: Exception) -> int:
-    if isinstance(error, ClientGoneError | WebSocketDisconnect):
-        return 1
-    return 2 if isinstance(error, GatewayError) else 0
 
 
 class _Session:

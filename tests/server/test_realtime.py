@@ -38,6 +38,7 @@ from gateway.server.live import LARGE_FRAME
 from gateway.server.realtime import EPHEMERAL_KEY, SESSION_CLAIMS, Realtime
 from gateway.server.relay import Relay
 from gateway.server.service import Limits, Service
+from gateway.server.websocket import ABNORMAL
 from tests.audio.sound import int16, load
 from tests.clock import Clock
 from tests.fake_recognizer import FakeRecognizer, say
@@ -45,7 +46,7 @@ from tests.protocol.realtime.wire import check_frame
 from tests.support import Sample, no_speakers
 
 COMPLETED = "conversation.item.input_audio_transcription.completed"
-GONE: Message = {"type": "websocket.disconnect", "code": 1001}
+GOING_AWAY = 1001
 
 
 LIMITS = Limits(
@@ -102,9 +103,9 @@ class Bench:
             audio = base64.b64encode(data[start : start + 3_200]).decode()
             self.put("input_audio_buffer.append", audio=audio)
 
-    def leave(self) -> None:
+    def leave(self, code: int = GOING_AWAY) -> None:
         """The client leaves."""
-        self._send.send_nowait(GONE)
+        self._send.send_nowait({"type": "websocket.disconnect", "code": code})
 
     async def take(self, message: Message) -> None:
         """The client reads."""
@@ -500,6 +501,29 @@ async def test_too_much_audio(bench: Bench) -> None:
     bench.say(bytes(20_000))
     with pytest.raises(OverloadedError):
         await bench.serve()
+
+
+async def test_a_connection_that_breaks_while_a_frame_is_sent(bench: Bench) -> None:
+    """Who reads from it and who writes to it find out at once: the client may come back all the same."""
+    breaks = anyio.Event()
+
+    async def take(message: Message) -> None:
+        if len(bench.events) == 1:
+            await breaks.wait()
+            raise ClientGoneError
+        await bench.take(message)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.serve, "", take)
+        await bench.until("session.created")
+        bench.put("session.update", session={})
+        await anyio.wait_all_tasks_blocked()
+        bench.leave(ABNORMAL)
+        breaks.set()
+        await anyio.wait_all_tasks_blocked()
+
+        assert b"gateway_live_sessions 1.0" in generate_latest(bench.metrics.registry)
+        tasks.cancel_scope.cancel()
 
 
 async def test_cancelling_ends_it(bench: Bench, hello: bytes) -> None:

@@ -10,6 +10,7 @@ from prometheus_client import generate_latest
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from gateway.aio import open_task_group
 from gateway.errors import (
     AuthenticationError,
     ClientGoneError,
@@ -155,12 +156,22 @@ async def test_failures_of_several_tasks(
     errors: tuple[Exception, ...], types: list[str], caplog: pytest.LogCaptureFixture, *, logged: bool
 ) -> None:
     """A client that leaves while something else fails is no internal error; what nobody foresaw still is."""
-    nested = ExceptionGroup("tasks", [errors[0], ExceptionGroup("tasks", [errors[1]])])
-    connection = Connection(raising(nested, accepted=True))
+
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+        async with open_task_group() as tasks:
+            for error in errors:
+                tasks.start_soon(_fail, error)
+
+    connection = Connection(endpoint)
     await connection()
 
     assert connection.types == types
     assert bool(caplog.records) == logged
+
+
+async def _fail(error: Exception) -> None:
+    raise error
 
 
 async def test_unknown_exceptions_are_internal_errors() -> None:
