@@ -128,6 +128,12 @@ class Settings(BaseSettings):
     workers: int = Field(
         1, ge=1, le=64, description="Worker processes for each model on each of its devices."
     )
+    express_worker: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="A second worker on a CPU for what somebody waits for, live speech and the beginning of "
+        "each file; the first does the rest, at low priority. Takes the model's memory twice; auto: where "
+        "that is at most a quarter of all, and GATEWAY_WORKERS is 1.",
+    )
     lanes: int = Field(
         0,
         ge=0,

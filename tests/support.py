@@ -210,7 +210,13 @@ def served(
                 [*under, *command, *flags],
                 stderr=stderr,
                 preexec_fn=limit,  # noqa: PLW1509 - no thread runs in the tests' process then
-                env={**os.environ, "GATEWAY_SHUTDOWN_GRACE": "0.1", **environment},
+                # One worker, as most tests need no second: what has two says so.
+                env={
+                    **os.environ,
+                    "GATEWAY_SHUTDOWN_GRACE": "0.1",
+                    "GATEWAY_EXPRESS_WORKER": "off",
+                    **environment,
+                },
             )
         try:
             until(lambda: process.poll() is not None or "is ready" in log.read_text())

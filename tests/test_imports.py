@@ -90,7 +90,7 @@ TABLE = {
     "settings": room("errors", "pydantic pydantic_settings"),
     # What a cluster's machines do to get an engine.
     "nodes": room("errors engine models"),
-    "runtime": room("errors metrics audio engine models nodes flow settings", "anyio"),
+    "runtime": room("errors metrics memory audio engine models nodes flow settings", "anyio"),
     "app": room(EVERY_ROOM, "anyio starlette"),
     "door": room("errors logs server.listening settings systemd"),
     "serving": room("allocator app errors handles logs memory protocol runtime server settings", "uvicorn"),

@@ -234,11 +234,15 @@ class EngineSpec(Protocol):
 
     @property
     def memory_bytes(self) -> int:
-        """What one replica takes with the model loaded, estimated."""
+        """What it takes with the model loaded, estimated."""
 
     @property
     def device(self) -> Device:
         """What its replicas run on."""
+
+    @property
+    def express(self) -> bool:
+        """A second replica is to take what somebody waits for, while the first gives way to it."""
 
     @property
     def places(self) -> Sequence[Mapping[str, str]] | None:

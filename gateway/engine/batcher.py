@@ -24,7 +24,7 @@ from gateway.engine.api import (
     RowFailed,
 )
 from gateway.engine.batcher_metrics import BatcherMetrics
-from gateway.engine.queue import BatchQueue, Row
+from gateway.engine.queue import BatchQueue, Row, Share
 from gateway.engine.sizes import BatchSizes
 from gateway.engine.supervisor import Supervisor, WorkerState, WorkerStatus
 from gateway.errors import (
@@ -75,15 +75,17 @@ class _Lanes:
     """The calls that one replica has under way.
 
     Attributes:
+        share: What it takes of the waiting rows, as long as others take the rest.
         running: So many.
         rows: Of all of them.
         is_isolated: The one that runs must stay alone.
         error: What ended them all.
     """
 
-    def __init__(self, count: int, replica: Replica) -> None:
+    def __init__(self, count: int, replica: Replica, share: Share) -> None:
         self._count = count
         self._replica = replica
+        self.share = share
         self.running = 0
         self.rows = 0
         self.is_isolated = False
@@ -117,6 +119,7 @@ class Batcher:
 
     Args:
         environments: One worker for each: the variables that place it, as CUDA_VISIBLE_DEVICES.
+        shares: What each of them takes of the waiting rows while the others serve, too; all where not given.
 
     Attributes:
         changed: Notified whenever rows or workers change.
@@ -128,6 +131,7 @@ class Batcher:
         metrics: Metrics,
         options: BatcherOptions | None = None,
         environments: Sequence[Mapping[str, str]] = ({},),
+        shares: Sequence[Share] = (),
     ) -> None:
         options = options or BatcherOptions()
         self._spec = spec
@@ -147,6 +151,7 @@ class Batcher:
             )
             for environment in environments
         ]
+        self._shares = shares or [Share.ALL] * len(environments)
         self._metrics = BatcherMetrics(metrics, spec.name)
         self._max_rows = options.max_rows
         self._closed = False
@@ -228,24 +233,23 @@ class Batcher:
             pids = [partial(_pid, supervisor) for supervisor in self._supervisors]
             self._metrics.show(self._max_rows, self._queue.oldest, pids)
             async with anyio.create_task_group() as tasks:
-                for supervisor in self._supervisors:
-                    tasks.start_soon(
-                        supervisor.run, tasks, lambda replica, of=supervisor: self._serve(replica, of)
-                    )
+                for supervisor, share in zip(self._supervisors, self._shares, strict=True):
+                    serve = partial(self._serve, supervisor=supervisor, share=share)
+                    tasks.start_soon(supervisor.run, tasks, serve)
         finally:
             self._closed = True
             self._refuse_waiting(SHUTTING_DOWN)
             self._note_change()
             self._metrics.hide()
 
-    async def _serve(self, replica: Replica, supervisor: Supervisor) -> None:
+    async def _serve(self, replica: Replica, *, supervisor: Supervisor, share: Share) -> None:
         """Decodes batches, one in each lane, until the worker is lost.
 
         Raises:
             WorkerLostError: It is lost; the rows it held wait again.
             WorkerRetiredError: It is not needed any more.
         """
-        lanes = _Lanes(self._spec.lanes, replica)
+        lanes = _Lanes(self._spec.lanes, replica, share)
         self._lanes.append(lanes)
         try:
             async with open_task_group() as calls:
@@ -281,25 +285,31 @@ class Batcher:
         # Calls under way find out themselves that it is gone, and who is to blame.
         while lanes.running or not replica.exited:
             wake_at = None
-            if self._may_begin(lanes) and all(
-                lanes.load <= other.load for other in self._lanes if self._may_begin(other)
+            share = self._share(lanes)
+            equals = [each for each in self._lanes if self._share(each) is share]
+            if self._may_begin(lanes, share) and all(
+                lanes.load <= other.load for other in equals if self._may_begin(other, share)
             ):
-                places = sum(each.free for each in self._lanes)
+                places = sum(each.free for each in equals)
                 now = anyio.current_time()
-                if batch := self._queue.take(now, places):
+                if batch := self._queue.take(now, places, share):
                     for row in batch:
                         self._metrics.waited(row.priority, now - row.put_at)
                     return batch
-                wake_at = self._queue.wake_at(places)
+                wake_at = self._queue.wake_at(places, share)
             with anyio.CancelScope(deadline=math.inf if wake_at is None else wake_at):
                 await self.changed.wait()
         if replica.retired:
             raise WorkerRetiredError
         raise WorkerLostError("died")
 
-    def _may_begin(self, lanes: _Lanes) -> bool:
+    def _share(self, lanes: _Lanes) -> Share:
+        """What the replica takes now: all, where none serves that takes the rest."""
+        return lanes.share if len({each.share for each in self._lanes}) > 1 else Share.ALL
+
+    def _may_begin(self, lanes: _Lanes, share: Share) -> bool:
         """The replica could take the next batch."""
-        return lanes.free > 0 and not (lanes.running and self._queue.isolates)
+        return lanes.free > 0 and not (lanes.running and self._queue.isolates(share))
 
     async def _decode(self, replica: Replica, batch: list[Row], lanes: _Lanes) -> None:
         """Answers each row of the batch, in several calls if one of them fails.

@@ -59,6 +59,11 @@ class ProcessSpec:
         return 1
 
     @property
+    def express(self) -> bool:
+        """No second worker beside it."""
+        return False
+
+    @property
     def places(self) -> None:
         """On this machine's devices, as the settings say."""
         return None

@@ -1,19 +1,24 @@
 """The queue of all connections, sans-I/O: rows are put, batches are taken, time is an argument.
 
 Order: live finals, then live partials and files, which lead by turns where both wait. Within one of these,
-streams take turns, one row each, and a stream that had no turn yet goes first, so a short clip never waits
-for a long recording. Rows that somebody waits for, live ones and the first of each stream, form a batch
-among themselves: filled up with rows of recordings it would take longer, and the clip would wait for two
-batches instead of one. Every second batch takes what fits, so that recordings get on; where nothing but
-finals fits, as where a call has one row, something else leads each ninth batch.
+streams take turns, one row each, and a stream that had no turn yet goes first, the shorter its row the
+sooner, so a short clip never waits for a long recording. Rows that somebody waits for, live ones and the
+first of each stream, form a batch among themselves: filled up with rows of recordings it would take longer,
+and the clip would wait for two batches instead of one. Every second batch takes what fits, so that
+recordings get on; where nothing but finals fits, as where a call has one row, something else leads each
+ninth batch.
+
+Where one worker takes what somebody waits for and another one the rest, each asks for its share.
 """
 
 import math
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import cast
 
+from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import DecodeOptions, DecodeRequest, Priority
 from gateway.errors import OverloadedError
 from gateway.tracing import NOTHING, Span, current
@@ -33,6 +38,15 @@ UNKNOWN_RETRY_SECONDS = 5
 
 RATE_WINDOW_BATCHES = 64
 """The recent rate is that of so many batches."""
+
+
+class Share(Enum):
+    """Which of the waiting rows a worker takes."""
+
+    ALL = auto()
+    WAITED_FOR = auto()
+    """By somebody who looks at the screen: live ones, and the first of each recording."""
+    REST = auto()
 
 
 @dataclass(eq=False, slots=True)
@@ -84,9 +98,14 @@ class Row:
 
 
 class _Turns:
-    """The waiting rows of one priority. Dictionaries keep the order in which streams have their turn."""
+    """The waiting rows of one priority. Dictionaries keep the order in which streams have their turn.
 
-    def __init__(self) -> None:
+    Args:
+        due: When the first row of a stream is, in seconds: the earliest goes first; None: the one that came.
+    """
+
+    def __init__(self, due: Callable[[Row], float] | None = None) -> None:
+        self._due = due
         self.again: deque[Row] = deque()
         self._new: dict[Hashable, deque[Row]] = {}
         self._known: dict[Hashable, deque[Row]] = {}
@@ -119,31 +138,32 @@ class _Turns:
         if not rows:
             del (self._new if row.stream in self._new else self._known)[row.stream]
 
-    def lead(self) -> tuple[Row, bool] | None:
+    @property
+    def new(self) -> int:
+        """Streams that had no turn yet."""
+        return len(self._new)
+
+    def lead(self, share: Share) -> tuple[Row, bool] | None:
         """Takes the row whose turn it is, and tells whether it is the first of its stream."""
-        if self.again:
+        if self.again and share is not Share.WAITED_FOR:
             return self.again.popleft(), False
         new = len(self._new)
-        row = self._next(lambda _: True)
+        row = self._next(lambda _: True, share)
         return None if row is None else (row, len(self._new) < new)
 
-    def next_lead(self) -> Row | None:
+    def next_lead(self, share: Share) -> Row | None:
         """The row that `lead` would take."""
-        if self.again:
+        if self.again and share is not Share.WAITED_FOR:
             return self.again[0]
-        return next((rows[0] for group in self._groups() for rows in group.values()), None)
+        return next((rows[0] for group in self._groups(share) for _, rows in self._in_order(group)), None)
 
-    def fill(self, key: Hashable, *, new: bool = False) -> Row | None:
-        """Takes the next row that may join a batch of ``key``; other streams keep their turn.
+    def fill(self, key: Hashable, share: Share) -> Row | None:
+        """Takes the next row that may join a batch of ``key``; other streams keep their turn."""
+        return self._next(lambda row: row.key == key, share)
 
-        Args:
-            new: Only the first row of a stream.
-        """
-        return self._next(lambda row: row.key == key, new=new)
-
-    def _next(self, fits: Callable[[Row], bool], *, new: bool = False) -> Row | None:
-        for group in [self._new] if new else self._groups():
-            for stream, rows in group.items():
+    def _next(self, fits: Callable[[Row], bool], share: Share) -> Row | None:
+        for group in self._groups(share):
+            for stream, rows in self._in_order(group):
                 if fits(rows[0]):
                     self._overtaken = self._overtaken + 1 if group is self._new and self._known else 0
                     del group[stream]
@@ -153,9 +173,20 @@ class _Turns:
                     return row
         return None
 
-    def _groups(self) -> list[dict[Hashable, deque[Row]]]:
+    def _groups(self, share: Share) -> list[dict[Hashable, deque[Row]]]:
+        match share:
+            case Share.WAITED_FOR:
+                return [self._new]
+            case Share.REST:
+                return [self._known]
         groups = [self._new, self._known]
         return groups[::-1] if self._overtaken >= NEWCOMERS_IN_A_ROW else groups
+
+    def _in_order(self, group: dict[Hashable, deque[Row]]) -> Iterable[tuple[Hashable, deque[Row]]]:
+        due = self._due
+        if due is None or group is self._known:
+            return group.items()
+        return sorted(group.items(), key=lambda of_stream: due(of_stream[1][0]))
 
     def _rows_with(self, row: Row) -> deque[Row]:
         return (self._new if row.stream in self._new else self._known)[row.stream]
@@ -184,7 +215,9 @@ class BatchQueue:
         self._sizes = sizes
         self._batch_key = batch_key
         self._idle_wait = idle_wait
-        self._turns: dict[Priority, _Turns] = {priority: _Turns() for priority in sorted(Priority)}
+        self._turns: dict[Priority, _Turns] = {
+            priority: _Turns(_due if priority is Priority.FILE else None) for priority in sorted(Priority)
+        }
         self._since: dict[Row, float] = {}
         self._depths = Counter[Priority]()
         self._replaceable: dict[Hashable, Row] = {}
@@ -266,65 +299,88 @@ class BatchQueue:
             self._depths[row.priority] += 1
         return replaced
 
-    def take(self, now: float, places: int = 1) -> list[Row]:
+    def take(self, now: float, places: int = 1, share: Share = Share.ALL) -> list[Row]:
         """Forms a batch of what waits; empty before `wake_at`.
 
         Args:
             places: So many calls could begin now: what waits is shared among them.
         """
-        ripe = self.wake_at(places)
+        ripe = self.wake_at(places, share)
         if ripe is None or now < ripe:
             return []
-        lead, new = next(first for turns in self._in_order() if (first := turns.lead()) is not None)
-        self._lead = lead.priority
-        self._urgent = (lead.priority is not Priority.FILE or new) and not self._urgent
+        lead, new = next(
+            first
+            for priority in self._in_order(share)
+            if (first := self._turns[priority].lead(_of_class(priority, share))) is not None
+        )
         batch = [lead]
+        if share is not Share.REST:
+            self._lead = lead.priority
+            self._urgent = (lead.priority is not Priority.FILE or new) and not self._urgent
         if not lead.alone:
-            most = min(self._sizes(lead.key), math.ceil(len(self._since) / places))
-            for priority, turns in self._turns.items():
-                new = self._urgent and priority is Priority.FILE
-                while len(batch) < most and (row := turns.fill(lead.key, new=new)) is not None:
+            fitting = Share.WAITED_FOR if self._urgent and share is Share.ALL else share
+            most = min(self._sizes(lead.key), math.ceil(self._waiting(share) / places))
+            for priority in _classes(share):
+                turns, of = self._turns[priority], _of_class(priority, fitting)
+                while len(batch) < most and (row := turns.fill(lead.key, of)) is not None:
                     batch.append(row)
         for row in batch:
             self._release(row)
-        finals_alone = all(row.priority is Priority.LIVE_FINAL for row in batch)
-        self._finals = self._finals + 1 if finals_alone and self._others_wait else 0
+        if share is not Share.REST:
+            finals_alone = all(row.priority is Priority.LIVE_FINAL for row in batch)
+            self._finals = self._finals + 1 if finals_alone and self._others_wait(share) else 0
         self._taken.append((now, len(batch)))
         return batch
 
-    def _in_order(self) -> list[_Turns]:
+    def _in_order(self, share: Share) -> list[Priority]:
         """Whose row leads: partials of many microphones would otherwise keep recordings waiting for good."""
-        finals, partials, files = (self._turns[priority] for priority in sorted(Priority))
-        others = [files, partials] if self._lead is Priority.LIVE_PARTIAL else [partials, files]
-        return [*others, finals] if self._finals >= FINALS_IN_A_ROW else [finals, *others]
+        if share is Share.REST:
+            return _classes(share)
+        others = [Priority.LIVE_PARTIAL, Priority.FILE]
+        if self._lead is Priority.LIVE_PARTIAL:
+            others.reverse()
+        finals = [Priority.LIVE_FINAL]
+        return [*others, *finals] if self._finals >= FINALS_IN_A_ROW else [*finals, *others]
 
-    @property
-    def _others_wait(self) -> bool:
+    def _others_wait(self, share: Share) -> bool:
         """Rows that are no live finals."""
         return any(
-            turns.next_lead() is not None
-            for priority, turns in self._turns.items()
+            self._turns[priority].next_lead(_of_class(priority, share)) is not None
+            for priority in _classes(share)
             if priority is not Priority.LIVE_FINAL
         )
 
-    @property
-    def isolates(self) -> bool:
+    def isolates(self, share: Share = Share.ALL) -> bool:
         """The next batch is a row that is decoded without others, lest it harm them again."""
-        lead = self._next_lead()
+        lead = self._next_lead(share)
         return lead is not None and lead.alone
 
-    def _next_lead(self) -> Row | None:
-        return next((row for turns in self._in_order() if (row := turns.next_lead()) is not None), None)
+    def _next_lead(self, share: Share) -> Row | None:
+        leads = (
+            self._turns[priority].next_lead(_of_class(priority, share)) for priority in self._in_order(share)
+        )
+        return next((row for row in leads if row is not None), None)
 
-    def wake_at(self, places: int = 1) -> float | None:
+    def wake_at(self, places: int = 1, share: Share = Share.ALL) -> float | None:
         """When the next batch is due, perhaps in the past; None while nothing waits."""
-        lead = self._next_lead()
+        lead = self._next_lead(share)
         if lead is None:
             return None
         # Who comes next finds a place of his own.
-        if places > 1 or len(self._since) >= self._sizes(lead.key):
+        if places > 1 or self._waiting(share) >= self._sizes(lead.key):
             return -math.inf
         return min(self._since.values()) + self._idle_wait
+
+    def _waiting(self, share: Share) -> int:
+        """Rows that wait; of a stream that had no turn yet, somebody waits for the first."""
+        live = self._depths[Priority.LIVE_FINAL] + self._depths[Priority.LIVE_PARTIAL]
+        waited_for = live + self._turns[Priority.FILE].new
+        match share:
+            case Share.WAITED_FOR:
+                return waited_for
+            case Share.REST:
+                return len(self._since) - waited_for
+        return len(self._since)
 
     def discard(self, row: Row) -> None:
         """Takes out a row whose caller left, if it still waits."""
@@ -362,3 +418,21 @@ class BatchQueue:
         if not rows or elapsed <= 0:
             return UNKNOWN_RETRY_SECONDS
         return min(MAX_RETRY_SECONDS, max(1, math.ceil(len(self) * elapsed / rows)))
+
+
+def _due(row: Row) -> float:
+    """When the row would have been said, had that begun when it came.
+
+    A clip need not wait for what is longer, and that waits only for clips that come while it would be said.
+    """
+    return row.put_at + len(row.request.samples) / SAMPLE_RATE
+
+
+def _classes(share: Share) -> list[Priority]:
+    """Whose rows may be among it."""
+    return [Priority.FILE] if share is Share.REST else sorted(Priority)
+
+
+def _of_class(priority: Priority, share: Share) -> Share:
+    """What a share has of the rows of one class: of live ones, which somebody waits for, all."""
+    return share if priority is Priority.FILE else Share.ALL

@@ -51,6 +51,9 @@ PR_SET_PDEATHSIG = 1
 CPUS_VARIABLE = "GATEWAY_WORKER_CPUS"
 """Names the cores this process is kept on, as ``0,1``; the parent sets it."""
 
+NICE_VARIABLE = "GATEWAY_WORKER_NICE"
+"""By how much this process gives way to others where cores are short; the parent sets it."""
+
 OUT_OF_MEMORY = ("out of memory", "alloc_failed", "failed to allocate")
 """As CTranslate2 (CUDA), cuBLAS and ONNX Runtime say it, in lower case."""
 
@@ -207,10 +210,12 @@ def main() -> None:
     # still drains its queue through us. It ends us by closing our input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Before any thread is started: threads inherit the cores of the one that starts them.
+    # Before any thread is started: threads inherit cores and niceness of the one that starts them.
     if cpus := os.environ.get(CPUS_VARIABLE):
         with suppress(OSError):  # a core that has been taken from us in the meantime
             os.sched_setaffinity(0, map(int, cpus.split(",")))
+    if nice := os.environ.get(NICE_VARIABLE):
+        os.nice(int(nice))
     # Linux: a batch comes in 1 MiB at a time instead of 64 KiB, which halves the time to hand it over.
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):

@@ -19,7 +19,7 @@ from gateway.models.hub import Hub
 from gateway.models.locate import locate, locate_default
 from gateway.models.sources import Located
 from gateway.nodes import load_whisper, name_of
-from gateway.runtime.whisper import options_on_cluster, whisper_options
+from gateway.runtime.whisper import fitting, options_on_cluster, whisper_options
 from gateway.settings import ModelSettings, Settings
 
 
@@ -57,7 +57,9 @@ def plan_models(settings: Settings) -> list[ModelPlan]:
     return [
         _plan_upstream(model, settings, is_first=number == 0)
         if is_upstream(model.source)
-        else _plan(locate(model.source, hub), model, options, settings, is_first=number == 0)
+        else _plan(
+            locate(model.source, hub), model, options, settings, is_first=number == 0, models=len(wanted)
+        )
         for number, model in enumerate(wanted)
     ]
 
@@ -105,13 +107,19 @@ def _policy(model: ModelSettings, settings: Settings, *, is_first: bool) -> Mode
 
 
 def _plan(
-    located: Located, model: ModelSettings, options: WhisperOptions, settings: Settings, *, is_first: bool
+    located: Located,
+    model: ModelSettings,
+    options: WhisperOptions,
+    settings: Settings,
+    *,
+    is_first: bool,
+    models: int = 1,
 ) -> ModelPlan:
     name = model.name or located.name
     own = _own_options(options, model)
     return ModelPlan(
         name,
-        lambda: WhisperSpec(name, located.fetch(), **asdict(own)),
+        lambda: fitting(WhisperSpec(name, located.fetch(), **asdict(own)), settings, models=models),
         _policy(model, settings, is_first=is_first),
         located.progress,
         ModelDefaults(model.language, model.prompt),

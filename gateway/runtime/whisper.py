@@ -2,16 +2,21 @@
 
 import logging
 import math
+from dataclasses import replace
 
 from gateway.engine.devices.cuda import choose, compute_types
 from gateway.engine.devices.placement import Lanes, Machine, parse_devices
 from gateway.engine.upstream.address import is_upstream
-from gateway.engine.whisper.engine import WhisperOptions
+from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
 from gateway.errors import DeviceUnavailableError
+from gateway.memory import available_bytes
 from gateway.runtime.workers import threads, worker_count
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+EXPRESS_SHARE = 0.25
+"""Of the memory, that all models with two workers each may take."""
 
 
 def whisper_options(settings: Settings) -> WhisperOptions:
@@ -44,10 +49,23 @@ def whisper_options(settings: Settings) -> WhisperOptions:
         compute_type=compute_type,
         lanes=lanes.count,
         cpu_threads=lanes.threads,
+        express=settings.express_worker != "off" and not gpus and worker_count(settings, 1) == 1,
         max_batch=settings.max_batch or (16 if gpus else 8),
         beam_size=settings.beam_size,
         audio_context=settings.audio_context,
     )
+
+
+def fitting(spec: WhisperSpec, settings: Settings, *, models: int) -> WhisperSpec:
+    """The same without a second worker, where nobody asked for it and it would take much of the memory.
+
+    Args:
+        models: How many share the machine.
+    """
+    if not spec.express or settings.express_worker == "on":
+        return spec
+    most = min(available_bytes(), settings.memory_budget or math.inf) * EXPRESS_SHARE
+    return spec if models * spec.memory_bytes <= most else replace(spec, express=False)
 
 
 def options_on_cluster(settings: Settings) -> WhisperOptions:

@@ -2,7 +2,8 @@
 
 from gateway.engine.api import EngineSpec, ReplicaOptions
 from gateway.engine.batcher import Batcher, BatcherOptions
-from gateway.engine.devices.placement import Machine, parse_devices, worker_environments
+from gateway.engine.devices.placement import AT_EASE, Machine, parse_devices, worker_environments
+from gateway.engine.queue import Share
 from gateway.flow.recording import ROWS_AHEAD
 from gateway.metrics import Metrics
 from gateway.settings import Settings
@@ -27,6 +28,9 @@ def make_batcher(spec: EngineSpec, settings: Settings, metrics: Metrics, *, mode
     environments = worker_environments(
         devices * settings.workers, Machine.here(), threads=threads(settings, models=models)
     )
+    if spec.express:
+        first = environments[0]
+        return Batcher(spec, metrics, options, (first, first | AT_EASE), (Share.WAITED_FOR, Share.REST))
     return Batcher(spec, metrics, options, environments)
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.e2e.resuming import Client
 from tests.e2e.speaker import speech
 from tests.support import LiveServer, Sample, live_server, until
 
-KILLS = int(os.environ.get("KILLS", "20"))
+KILLS = int(os.environ.get("KILLS", "10"))
 CLIENTS = 6
 
 SIGNALS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP)
@@ -79,14 +80,20 @@ def _is_beyond(server: LiveServer, rows: float) -> bool:
 
 
 @pytest.mark.timeout(60 + 12 * KILLS)
+@pytest.mark.parametrize("express", [False, True], ids=["alike", "express"])
 @pytest.mark.promise("workers lost to KILL, SEGV and STOP cost streams and live sessions no word")
 def test_killed_workers_cost_no_word(
-    quick_whisper: WhisperSpec, samples: dict[str, Sample], record_property: Callable[[str, object], None]
+    quick_whisper: WhisperSpec,
+    samples: dict[str, Sample],
+    record_property: Callable[[str, object], None],
+    *,
+    express: bool,
 ) -> None:
-    """Kills during streams and live sessions: every transcript is that of an undisturbed server."""
+    """Kills of two workers during streams and live sessions: each transcript is as if undisturbed."""
     streams = ["en_long", "en_heldout_voice", "de_zahlen", "en_dialogue"]
     others = set(_workers())
-    with live_server([quick_whisper], workers=2, row_timeout=2.0) as server:
+    spec = replace(quick_whisper, express=express)
+    with live_server([spec], workers=1 if express else 2, row_timeout=2.0) as server:
 
         def spoken(name: str) -> str:
             client = Client(server, speech(samples[name].path))

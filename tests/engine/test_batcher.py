@@ -10,11 +10,12 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from weakref import WeakKeyDictionary
 
 import anyio
 import pytest
@@ -23,6 +24,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from gateway.engine.api import DecodeOptions, DecodeRequest, Priority, Recognizer, ReplicaOptions
 from gateway.engine.batcher import LONELY_DEATHS, Batcher, BatcherOptions
+from gateway.engine.queue import Share
 from gateway.engine.supervisor import WorkerState
 from gateway.errors import (
     EngineFailedError,
@@ -35,6 +37,9 @@ from gateway.metrics import Metrics
 from tests.scripted import CAPABILITIES, ROW_SECONDS, Act, ScriptedSpec, act
 
 pytestmark = pytest.mark.slow
+
+METRICS = WeakKeyDictionary[Batcher, Metrics]()
+"""Of each batcher that `batcher_of` has made."""
 
 LONG_WAIT = BatcherOptions(idle_wait_seconds=0.2)
 """Rows put while nothing runs share a batch, however slow the machine is."""
@@ -118,10 +123,17 @@ class Cues:
 
 @asynccontextmanager
 async def batcher_of(
-    spec: ScriptedSpec, options: BatcherOptions | None = None, *, workers: int = 1, ready: bool = True
+    spec: ScriptedSpec,
+    options: BatcherOptions | None = None,
+    *,
+    workers: int = 1,
+    shares: Sequence[Share] = (),
+    ready: bool = True,
 ) -> AsyncIterator[Batcher]:
     """A running batcher; behind it no process is left."""
-    batcher = Batcher(spec, Metrics(), options, [{}] * workers)
+    metrics = Metrics()
+    batcher = Batcher(spec, metrics, options, [{}] * max(workers, len(shares)), shares)
+    METRICS[batcher] = metrics
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(batcher.run)
         if ready:
@@ -135,7 +147,12 @@ async def batcher_of(
 
 @asynccontextmanager
 async def cued_batcher_of(
-    folder: Path, options: BatcherOptions | None = None, *, max_batch: int = 8, lanes: int = 1
+    folder: Path,
+    options: BatcherOptions | None = None,
+    *,
+    max_batch: int = 8,
+    lanes: int = 1,
+    shares: Sequence[Share] = (),
 ) -> AsyncIterator[tuple[Batcher, Cues]]:
     """A running batcher whose worker waits for cues."""
     path = folder / "cues"
@@ -143,7 +160,7 @@ async def cued_batcher_of(
         async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, cues.handle)
             spec = ScriptedSpec(cues=str(path), max_batch=max_batch, lanes=lanes)
-            async with batcher_of(spec, options) as batcher:
+            async with batcher_of(spec, options, shares=shares) as batcher:
                 yield batcher, cues
             tasks.cancel_scope.cancel()
 
@@ -179,7 +196,7 @@ def sample(batcher: Batcher, name: str, **labels: str) -> float | None:
     wanted = {"model": batcher.name, **labels}.items()
     values = [
         each.value
-        for family in batcher._metrics._metrics.registry.collect()
+        for family in METRICS[batcher].registry.collect()
         for each in family.samples
         if each.name == name and wanted <= each.labels.items()
     ]
@@ -507,6 +524,37 @@ async def test_a_partial_lost_with_its_worker_gives_way_to_a_newer_one(tmp_path:
         await following.go()
 
     assert (running.rows, following.rows) == ([1], [2])
+
+
+async def test_an_express_worker_has_what_somebody_waits_for(tmp_path: Path) -> None:
+    """The other one has the rest, and neither waits for the other; of one that is lost, it takes all."""
+    express, other = shares = (Share.WAITED_FOR, Share.REST)
+    async with (
+        cued_batcher_of(tmp_path, LONG_WAIT, max_batch=1, shares=shares) as (batcher, cues),
+        anyio.create_task_group() as tasks,
+    ):
+        await batcher.changed.until(lambda: all(worker.state.serves for worker in batcher.state))
+        pids = dict(zip(shares, [worker.pid for worker in batcher.state], strict=True))
+        tasks.start_soon(say, batcher, 1, "long")
+        first = await cues.next()
+        tasks.start_soon(say, batcher, 2, "long")
+        second = await cues.next()
+        assert (first.pid, second.pid) == (pids[express], pids[other])
+        await first.go()
+        tasks.start_soon(say, batcher, 3, "clip")
+        clip = await cues.next()
+        assert (clip.pid, clip.rows) == (pids[express], [3])
+        await clip.go()
+
+        tasks.start_soon(say, batcher, 4, "long")  # waits for the second, which is lost
+        await anyio.wait_all_tasks_blocked()
+        os.kill(second.pid, signal.SIGKILL)
+        rows: list[list[int]] = []
+        tasks.start_soon(cues.let_all_go, rows)
+        await batcher.changed.until(lambda: sorted(rows) == [[2], [4]])
+        await batcher.changed.until(lambda: not sample(batcher, "gateway_queue_rows"))
+        assert await say(batcher, 5, "other clip") == " 5"
+        tasks.cancel_scope.cancel()
 
 
 async def test_rows_of_different_keys_do_not_share_a_batch() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import DecodeOptions, DecodeRequest, Priority
 from gateway.engine.queue import (
     FINALS_IN_A_ROW,
@@ -17,6 +18,7 @@ from gateway.engine.queue import (
     UNKNOWN_RETRY_SECONDS,
     BatchQueue,
     Row,
+    Share,
 )
 from gateway.errors import OverloadedError
 
@@ -29,9 +31,12 @@ def queue_of(max_rows: int = 1000, max_batch: int = 4, idle_wait: float = 0.005)
     return BatchQueue(max_rows, lambda _: max_batch, lambda options: options.beam_size, idle_wait)
 
 
-def row_of(stream: Hashable, priority: Priority = Priority.FILE, key: int = 1) -> Row:
-    """A row without audio."""
-    request = DecodeRequest(np.zeros(0, dtype=np.float32), DecodeOptions(beam_size=key))
+def row_of(
+    stream: Hashable, priority: Priority = Priority.FILE, key: int = 1, *, seconds: float = 0.0
+) -> Row:
+    """A row of silence."""
+    samples = np.zeros(round(seconds * SAMPLE_RATE), dtype=np.float32)
+    request = DecodeRequest(samples, DecodeOptions(beam_size=key))
     return Row(request, stream, priority)
 
 
@@ -111,6 +116,75 @@ def test_streams_that_wait_together_take_turns(streams: int, max_batch: int, len
 
         assert max(served.values()) - min(served.values()) <= 1
     assert served.total() == streams * length
+
+
+@given(st.lists(rows | st.sampled_from(Share), max_size=80), st.integers(1, 5))
+def test_shares_are_taken_apart(steps: list[Row | Share], max_batch: int) -> None:
+    """One has live rows and the first of each stream, the other what is left; together they have all."""
+    queue = queue_of(max_batch=max_batch)
+    waiting: set[Row] = set()
+    served: set[Hashable] = set()
+
+    def is_waited_for(row: Row) -> bool:
+        return row.priority is not Priority.FILE or row.stream not in served
+
+    for now, step in enumerate([*steps, *[Share.WAITED_FOR, Share.REST] * len(steps)]):
+        if isinstance(step, Row):
+            step.stream = step.stream, step.priority  # a recording is not live, too
+            waiting.discard(queue.put(step, now) or step)
+            waiting.add(step)
+            continue
+        batch = queue.take(LATE, share=step)
+        waited_for = {row for row in waiting if is_waited_for(row)}
+        mine = {Share.ALL: waiting, Share.WAITED_FOR: waited_for, Share.REST: waiting - waited_for}[step]
+
+        assert bool(batch) == bool(mine)
+        assert mine.issuperset(batch)
+        assert len(batch) <= max_batch
+        served |= {row.stream for row in batch if row.priority is Priority.FILE}
+        waiting.difference_update(batch)
+    assert not waiting
+    assert len(queue) == 0
+
+
+def test_a_share_is_spread_over_its_own_places() -> None:
+    """However many rows of the other share wait."""
+    queue = queue_of(max_batch=8)
+    for _ in range(40):
+        queue.put(row_of("long"), 0)
+    queue.take(LATE)
+    for clip in range(4):
+        queue.put(row_of(clip), 1)
+
+    assert len(queue.take(LATE, 2, Share.WAITED_FOR)) == 2
+    assert len(queue.take(LATE, 8, Share.REST)) == 5
+
+
+def test_live_finals_among_their_share_let_others_go() -> None:
+    """Whatever the other worker takes meanwhile."""
+    queue = queue_of(max_batch=1)
+    for _ in range(3):
+        queue.put(row_of("long"), 0)
+    queue.take(LATE)
+    queue.put(row_of("clip"), 1)
+    for number in range(2 * FINALS_IN_A_ROW):
+        queue.put(row_of(number, Priority.LIVE_FINAL), 2)
+    order: list[Hashable] = []
+    for _ in range(FINALS_IN_A_ROW + 1):
+        order += streams_of(queue.take(LATE, share=Share.WAITED_FOR))
+        queue.take(LATE, share=Share.REST)
+
+    assert order.index("clip") == FINALS_IN_A_ROW
+
+
+def test_the_shorter_of_two_newcomers_goes_first() -> None:
+    """It is due sooner; but what is longer is not overtaken for longer than it lasts."""
+    queue = queue_of(max_batch=1)
+    queue.put(row_of("long", seconds=25), 0)
+    queue.put(row_of("clip", seconds=3), 20)
+    queue.put(row_of("late", seconds=3), 23)
+
+    assert [streams_of(queue.take(LATE)) for _ in range(3)] == [["clip"], ["long"], ["late"]]
 
 
 @pytest.mark.parametrize("max_batch", [1, 3, 8, 16])

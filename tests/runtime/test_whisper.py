@@ -1,11 +1,15 @@
 """Settings become options of Whisper as they say; what cannot be is one line."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gateway.engine.whisper.engine import WhisperSpec
 from gateway.errors import DeviceUnavailableError
-from gateway.runtime.whisper import options_on_cluster, whisper_options
+from gateway.memory import available_bytes
+from gateway.runtime.whisper import EXPRESS_SHARE, fitting, options_on_cluster, whisper_options
 from gateway.settings import Settings
 from tests import cuda_stubs
 
@@ -29,6 +33,43 @@ def test_what_nobody_set() -> None:
     options = whisper_options(Settings(device="cpu"))
 
     assert (options.compute_type, options.max_batch, options.beam_size) == ("int8", 8, 5)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "express"),
+    [
+        ({}, True),
+        ({"express_worker": "off"}, False),
+        ({"workers": 2}, False),
+        ({"devices": ("cpu", "cpu")}, False),
+    ],
+)
+def test_an_express_worker_is_for_one_that_is_alone(wishes: dict[str, Any], *, express: bool) -> None:
+    """Who wants several workers has cores for each of them."""
+    assert whisper_options(Settings.model_validate({"device": "cpu", **wishes})).express is express
+
+
+@pytest.mark.parametrize(
+    ("wish", "budget", "models", "express"),
+    [
+        ("auto", 0, 1, True),
+        ("auto", 1, 1, False),
+        ("on", 1, 1, True),
+        ("auto", 0, 1_000_000, False),
+    ],
+)
+def test_an_express_worker_that_fits(
+    mini_whisper: WhisperSpec, wish: str, budget: int, models: int, *, express: bool
+) -> None:
+    """It takes the model's memory again, and nobody asked for it."""
+    settings = Settings.model_validate({"express_worker": wish, "memory_budget": budget})
+    both = replace(mini_whisper, express=True)
+    alone = replace(mini_whisper, express=False)
+
+    assert both.memory_bytes == 2 * alone.memory_bytes
+    assert both.memory_bytes < EXPRESS_SHARE * available_bytes() < 1_000_000 * both.memory_bytes
+    assert fitting(both, settings, models=models).express is express
+    assert not fitting(alone, settings, models=models).express
 
 
 @pytest.mark.slow

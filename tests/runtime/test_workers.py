@@ -1,6 +1,7 @@
 """Workers are as many, and where, as the settings say."""
 
 import os
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -36,6 +37,22 @@ async def test_cpu_workers(
     else:
         assert not set.intersection(*cores)
         assert set.union(*cores) <= ours
+
+
+@pytest.mark.slow
+async def test_an_express_worker(mini_whisper: WhisperSpec) -> None:
+    """The other one gives way to it on the same cores."""
+    batcher = make_batcher(replace(mini_whisper, express=True), Settings(), Metrics())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(batcher.run)
+        await batcher.changed.until(lambda: all(status.state.serves for status in batcher.state))
+        niceness = [os.getpriority(os.PRIO_PROCESS, status.pid or 0) for status in batcher.state]
+        cores = [os.sched_getaffinity(status.pid or 0) for status in batcher.state]
+        tasks.cancel_scope.cancel()
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+
+    assert niceness == [ours, min(ours + 10, 19)]
+    assert cores == [os.sched_getaffinity(0)] * 2
 
 
 def test_gpu_workers(mini_whisper: WhisperSpec) -> None:

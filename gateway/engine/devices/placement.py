@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Self
 
 from gateway.engine.devices.cuda import DEVICE_ORDER
-from gateway.engine.worker import CPUS_VARIABLE
+from gateway.engine.worker import CPUS_VARIABLE, NICE_VARIABLE
 from gateway.errors import DeviceUnavailableError
 
 Environment = dict[str, str]
+
+AT_EASE: Environment = {NICE_VARIABLE: "10"}
+"""Of a worker that gives way to another one on the same cores, which then gets nine tenths of them."""
 
 MAX_LANES = 8
 """Of one worker: its Python is one thread at a time, and each lane takes memory of its own."""

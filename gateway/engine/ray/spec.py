@@ -51,6 +51,11 @@ class RaySpec:
         return 0
 
     @property
+    def express(self) -> bool:
+        """Replicas are as many as the cluster has; none gives way."""
+        return False
+
+    @property
     def device(self) -> Device:
         """What its replicas run on."""
         return self.engine.device

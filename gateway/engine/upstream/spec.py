@@ -35,6 +35,7 @@ class UpstreamSpec:
     lanes: int = LANES
     max_batch: int = 1
     memory_bytes: int = 0
+    express: bool = False
     device: Device = "cpu"
 
     @property

@@ -57,6 +57,7 @@ class WhisperOptions:
         compute_type: CTranslate2's number format; None takes int8 on a CPU and float16 on a GPU.
         lanes: Calls at the same time, on the same weights.
         cpu_threads: Of each lane; 0 leaves the number to CTranslate2.
+        express: A second worker, for what somebody waits for.
         beam_size: Where a row's options name none.
         audio_context: ``fit`` has the encoder read little more than a row's own audio; what then looks bad
             is decoded again in full. No published model was trained for it.
@@ -66,6 +67,7 @@ class WhisperOptions:
     compute_type: str | None = None
     lanes: int = 1
     cpu_threads: int = 0
+    express: bool = False
     max_batch: int = 8
     beam_size: int = 5
     audio_context: AudioContext = "full"
@@ -86,7 +88,8 @@ class WhisperSpec(WhisperOptions, ProcessSpec):
     def memory_bytes(self) -> int:
         """The weights as they lie on disk, half as much for each lane's activations, and the libraries."""
         weights = (self.path / "model.bin").stat().st_size
-        return weights + self.lanes * weights // 2 + LIBRARY_BYTES
+        workers = 2 if self.express else 1
+        return workers * (weights + self.lanes * weights // 2 + LIBRARY_BYTES)
 
     def batch_key(self, options: DecodeOptions) -> Hashable:
         """Rows share a call when they are searched alike; all else may differ."""
