@@ -38,7 +38,12 @@ async def serve() -> None:
     with relay.speaking(SECRET) as publication:
         assert publication is not None  # noqa: S101 - for mypy: there is a secret
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.serve)
+
+            async def until_terminated() -> None:
+                await server.serve()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(until_terminated)
             while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
                 await anyio.sleep(0.01)
             print(server.servers[0].sockets[0].getsockname()[1], flush=True)
