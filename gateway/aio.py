@@ -31,7 +31,10 @@ async def open_task_group() -> AsyncIterator[TaskGroup]:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What nobody foresaw, else that the client left, else the first; the others are noted."""
+    """What ends the process, else what nobody foresaw, else that the client left, else the first.
+
+    The others are noted.
+    """
     if not isinstance(error, BaseExceptionGroup):
         return error
     causes = [_cause(each) for each in error.exceptions]
@@ -43,9 +46,12 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _rank(error: BaseException) -> int:
-    if isinstance(error, ClientGoneError):
-        return 1
-    return 2 if isinstance(error, GatewayError | Notice) else 0
+    match error:
+        case ClientGoneError():
+            return 2
+        case GatewayError() | Notice():
+            return 3
+    return 1 if isinstance(error, Exception) else 0
 
 
 class Changed:

@@ -30,7 +30,11 @@ anyio.run(main)
 """
 
 
-async def _fail(error: Exception) -> None:
+class _EndError(BaseException):
+    """Of the process, as KeyboardInterrupt is, which asyncio itself would raise."""
+
+
+async def _fail(error: BaseException) -> None:
     raise error
 
 
@@ -56,13 +60,14 @@ async def test_a_failing_body_is_itself() -> None:
         ([OverloadedError, ClientGoneError], ClientGoneError),
         ([ClientGoneError, OverloadedError, KeyError], KeyError),
         ([OverloadedError, UnavailableError], OverloadedError),
+        ([KeyError, _EndError], _EndError),
     ],
 )
 @pytest.mark.parametrize("nested", [False, True])
 async def test_several_failures_are_the_one_that_counts(
-    kinds: list[type[Exception]], expected: type[Exception], *, nested: bool
+    kinds: list[type[BaseException]], expected: type[BaseException], *, nested: bool
 ) -> None:
-    """What nobody foresaw, else that there is nobody to tell, else the first; the others are noted."""
+    """What ends the process, what nobody foresaw, that the client left, the first; others are noted."""
     errors = [kind(str(number)) for number, kind in enumerate(kinds)]
     with pytest.raises(expected) as caught:
         async with open_task_group() as outer, open_task_group() as inner:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -58,6 +59,7 @@ def run(bench: Bench) -> Iterator[Finding]:
     yield Target(text, f"{longer:.2f} s more", longer <= MOST_LONGER)
 
 
+@dataclass(frozen=True, slots=True)
 class _Run:
     """One server's figures.
 
@@ -65,10 +67,9 @@ class _Run:
         rate: Of the recordings, while clips came.
     """
 
-    def __init__(self, alone: list[float], beside: list[float], rate: float) -> None:
-        self.alone = alone
-        self.beside = beside
-        self.rate = rate
+    alone: list[float]
+    beside: list[float]
+    rate: float
 
 
 def _clip(server: RunningServer, clip: Path) -> float:

@@ -204,7 +204,7 @@ def run(wishes: Wishes, settings: Settings) -> int:
     try:
         with ending_at_once():
             # Several are a server's: the first one is what it would answer with.
-            # Nobody waits for one file more than for another: one worker is quicker there than two.
+            # Nobody waits for one file more than for another: a second worker would only take memory.
             alone = {"model": settings.model[:1], "express_worker": "off"}
             spec = find_spec(settings.model_copy(update=alone))
         return anyio.run(_run_to_end, batch, spec)

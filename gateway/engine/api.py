@@ -234,7 +234,7 @@ class EngineSpec(Protocol):
 
     @property
     def memory_bytes(self) -> int:
-        """What it takes with the model loaded, estimated."""
+        """What one replica takes with the model loaded, both where it is `express`; estimated."""
 
     @property
     def device(self) -> Device:

@@ -285,8 +285,7 @@ class Batcher:
         # Calls under way find out themselves that it is gone, and who is to blame.
         while lanes.running or not replica.exited:
             wake_at = None
-            share = self._share(lanes)
-            equals = [each for each in self._lanes if self._share(each) is share]
+            share, equals = self._share(lanes)
             if self._may_begin(lanes, share) and all(
                 lanes.load <= other.load for other in equals if self._may_begin(other, share)
             ):
@@ -303,9 +302,10 @@ class Batcher:
             raise WorkerRetiredError
         raise WorkerLostError("died")
 
-    def _share(self, lanes: _Lanes) -> Share:
-        """What the replica takes now: all, where none serves that takes the rest."""
-        return lanes.share if len({each.share for each in self._lanes}) > 1 else Share.ALL
+    def _share(self, lanes: _Lanes) -> tuple[Share, list[_Lanes]]:
+        """What the replica takes now, all where none serves that takes the rest, and who takes it with it."""
+        equals = [each for each in self._lanes if each.share is lanes.share]
+        return (lanes.share if len(equals) < len(self._lanes) else Share.ALL), equals
 
     def _may_begin(self, lanes: _Lanes, share: Share) -> bool:
         """The replica could take the next batch."""

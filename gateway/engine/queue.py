@@ -13,7 +13,7 @@ Where one worker takes what somebody waits for and another one the rest, each as
 
 import math
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import cast
@@ -118,6 +118,10 @@ class _Turns:
                 group[row.stream].append(row)
                 return
         (self._known if known else self._new)[row.stream] = deque([row])
+        if self._due is not None and not known:
+            # Kept in order, as it is looked at far more often than somebody comes.
+            due = self._due
+            self._new = dict(sorted(self._new.items(), key=lambda of_stream: due(of_stream[1][0])))
 
     def replace(self, old: Row, new: Row) -> None:
         """Gives ``new`` the place of ``old``: sent to the end each time, it might never be served."""
@@ -155,7 +159,7 @@ class _Turns:
         """The row that `lead` would take."""
         if self.again and share is not Share.WAITED_FOR:
             return self.again[0]
-        return next((rows[0] for group in self._groups(share) for _, rows in self._in_order(group)), None)
+        return next((rows[0] for group in self._groups(share) for rows in group.values()), None)
 
     def fill(self, key: Hashable, share: Share) -> Row | None:
         """Takes the next row that may join a batch of ``key``; other streams keep their turn."""
@@ -163,7 +167,7 @@ class _Turns:
 
     def _next(self, fits: Callable[[Row], bool], share: Share) -> Row | None:
         for group in self._groups(share):
-            for stream, rows in self._in_order(group):
+            for stream, rows in group.items():
                 if fits(rows[0]):
                     self._overtaken = self._overtaken + 1 if group is self._new and self._known else 0
                     del group[stream]
@@ -181,12 +185,6 @@ class _Turns:
                 return [self._known]
         groups = [self._new, self._known]
         return groups[::-1] if self._overtaken >= NEWCOMERS_IN_A_ROW else groups
-
-    def _in_order(self, group: dict[Hashable, deque[Row]]) -> Iterable[tuple[Hashable, deque[Row]]]:
-        due = self._due
-        if due is None or group is self._known:
-            return group.items()
-        return sorted(group.items(), key=lambda of_stream: due(of_stream[1][0]))
 
     def _rows_with(self, row: Row) -> deque[Row]:
         return (self._new if row.stream in self._new else self._known)[row.stream]

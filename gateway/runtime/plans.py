@@ -54,12 +54,11 @@ def plan_models(settings: Settings) -> list[ModelPlan]:
     if not wanted:
         located = locate_default(hub, on_gpu=options.device == "cuda")
         return [_plan(located, ModelSettings(source="default"), options, settings, is_first=True)]
+    local = sum(not is_upstream(model.source) for model in wanted)
     return [
         _plan_upstream(model, settings, is_first=number == 0)
         if is_upstream(model.source)
-        else _plan(
-            locate(model.source, hub), model, options, settings, is_first=number == 0, models=len(wanted)
-        )
+        else _plan(locate(model.source, hub), model, options, settings, is_first=number == 0, models=local)
         for number, model in enumerate(wanted)
     ]
 

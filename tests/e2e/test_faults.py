@@ -22,7 +22,7 @@ from tests.e2e.resuming import Client
 from tests.e2e.speaker import speech
 from tests.support import LiveServer, Sample, live_server, until
 
-KILLS = int(os.environ.get("KILLS", "10"))
+KILLS = int(os.environ.get("KILLS", "20"))
 CLIENTS = 6
 
 SIGNALS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP)

@@ -27,6 +27,9 @@ MEGABYTES_A_ROUND = 2.0
 MEGABYTES_A_MINUTE = 1.0
 
 
+MOST_POOLED = 40
+"""AnyIO's own limit, which what has a limit of its own would leave behind if it leaked."""
+
 POOLED = "AnyIO worker thread"
 """They come with what is done at the same time, and go when one of them is idle for long."""
 
@@ -38,8 +41,8 @@ def _handles(server: LiveServer) -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def _threads() -> int:
-    return sum(thread.name != POOLED for thread in threading.enumerate())
+def _threads(*, pooled: bool = False) -> int:
+    return sum((thread.name == POOLED) is pooled for thread in threading.enumerate())
 
 
 def _megabytes() -> float:
@@ -87,6 +90,7 @@ def test_nothing_is_left_behind(
         until(lambda: _handles(server) <= handles)
         until(lambda: _threads() <= threads)
         grown = _megabytes() - memory
+        assert _threads(pooled=True) <= MOST_POOLED
     measured = f"{ROUNDS} rounds, {minutes:.1f} min: {handles} handles, {threads} threads, {grown:+.1f} MB"
     record_property("figure", measured)
 

@@ -86,7 +86,10 @@ class WhisperSpec(WhisperOptions, ProcessSpec):
 
     @property
     def memory_bytes(self) -> int:
-        """The weights as they lie on disk, half as much for each lane's activations, and the libraries."""
+        """The weights as they lie on disk, half as much for each lane's activations, and the libraries.
+
+        All of it once more for an express worker.
+        """
         weights = (self.path / "model.bin").stat().st_size
         workers = 2 if self.express else 1
         return workers * (weights + self.lanes * weights // 2 + LIBRARY_BYTES)
