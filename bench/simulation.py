@@ -17,7 +17,8 @@ from bench.costs import Cost
 from bench.stats import percentile
 from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import DecodeOptions, DecodeRequest, Priority
-from gateway.engine.queue import BatchQueue, Row
+from gateway.engine.queue import BatchQueue
+from gateway.engine.row import Row
 from gateway.engine.sizes import BatchSizes
 from gateway.errors import OverloadedError
 from gateway.flow.options import PartialOptions

@@ -24,7 +24,9 @@ from gateway.engine.api import (
     RowFailed,
 )
 from gateway.engine.batcher_metrics import BatcherMetrics
-from gateway.engine.queue import BatchQueue, Row, Share
+from gateway.engine.queue import BatchQueue
+from gateway.engine.row import Row
+from gateway.engine.row_turns import Share
 from gateway.engine.sizes import BatchSizes
 from gateway.engine.supervisor import Supervisor, WorkerState, WorkerStatus
 from gateway.errors import (

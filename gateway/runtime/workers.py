@@ -3,7 +3,7 @@
 from gateway.engine.api import EngineSpec, ReplicaOptions
 from gateway.engine.batcher import Batcher, BatcherOptions
 from gateway.engine.devices.placement import AT_EASE, Machine, parse_devices, worker_environments
-from gateway.engine.queue import Share
+from gateway.engine.row_turns import Share
 from gateway.flow.recording import ROWS_AHEAD
 from gateway.metrics import Metrics
 from gateway.settings import Settings

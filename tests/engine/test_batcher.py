@@ -24,7 +24,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from gateway.engine.api import DecodeOptions, DecodeRequest, Priority, Recognizer, ReplicaOptions
 from gateway.engine.batcher import LONELY_DEATHS, Batcher, BatcherOptions
-from gateway.engine.queue import Share
+from gateway.engine.row_turns import Share
 from gateway.engine.supervisor import WorkerState
 from gateway.errors import (
     EngineFailedError,

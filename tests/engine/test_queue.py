@@ -11,15 +11,9 @@ from hypothesis import strategies as st
 
 from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import DecodeOptions, DecodeRequest, Priority
-from gateway.engine.queue import (
-    FINALS_IN_A_ROW,
-    MAX_RETRY_SECONDS,
-    NEWCOMERS_IN_A_ROW,
-    UNKNOWN_RETRY_SECONDS,
-    BatchQueue,
-    Row,
-    Share,
-)
+from gateway.engine.queue import FINALS_IN_A_ROW, MAX_RETRY_SECONDS, UNKNOWN_RETRY_SECONDS, BatchQueue
+from gateway.engine.row import Row
+from gateway.engine.row_turns import NEWCOMERS_IN_A_ROW, Share
 from gateway.errors import OverloadedError
 
 LATE = 1e9
