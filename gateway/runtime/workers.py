@@ -2,7 +2,7 @@
 
 from gateway.engine.api import EngineSpec, ReplicaOptions
 from gateway.engine.batcher import Batcher, BatcherOptions
-from gateway.engine.devices.placement import AT_EASE, Machine, parse_devices, worker_environments
+from gateway.engine.devices.placement import Machine, parse_devices, worker_environments
 from gateway.engine.row_turns import Share
 from gateway.flow.recording import ROWS_AHEAD
 from gateway.metrics import Metrics
@@ -30,7 +30,8 @@ def make_batcher(spec: EngineSpec, settings: Settings, metrics: Metrics, *, mode
     )
     if spec.express:
         first = environments[0]
-        return Batcher(spec, metrics, options, (first, first | AT_EASE), (Share.WAITED_FOR, Share.REST))
+        other = first | Machine.here().at_ease(spec.lanes)
+        return Batcher(spec, metrics, options, (first, other), (Share.WAITED_FOR, Share.REST))
     return Batcher(spec, metrics, options, environments)
 
 

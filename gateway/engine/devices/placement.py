@@ -14,7 +14,10 @@ from gateway.errors import DeviceUnavailableError
 
 Environment = dict[str, str]
 
-AT_EASE: Environment = {NICE_VARIABLE: "10"}
+THREADS_VARIABLE = "OMP_NUM_THREADS"
+"""The most of a lane: an engine takes no more, whatever its recipe says."""
+
+AT_EASE_NICENESS = 10
 """Of a worker that gives way to another one on the same cores, which then gets nine tenths of them."""
 
 MAX_LANES = 8
@@ -22,7 +25,8 @@ MAX_LANES = 8
 
 THREADS_PER_CORE = 4
 """Of all lanes together. On two cores four lanes of two threads, all busy, took 3 % more processor time than
-two lanes of two, and those 4 % more than two of one, which leave a core idle where a row is decoded alone."""
+two lanes of two, and those 4 to 15 % more than two of one, which leave a core idle where a row is decoded
+alone."""
 
 MAX_LANE_THREADS = 16
 """More of them wait for each other longer than they work; derived, not measured."""
@@ -87,6 +91,14 @@ class Machine:
             return Lanes(count, max(1, wanted_threads // count))
         return Lanes(count, min(cores, MAX_LANE_THREADS, max(1, THREADS_PER_CORE * cores // count)))
 
+    def at_ease(self, lanes: int) -> Environment:
+        """What a worker of so many lanes gets besides, where another one decodes what somebody waits for.
+
+        No row of its own is in a hurry, so its lanes share the cores without overlap, which costs least.
+        """
+        threads = max(1, self.core_count // lanes)
+        return {NICE_VARIABLE: str(AT_EASE_NICENESS), THREADS_VARIABLE: str(threads)}
+
 
 def parse_devices(devices: Sequence[str]) -> tuple[int | None, ...]:
     """``("cuda:0", "cuda:1")`` as (0, 1), and ``("cpu", "cpu")`` as (None, None).
@@ -117,7 +129,7 @@ def parse_devices(devices: Sequence[str]) -> tuple[int | None, ...]:
 def lane_environment(threads: int) -> Environment:
     """What every worker gets, wherever it runs."""
     return {
-        "OMP_NUM_THREADS": str(threads),
+        THREADS_VARIABLE: str(threads),
         "OPENBLAS_NUM_THREADS": "1",
         # A thread that waits for another one leaves its core to the other lanes'.
         "OMP_WAIT_POLICY": "passive",

@@ -7,6 +7,7 @@ Uses faster-whisper one level down (features, tokenizer, CTranslate2's `encode`,
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import Capabilities, DecodeOptions, DecodeRequest, Device, RowFailed
 from gateway.engine.devices.cuda import explained
 from gateway.engine.devices.cuda_probe import preload
+from gateway.engine.devices.placement import THREADS_VARIABLE
 from gateway.engine.process import ProcessSpec
 from gateway.engine.whisper.decoder import POSITIONS, Decoder
 from gateway.engine.whisper.features import (
@@ -118,7 +120,7 @@ class WhisperSpec(WhisperOptions, ProcessSpec):
                 str(folder),
                 device=self.device,
                 compute_type=self.compute_type or ("float16" if self.device == "cuda" else "int8"),
-                cpu_threads=self.cpu_threads,
+                cpu_threads=self._threads_here(),
                 num_workers=self.lanes,
                 local_files_only=True,
             )
@@ -130,6 +132,11 @@ class WhisperSpec(WhisperOptions, ProcessSpec):
                 if isinstance(result, RowFailed):
                     raise RuntimeError(result.reason)  # noqa: TRY004 - it is no type that is wrong
         return engine
+
+    def _threads_here(self) -> int:
+        """Of each lane: the recipe's, but no more than this worker is to have."""
+        most = os.environ.get(THREADS_VARIABLE, "")
+        return min(self.cpu_threads, int(most)) if most.isdecimal() and int(most) else self.cpu_threads
 
 
 class WhisperEngine:

@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.engine.devices.placement import Machine, parse_devices, read_quota, worker_environments
-from gateway.engine.worker import CPUS_VARIABLE
+from gateway.engine.devices.placement import (
+    THREADS_VARIABLE,
+    Machine,
+    parse_devices,
+    read_quota,
+    worker_environments,
+)
+from gateway.engine.worker import CPUS_VARIABLE, NICE_VARIABLE
 from gateway.errors import DeviceUnavailableError
 
 _EIGHT = Machine(tuple(range(8)))
@@ -74,6 +80,15 @@ def test_lanes(cores: int, wanted: int, wanted_threads: int, workers: int, expec
     lanes = Machine(tuple(range(cores))).lanes(wanted, wanted_threads=wanted_threads, workers=workers)
 
     assert (lanes.count, lanes.threads) == expected
+
+
+@pytest.mark.parametrize(
+    ("cores", "lanes", "threads"), [(1, 1, 1), (2, 2, 1), (4, 8, 1), (16, 8, 2), (6, 4, 1)]
+)
+def test_lanes_at_ease_share_the_cores_without_overlap(cores: int, lanes: int, threads: int) -> None:
+    """Somebody else has the rows that want more threads than that."""
+    environment = Machine(tuple(range(cores))).at_ease(lanes)
+    assert environment == {NICE_VARIABLE: "10", THREADS_VARIABLE: str(threads)}
 
 
 def test_cpu_workers_get_cores_of_their_own() -> None:

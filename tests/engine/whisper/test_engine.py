@@ -23,6 +23,7 @@ from faster_whisper import WhisperModel
 
 from gateway.audio.types import MAX_CHUNK_SAMPLES, SAMPLE_RATE, Samples
 from gateway.engine.api import DecodeOptions, DecodeRequest, RowFailed
+from gateway.engine.devices.placement import THREADS_VARIABLE
 from gateway.engine.whisper.engine import WhisperEngine, WhisperSpec
 from gateway.engine.whisper.features import padded
 from gateway.transcript import Hypothesis
@@ -621,6 +622,26 @@ def test_a_first_decode_that_fails_is_a_load_that_fails(monkeypatch: pytest.Monk
     monkeypatch.setattr(WhisperEngine, "transcribe", transcribe)
     with pytest.raises(RuntimeError, match=r"libcublas.so.12 is not found .* pip install '\.\[cuda\]'"):
         WhisperSpec(name="mini-whisper", path=MODEL, cpu_threads=1).load()
+
+
+@pytest.mark.parametrize(
+    ("most", "wanted", "threads"),
+    [("1", 2, 1), ("4", 2, 2), ("", 2, 2), ("many", 2, 2), ("0", 2, 2), ("1", 0, 0)],
+)
+def test_a_lane_has_no_more_threads_than_its_process(
+    monkeypatch: pytest.MonkeyPatch, most: str, wanted: int, threads: int
+) -> None:
+    """A worker at ease is started with less than the recipe says."""
+    given = []
+
+    def whisper_model(*_: object, cpu_threads: int, **__: object) -> WhisperModel:
+        given.append(cpu_threads)
+        return WhisperModel(str(MODEL), device="cpu", compute_type="int8", cpu_threads=1)
+
+    monkeypatch.setattr("faster_whisper.WhisperModel", whisper_model)
+    monkeypatch.setenv(THREADS_VARIABLE, most)
+    WhisperSpec(name="mini-whisper", path=MODEL, cpu_threads=wanted).load()
+    assert given == [threads]
 
 
 class Watched:
