@@ -7,6 +7,8 @@ from pathlib import Path
 import anyio
 from anyio.abc import SocketStream
 
+from gateway.aio import open_task_group
+
 BLOCK = 64 * 1024
 
 _PART = "--bench\r\nContent-Disposition: form-data; name="
@@ -14,6 +16,10 @@ _FIELDS = {"model": "whisper-1", "language": "en", "stream": "true"}
 _HEAD = "".join(f'{_PART}"{name}"\r\n\r\n{value}\r\n' for name, value in _FIELDS.items()).encode()
 _HEAD += f'{_PART}"file"; filename="a.ogg"\r\n\r\n'.encode()
 _TAIL = b"\r\n--bench--\r\n"
+
+
+class RefusedError(RuntimeError):
+    """The answer is not the whole event stream of a transcription."""
 
 
 @dataclass(slots=True)
@@ -58,10 +64,10 @@ async def transcribe(port: int, path: Path, *, seconds: float = 0.0, leave_after
         leave_after: Hangs up after so many deltas.
 
     Raises:
-        RuntimeError: The answer is not the whole event stream of a transcription.
+        RefusedError: The answer is not the whole event stream of a transcription.
     """
     reply = Reply(path.stat().st_size)  # noqa: ASYNC240 - a local file
-    async with await anyio.connect_tcp("127.0.0.1", port) as stream, anyio.create_task_group() as tasks:
+    async with await anyio.connect_tcp("127.0.0.1", port) as stream, open_task_group() as tasks:
         tasks.start_soon(_write, stream, path, seconds, reply)
         await _read(stream, reply, leave_after)
         tasks.cancel_scope.cancel()
@@ -108,4 +114,4 @@ async def _read(stream: SocketStream, reply: Reply, leave_after: int | None) -> 
             if reply.done or (leave_after and len(reply.deltas) >= leave_after):
                 return
     except anyio.EndOfStream:
-        raise RuntimeError(f"no whole answer: {status!r} … {rest[-200:]!r}") from None
+        raise RefusedError(f"no whole answer: {status!r} … {rest[-200:]!r}") from None

@@ -103,7 +103,7 @@ class Metrics:
         # What waits.
         self.queue_rows = gauge(
             "gateway_queue_rows",
-            "Rows (chunks) waiting for a worker, by class: live_final, live_partial, file",
+            "Rows (chunks) waiting for a worker, by class: live_final, live_partial, file, ahead",
             ["model", "class"],
         )
         self.queue_limit_rows = gauge(

@@ -12,6 +12,7 @@ import anyio
 from bench import client
 from bench.hearing import find_base, model_name
 from bench.server import RunningServer, metrics_at, serve
+from bench.speech import clip
 from bench.stage import Bench, Finding, Table, Target
 from bench.stats import interleaved, percentile, spread
 
@@ -33,14 +34,14 @@ SIDES = {"one worker": "off", "and an express worker": "on"}
 def run(bench: Bench) -> Iterator[Finding]:
     """A clip alone, then beside, by turns."""
     model = find_base() or bench.model()
-    clip, long = bench.opus(CLIP_SECONDS), bench.opus(LONG_SECONDS)
+    file, long = clip(bench, CLIP_SECONDS), bench.opus(LONG_SECONDS)
     runs: dict[str, list[_Run]] = {name: [] for name in SIDES}
 
     def measured(name: str) -> float:
         with serve(model, GATEWAY_EXPRESS_WORKER=SIDES[name]) as server:
-            server.upload(clip)
-            alone = [_clip(server, clip) for _ in range(CLIPS)]
-            runs[name].append(_Run(alone, *anyio.run(_beside, server, clip, long)))
+            server.upload(file)
+            alone = [_clip(server, file) for _ in range(CLIPS)]
+            runs[name].append(_Run(alone, *anyio.run(_beside, server, file, long)))
         return median(runs[name][-1].beside)
 
     interleaved({name: partial(measured, name) for name in SIDES}, 1 if bench.quick else 3)
@@ -72,12 +73,12 @@ class _Run:
     rate: float
 
 
-def _clip(server: RunningServer, clip: Path) -> float:
+def _clip(server: RunningServer, file: Path) -> float:
     server.wait_idle()
-    return server.upload(clip).seconds
+    return server.upload(file).seconds
 
 
-async def _beside(server: RunningServer, clip: Path, long: Path) -> tuple[list[float], float]:
+async def _beside(server: RunningServer, file: Path, long: Path) -> tuple[list[float], float]:
     """Seconds of each clip, and the recordings' audio seconds per second meanwhile."""
     async with anyio.create_task_group() as tasks:
         for _ in range(LONG):
@@ -88,7 +89,7 @@ async def _beside(server: RunningServer, clip: Path, long: Path) -> tuple[list[f
         seconds = []
         for _ in range(CLIPS):
             await anyio.sleep(PAUSE)
-            seconds.append((await client.transcribe(server.port, clip)).seconds)
+            seconds.append((await client.transcribe(server.port, file)).seconds)
         took = time.perf_counter() - began
         decoded = (server.metrics() - before)["gateway_decoded_audio_seconds_total"]
         tasks.cancel_scope.cancel()

@@ -21,7 +21,7 @@ from bench import client
 from bench.engines import cpu_threads
 from bench.hearing import find_base, model_name
 from bench.server import RunningServer, memory_mb, metrics_at, serve
-from bench.speech import find_speech, load
+from bench.speech import clip, find_speech, load
 from bench.stage import Bench, Finding, Plot, Table, Target
 from bench.stats import interleaved, percentile, ratios, seconds, spread
 from bench.variants import wav
@@ -117,10 +117,9 @@ def _material(bench: Bench) -> Material:
     speech = find_speech()
     if model is None or not (speech / "recordings.json").is_file():
         files = [bench.opus(60, start) for start in range(CLIENTS[-1])]
-        clip = bench.opus(CLIP_SECONDS)
         known = dict.fromkeys(files, 60.0)
         return Material(
-            bench.model(), files, known, clip, bench.opus(LONG_SECONDS), "miniature, talk of 60 s"
+            bench.model(), files, known, clip(bench, CLIP_SECONDS), bench.opus(LONG_SECONDS), "miniature"
         )
     bench.folder.mkdir(parents=True, exist_ok=True)
     english = [each for each in load(speech) if each.language == "en"]
@@ -133,14 +132,12 @@ def _material(bench: Bench) -> Material:
         path = bench.folder / f"{recording.name}.flac"
         path.write_bytes(recording.file)
         seconds[path] = len(recording.samples) / SAMPLE_RATE
-    clip = bench.folder / "clip.wav"
-    clip.write_bytes(wav(recordings[0].samples[: CLIP_SECONDS * SAMPLE_RATE]))
     everything = np.concatenate([each.samples for each in recordings])
     repeated = np.resize(everything, LONG_SECONDS * SAMPLE_RATE)
     long = bench.folder / "long.wav"
     long.write_bytes(wav(repeated))
     what = f"{model_name(model)}, int8, beam {BEAM}, up to {len(seconds)} English recordings"
-    return Material(model, list(seconds), seconds, clip, long, what)
+    return Material(model, list(seconds), seconds, clip(bench, CLIP_SECONDS), long, what)
 
 
 def _peers(

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.cli.top_reading import Reading, quantile, since
 
-CLASSES = ("live_final", "live_partial", "file")
+CLASSES = ("live_final", "live_partial", "file", "ahead")
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,6 +265,8 @@ class Priority(IntEnum):
     LIVE_FINAL = 0
     LIVE_PARTIAL = 1
     FILE = 2
+    AHEAD = 3
+    """Of a live client that sends faster than anybody speaks: as `FILE`, but nobody waits for its first."""
 
 
 class Recognizer(Protocol):

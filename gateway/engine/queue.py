@@ -8,6 +8,8 @@ and the clip would wait for two batches instead of one. Every second batch takes
 recordings get on; where nothing but finals fits, as where a call has one row, something else leads each
 ninth batch.
 
+Rows of live clients that are ahead of any speaker are among those of files, and nobody waits for the first.
+
 Where one worker takes what somebody waits for and another one the rest, each asks for its share.
 """
 
@@ -57,8 +59,12 @@ class BatchQueue:
         self._sizes = sizes
         self._batch_key = batch_key
         self._idle_wait = idle_wait
-        self._turns: dict[Priority, RowTurns] = {
-            priority: RowTurns(_due if priority is Priority.FILE else None) for priority in sorted(Priority)
+        files = RowTurns(_due)
+        self._turns: Mapping[Priority, RowTurns] = {
+            Priority.LIVE_FINAL: RowTurns(),
+            Priority.LIVE_PARTIAL: RowTurns(),
+            Priority.FILE: files,
+            Priority.AHEAD: files,
         }
         self._since: dict[Row, float] = {}
         self._depths = Counter[Priority]()
@@ -99,7 +105,7 @@ class BatchQueue:
         row.put_at = now
         row.waiting = row.span.child("queue", **{"class": row.priority.name.lower()})
         old = self._replaceable.get(row.stream) if row.is_replaceable else None
-        known = row.stream in self._admitted
+        known = row.stream in self._admitted or row.priority is Priority.AHEAD
         if old is not None:
             self._turns[row.priority].replace(old, row)
             self._since[row] = self._since.pop(old)
@@ -158,7 +164,7 @@ class BatchQueue:
         batch = [lead]
         if share is not Share.REST:
             self._lead = lead.priority
-            self._urgent = (lead.priority is not Priority.FILE or new) and not self._urgent
+            self._urgent = (lead.priority < Priority.FILE or new) and not self._urgent
         if not lead.alone:
             fitting = Share.WAITED_FOR if self._urgent and share is Share.ALL else share
             most = min(self._sizes(lead.key), math.ceil(self._waiting(share) / places))
@@ -271,8 +277,9 @@ def _due(row: Row) -> float:
 
 
 def _classes(share: Share) -> list[Priority]:
-    """Whose rows may be among it."""
-    return [Priority.FILE] if share is Share.REST else sorted(Priority)
+    """Whose rows may be among it; those that are ahead are among those of files."""
+    live = [] if share is Share.REST else [Priority.LIVE_FINAL, Priority.LIVE_PARTIAL]
+    return [*live, Priority.FILE]
 
 
 def _of_class(priority: Priority, share: Share) -> Share:

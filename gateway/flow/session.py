@@ -296,7 +296,7 @@ class LiveSession:
         for output in outputs:
             match output:
                 case Final(recognition=recognition, chunk=chunk):
-                    priority = Priority.FILE if self._is_ahead else Priority.LIVE_FINAL
+                    priority = Priority.AHEAD if self._is_ahead else Priority.LIVE_FINAL
                     with within(self._spans.of(output.utterance.item_id)):
                         self._running[output] = self._rows.final(chunk, recognition, priority=priority)
                 case Partial(recognition=recognition, chunk=chunk, most_tokens=most):

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,6 +19,9 @@ pytestmark = pytest.mark.slow
 
 HANDLES = 256
 """Few enough that idle connections would take them all, were they let."""
+
+SOFT, IDLE = 1024, 2000
+"""A usual limit of a shell or a service, and as many connections as once ended the service."""
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +60,49 @@ def connection(url: str, *sent: bytes) -> socket.socket:
     return client
 
 
-@pytest.mark.promise("many times as many idle connections as there are file handles: service as before")
-def test_idle_connections_give_way(url: str) -> None:
-    """Several times as many as there are handles, silent or in the middle of a head: service as before."""
+@contextmanager
+def idle(url: str, count: int) -> Iterator[None]:
+    """So many connections, silent or in the middle of a head."""
     with ExitStack() as held:
-        for number in range(4 * HANDLES):
+        for number in range(count):
             begun = () if number % 2 else (b"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\n",)
             held.enter_context(connection(url, *begun))
+        yield
 
+
+@pytest.mark.promise("many times as many idle connections as there are file handles: service as before")
+def test_idle_connections_give_way(url: str) -> None:
+    """Several times as many as there are handles."""
+    with idle(url, 4 * HANDLES):
         assert httpx.get(f"{url}/v1/models").status_code == 200
         assert httpx.get(f"{url}/health").json()["status"] == "ok"
+
+
+@pytest.mark.promise("2,000 idle connections with a soft limit of 1,024 file handles: service as before")
+def test_the_soft_limit_is_none(samples: dict[str, Sample]) -> None:
+    """The server raises it as far as it may: a recording and its stream are answered."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 3 * IDLE:
+        pytest.skip(f"{hard} file handles are allowed here, to the tests, too")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], 2 * IDLE), hard))
+    try:
+        with (
+            served(limit=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (SOFT, hard))) as server,
+            server.client() as openai,
+            idle(server.url, IDLE),
+        ):
+            create, file = openai.audio.transcriptions.create, samples["en_hello"].path
+            text = create(file=file, model="whisper-1").text
+            *_, done = create(file=file, model="whisper-1", stream=True)
+            open_connections = server.metric("gateway_open_connections")
+            assert "Traceback" not in server.log.read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert done.type == "transcript.text.done"
+    assert text == done.text == "Hello world."
+    assert open_connections > IDLE
 
 
 def test_when_all_are_at_work_the_probes_answer(url: str) -> None:

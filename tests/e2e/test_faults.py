@@ -137,6 +137,7 @@ def test_a_stopped_worker_is_told_and_replaced(
     quick_whisper: WhisperSpec,
     samples: dict[str, Sample],
     record_property: Callable[[str, object], None],
+    pytestconfig: pytest.Config,
     *,
     is_busy: bool,
 ) -> None:
@@ -160,7 +161,10 @@ def test_a_stopped_worker_is_told_and_replaced(
         "figure",
         f"told after {noticed:.1f} s, mended after {recovered:.1f} s of a deadline of {ROW_DEADLINE:g}",
     )
-    # A busy machine may take longer, but not so long as a deadline that grows with the audio.
-    assert noticed < 5 * ROW_DEADLINE
+    # A busy machine may take longer, but not so long as a deadline that grows with the audio. What is printed
+    # is measured on a quiet one.
+    is_printed = pytestconfig.getoption("--promises") is not None
+    assert noticed < (ROW_DEADLINE + 1 if is_printed else 5 * ROW_DEADLINE)
+    assert recovered < 2 * ROW_DEADLINE or not is_printed
     assert health["models"]["mini-whisper"]["workers"][0]["state"] in {"restarting", "starting"}
     assert again == undisturbed

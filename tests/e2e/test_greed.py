@@ -5,9 +5,10 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,13 +16,19 @@ import pytest
 from gateway.app import WAITING_SHARE
 from tests.e2e.resuming import FRAME_BYTES, Client
 from tests.e2e.speaker import speech
-from tests.support import Sample, served
+from tests.support import Sample, served, until
 
 pytestmark = pytest.mark.slow
 
 GREEDY = int(os.environ.get("GREEDY", "10"))
 MEGABYTES = 1_500
 """The container that they killed once, with its worker."""
+
+CONTROLLERS = {
+    Path("/sys/fs/cgroup/memory"): "memory.limit_in_bytes",
+    Path("/sys/fs/cgroup"): "memory.max",
+}
+"""Control groups of memory, versions 1 and 2, and where their limit stands."""
 
 HEAD = """GET /v1/realtime?intent=transcription HTTP/1.1
 Host: localhost
@@ -64,6 +71,40 @@ def _greedy(url: str, number: int, frame: bytes, together: threading.Barrier, st
                 client.sendall(frame[at % len(frame) :][:PIECE])
 
 
+def _new_group(megabytes: int) -> Path | None:
+    """A control group of so much memory; None where none may be made."""
+    for parent, limit in CONTROLLERS.items():
+        group = parent / f"gateway-tests-{os.getpid()}"
+        with suppress(OSError):
+            group.mkdir()
+            try:
+                (group / limit).write_text(str(megabytes * 1_000_000))
+            except OSError:
+                group.rmdir()
+                raise
+            return group
+    return None
+
+
+@contextmanager
+def container(megabytes: int) -> Iterator[Callable[[], None] | None]:
+    """What puts a new process into a control group of so much memory; None where none may be made."""
+    group = _new_group(megabytes)
+    if group is None:
+        yield None
+        return
+    members = group / "cgroup.procs"
+
+    def enter() -> None:
+        members.write_text(str(os.getpid()))
+
+    try:
+        yield enter
+    finally:
+        until(lambda: not members.read_text())
+        group.rmdir()
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.promise("greedy live clients cost a bystander no word, and memory no more than a container has")
 def test_greedy_clients_leave_others_alone(
@@ -76,7 +117,11 @@ def test_greedy_clients_leave_others_alone(
     uploaded = []
     # A container's share of its memory.
     waiting = str(MEGABYTES * 1_000_000 // WAITING_SHARE)
-    with served(GATEWAY_MAX_WAITING_TOTAL=waiting) as server, server.client() as openai:
+    with (
+        container(MEGABYTES) as limit,
+        served(limit=limit, GATEWAY_MAX_WAITING_TOTAL=waiting) as server,
+        server.client() as openai,
+    ):
         bystander = Client(server, speech(sample.path) * ROUNDS)
         before = server.megabytes()
         with ThreadPoolExecutor(GREEDY) as threads:
@@ -93,7 +138,8 @@ def test_greedy_clients_leave_others_alone(
         bystander.finish()
         peak = server.peak_megabytes()
         log = server.log.read_text()
-    record_property("figure", f"{GREEDY} clients: {before:.0f} MB before, {peak:.0f} MB at most")
+    where = f"in a control group of {MEGABYTES} MB" if limit else "in no control group"
+    record_property("figure", f"{GREEDY} clients {where}: {before:.0f} MB before, {peak:.0f} MB at most")
 
     assert uploaded == bystander.texts == ["Hello world."] * ROUNDS
     assert peak < MEGABYTES

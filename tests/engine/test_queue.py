@@ -120,7 +120,9 @@ def test_shares_are_taken_apart(steps: list[Row | Share], max_batch: int) -> Non
     served: set[Hashable] = set()
 
     def is_waited_for(row: Row) -> bool:
-        return row.priority is not Priority.FILE or row.stream not in served
+        if row.priority is Priority.FILE:
+            return row.stream not in served
+        return row.priority is not Priority.AHEAD
 
     for now, step in enumerate([*steps, *[Share.WAITED_FOR, Share.REST] * len(steps)]):
         if isinstance(step, Row):
@@ -139,6 +141,25 @@ def test_shares_are_taken_apart(steps: list[Row | Share], max_batch: int) -> Non
         waiting.difference_update(batch)
     assert not waiting
     assert len(queue) == 0
+
+
+def test_nobody_waits_for_who_is_ahead() -> None:
+    """Its first row is one of a recording under way, also where its stream is new."""
+    queue = queue_of(max_batch=1)
+    queue.put(row_of("long"), 0)
+    queue.put(row_of("long"), 0)
+    queue.take(LATE)
+    queue.put(row_of("ahead", Priority.AHEAD), 1)
+    queue.put(row_of("ahead", Priority.AHEAD), 1)
+    queue.put(row_of("clip"), 2)
+
+    assert streams_of(queue.take(LATE, share=Share.WAITED_FOR)) == ["clip"]
+    assert queue.take(LATE, share=Share.WAITED_FOR) == []
+    assert [streams_of(queue.take(LATE, share=Share.REST)) for _ in range(3)] == [
+        ["long"],
+        ["ahead"],
+        ["ahead"],
+    ]
 
 
 def test_a_share_is_spread_over_its_own_places() -> None:

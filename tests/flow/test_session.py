@@ -245,7 +245,7 @@ async def test_a_client_faster_than_speech_is_no_load(pace: float) -> None:
         lag = client.load.lag
 
     assert engine.finals
-    assert {call.priority for call in engine.finals} == {Priority.LIVE_FINAL if pace else Priority.FILE}
+    assert {call.priority for call in engine.finals} == {Priority.LIVE_FINAL if pace else Priority.AHEAD}
     assert (lag >= 5.0) == (pace > 0)
     assert (lag == 0.0) == (pace == 0)
 
@@ -261,7 +261,7 @@ async def test_making_up_for_a_silence(silence: float, *, is_ahead: bool) -> Non
         client.session.put(Commit(None))
         await client.until(client.completed)
 
-    assert engine.finals[-1].priority is (Priority.FILE if is_ahead else Priority.LIVE_FINAL)
+    assert engine.finals[-1].priority is (Priority.AHEAD if is_ahead else Priority.LIVE_FINAL)
 
 
 async def test_finish() -> None:

@@ -102,12 +102,12 @@ async def test_a_session_is_never_refused() -> None:
     """Where it waits as files do, and the queue is full, it goes ahead of them; a recording is refused."""
 
     def full(call: Call) -> Hypothesis | GatewayError:
-        return OverloadedError("full") if call.priority is Priority.FILE else say("a")
+        return OverloadedError("full") if call.priority is Priority.AHEAD else say("a")
 
     for live in (True, False):
         engine = FakeRecognizer(full)
         async with rows(live=live) as stream:
-            row = stream.final(CHUNK, recognition(engine), priority=Priority.FILE)
+            row = stream.final(CHUNK, recognition(engine), priority=Priority.AHEAD)
             if live:
                 assert await row.hypothesis() == say("a")
             else:
