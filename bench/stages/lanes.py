@@ -22,7 +22,7 @@ from bench.server import memory_mb
 from bench.stage import Bench, Finding, Plot, Table
 from bench.stats import interleaved, ratios, spread
 from gateway import allocator
-from gateway.engine.devices.placement import Machine
+from gateway.engine.devices.placement import Machine, lane_environment
 from gateway.engine.sizes import row_costs
 
 ROW_SECONDS = 28
@@ -77,7 +77,7 @@ def run(bench: Bench) -> Iterator[Finding]:
 
 
 def _in_a_process(model: Path, lanes: int, threads: int) -> dict[str, float]:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
+    environment = {**os.environ, **lane_environment(threads)}
     command = [sys.executable, "-m", "bench.stages.lanes", str(model), str(lanes), str(threads)]
     answer = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
     figures: dict[str, float] = json.loads(answer.stdout)

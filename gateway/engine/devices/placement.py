@@ -28,6 +28,10 @@ THREADS_PER_CORE = 4
 two lanes of two, and those 4 to 15 % more than two of one, which leave a core idle where a row is decoded
 alone."""
 
+SPINS = 10_000
+"""Of a thread that waits, before it sleeps: 0.1 to 0.5 ms. On two cores a row of 22 s that was alone took
+0.9 s with 1,000 to 10,000 of them, 1.8 s with none or 300; rows in all lanes took as long either way."""
+
 MAX_LANE_THREADS = 16
 """More of them wait for each other longer than they work; derived, not measured."""
 
@@ -131,8 +135,13 @@ def lane_environment(threads: int) -> Environment:
     return {
         THREADS_VARIABLE: str(threads),
         "OPENBLAS_NUM_THREADS": "1",
-        # A thread that waits for another one leaves its core to the other lanes'.
-        "OMP_WAIT_POLICY": "passive",
+        # A thread that waits for others of its lane, some hundred times in each step, leaves its core to the
+        # other lanes', but not at once: to be woken takes longer than most waits. GNU's runtime,
+        # which CTranslate2's wheels bring, counts turns of a loop, at most 1,000 where there are more threads
+        # than cores, and only 100 unless it is told to be active. Intel's and LLVM's would never sleep then.
+        "OMP_WAIT_POLICY": "active",
+        "GOMP_SPINCOUNT": str(SPINS),
+        "KMP_BLOCKTIME": "0",
     }
 
 

@@ -7,6 +7,7 @@ import pytest
 from gateway.engine.devices.placement import (
     THREADS_VARIABLE,
     Machine,
+    lane_environment,
     parse_devices,
     read_quota,
     worker_environments,
@@ -89,6 +90,14 @@ def test_lanes_at_ease_share_the_cores_without_overlap(cores: int, lanes: int, t
     """Somebody else has the rows that want more threads than that."""
     environment = Machine(tuple(range(cores))).at_ease(lanes)
     assert environment == {NICE_VARIABLE: "10", THREADS_VARIABLE: str(threads)}
+
+
+def test_threads_wait_awake_for_a_moment() -> None:
+    """By each OpenMP runtime's own names: GNU's spins so often, Intel's and LLVM's would never sleep."""
+    environment = lane_environment(2)
+    assert environment["OMP_WAIT_POLICY"] == "active"
+    assert 1_000 <= int(environment["GOMP_SPINCOUNT"]) <= 10_000
+    assert environment["KMP_BLOCKTIME"] == "0"
 
 
 def test_cpu_workers_get_cores_of_their_own() -> None:
