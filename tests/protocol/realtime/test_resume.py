@@ -56,11 +56,11 @@ def test_no_text_is_more_than_refused(text: str) -> None:
 
 @given(st.integers(0, 2**24 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**20 - 1))
 def test_places(number: int, settled_ms: int, items: int) -> None:
-    """An id says its place, and no two are the same."""
+    """An id says its place; those of one place differ by chance."""
     place = Place(number, settled_ms, items)
     event_id = place.event_id(SESSION)
 
     assert Place.of(event_id, SESSION) == place
-    assert event_id != place.event_id(SESSION)
+    assert len({event_id, *(place.event_id(SESSION) for _ in range(4))}) > 1
     with pytest.raises(InvalidRequestError):
         Place.of(event_id, "f" * 24)
