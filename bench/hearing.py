@@ -20,10 +20,13 @@ import ctranslate2
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 from huggingface_hub import try_to_load_from_cache
 
-from bench.speech import find_speech
+from bench.speech import find_speech, load
+from bench.stage import Bench
+from bench.variants import wav
 from bench.wer import TimedWord
 from gateway.audio.silero import SileroModel
 from gateway.audio.source import FileSource
+from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import Capabilities, DecodeRequest, Engine, Priority, RowFailed
 from gateway.engine.whisper.engine import WhisperEngine, WhisperSpec
 from gateway.errors import EngineFailedError
@@ -236,6 +239,18 @@ def find_base() -> Path | None:
         return Path(str(cached[0])).parent
     named = os.environ.get(MODEL_VARIABLE)
     return Path(named) if named and all((Path(named) / file).is_file() for file in FILES) else None
+
+
+def clip(bench: Bench, seconds: int) -> Path:
+    """The beginning of the longest English recording; talk of the miniature's where that or Whisper lacks."""
+    folder = find_speech()
+    if find_base() is None or not (folder / "recordings.json").is_file():
+        return bench.opus(seconds)
+    english = [each for each in load(folder) if each.language == "en"]
+    path = bench.folder / f"clip-{seconds}.wav"
+    bench.folder.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(wav(max(english, key=lambda each: len(each.file)).samples[: seconds * SAMPLE_RATE]))
+    return path
 
 
 def model_name(folder: Path) -> str:

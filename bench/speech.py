@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
-from bench.stage import Bench
 from bench.variants import joined, samples_of, wav
 from bench.wer import TimedWord
 from gateway.audio.types import SAMPLE_RATE, Samples
@@ -79,18 +78,6 @@ def readers(folder: Path) -> list[Recording]:
         )
         for reader in sorted((folder / "readers").glob("*"))
     ]
-
-
-def clip(bench: Bench, seconds: int) -> Path:
-    """The beginning of the longest English recording; talk of the miniature's where there are none."""
-    folder = find_speech()
-    if not (folder / "recordings.json").is_file():
-        return bench.opus(seconds)
-    english = [each for each in load(folder) if each.language == "en"]
-    path = bench.folder / f"clip-{seconds}.wav"
-    bench.folder.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(wav(max(english, key=lambda each: len(each.file)).samples[: seconds * SAMPLE_RATE]))
-    return path
 
 
 def onset_of(samples: Samples) -> float | None:

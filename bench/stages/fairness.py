@@ -10,9 +10,8 @@ from statistics import median
 import anyio
 
 from bench import client
-from bench.hearing import find_base, model_name
+from bench.hearing import clip, find_base, model_name
 from bench.server import RunningServer, metrics_at, serve
-from bench.speech import clip
 from bench.stage import Bench, Finding, Table, Target
 from bench.stats import interleaved, percentile, spread
 

@@ -16,9 +16,8 @@ import numpy as np
 
 from bench import client
 from bench.client import RefusedError
-from bench.hearing import find_base, model_name
+from bench.hearing import clip, find_base, model_name
 from bench.server import RunningServer, cpu_seconds, serve
-from bench.speech import clip
 from bench.stage import Bench, Finding, Table, Target
 from bench.stats import percentile, percentiles
 
@@ -38,12 +37,16 @@ MOST_CPU_MS = 100
 
 @dataclass(slots=True)
 class _Load:
-    """Clips that came at one rate."""
+    """Clips that came at one rate.
+
+    Attributes:
+        answered: Seconds of each that was let in; ``refused``: of the others.
+        refusal_ms: CPU of the server's process for each refusal, beyond what those let in cost.
+    """
 
     answered: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     refusal_ms: float = math.nan
-    """CPU of the server's process for each refusal, beyond what those let in cost."""
 
 
 def run(bench: Bench) -> Iterator[Finding]:

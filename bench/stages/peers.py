@@ -19,9 +19,9 @@ import numpy as np
 
 from bench import client
 from bench.engines import cpu_threads
-from bench.hearing import find_base, model_name
+from bench.hearing import clip, find_base, model_name
 from bench.server import RunningServer, memory_mb, metrics_at, serve
-from bench.speech import clip, find_speech, load
+from bench.speech import find_speech, load
 from bench.stage import Bench, Finding, Plot, Table, Target
 from bench.stats import interleaved, percentile, ratios, seconds, spread
 from bench.variants import wav
@@ -117,10 +117,9 @@ def _material(bench: Bench) -> Material:
     speech = find_speech()
     if model is None or not (speech / "recordings.json").is_file():
         files = [bench.opus(60, start) for start in range(CLIENTS[-1])]
-        known = dict.fromkeys(files, 60.0)
-        return Material(
-            bench.model(), files, known, clip(bench, CLIP_SECONDS), bench.opus(LONG_SECONDS), "miniature"
-        )
+        known, what = dict.fromkeys(files, 60.0), "miniature, talk of 60 s"
+        short, long = bench.opus(CLIP_SECONDS), bench.opus(LONG_SECONDS)
+        return Material(bench.model(), files, known, short, long, what)
     bench.folder.mkdir(parents=True, exist_ok=True)
     english = [each for each in load(speech) if each.language == "en"]
     recordings = sorted(english, key=lambda each: len(each.file), reverse=True)

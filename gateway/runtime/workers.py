@@ -25,12 +25,13 @@ def make_batcher(spec: EngineSpec, settings: Settings, metrics: Metrics, *, mode
     on_gpu = spec.device == "cuda"
     named = [device for device in parse_devices(settings.devices) if (device is not None) == on_gpu]
     devices: list[int | None] = [*named] or [0 if on_gpu else None]
+    machine = Machine.here()
     environments = worker_environments(
-        devices * settings.workers, Machine.here(), threads=threads(settings, models=models)
+        devices * settings.workers, machine, threads=threads(settings, models=models)
     )
     if spec.express:
         first = environments[0]
-        other = first | Machine.here().at_ease(spec.lanes)
+        other = first | machine.at_ease(spec.lanes)
         return Batcher(spec, metrics, options, (first, other), (Share.WAITED_FOR, Share.REST))
     return Batcher(spec, metrics, options, environments)
 
