@@ -21,7 +21,7 @@ from gateway.engine.api import DecodeOptions, Engine
 from gateway.flow.options import LiveOptions, PartialOptions, Recognition
 from gateway.flow.orders import Cancel, Final, Output, Partial
 from gateway.flow.pacing import Load, Pacing
-from gateway.flow.session import LEAST_QUIET_SECONDS, LEAST_SECONDS
+from gateway.flow.session import piece_seconds
 from gateway.flow.turns import Turns
 from gateway.metrics import Metrics
 from gateway.server.live_options import _DEFAULT_DELAY, _DELAYS
@@ -140,8 +140,8 @@ class Replay:
         """The utterances of a recording which ends in silence, as a client would see them."""
         position = 0
         while position < len(samples):
-            step = LEAST_SECONDS if self._turns.is_open else LEAST_QUIET_SECONDS
-            piece = samples[position : position + round(step * SAMPLE_RATE)]
+            step = round(piece_seconds(self._turns, self._segmenter) * SAMPLE_RATE)
+            piece = samples[position : position + step]
             events = self._segmenter.feed(piece)
             position += len(piece)
             self._settle(self._segmenter.position / SAMPLE_RATE)

@@ -24,6 +24,7 @@ from gateway.engine.api import (
     RowFailed,
 )
 from gateway.engine.batcher_metrics import BatcherMetrics
+from gateway.engine.lanes import AllLanes, Lanes
 from gateway.engine.queue import BatchQueue
 from gateway.engine.row import Row
 from gateway.engine.row_turns import Share
@@ -73,49 +74,6 @@ class BatcherOptions:
     replica: ReplicaOptions = field(default_factory=ReplicaOptions)
 
 
-class _Lanes:
-    """The calls that one replica has under way.
-
-    Attributes:
-        share: What it takes of the waiting rows, as long as others take the rest.
-        running: So many.
-        rows: Of all of them.
-        is_isolated: The one that runs must stay alone.
-        error: What ended them all.
-    """
-
-    def __init__(self, count: int, replica: Replica, share: Share) -> None:
-        self._count = count
-        self._replica = replica
-        self.share = share
-        self.running = 0
-        self.rows = 0
-        self.is_isolated = False
-        self.error: WorkerLostError | None = None
-
-    @property
-    def free(self) -> int:
-        """So many calls may begin."""
-        return 0 if self.is_isolated or self._replica.exited else self._count - self.running
-
-    @property
-    def load(self) -> int:
-        """Rows that the replica decodes, for us or for others."""
-        return self.rows + self._replica.load
-
-    def begin(self, batch: list[Row]) -> None:
-        """A call begins."""
-        self.running += 1
-        self.rows += len(batch)
-        self.is_isolated = batch[0].alone
-
-    def end(self, batch: list[Row]) -> None:
-        """A call has ended."""
-        self.running -= 1
-        self.rows -= len(batch)
-        self.is_isolated = False
-
-
 class Batcher:
     """A `Recognizer` on replicas of one engine. Rows wait until `run` runs, in a task group of the caller.
 
@@ -144,8 +102,7 @@ class Batcher:
             spec.batch_key,
             options.idle_wait_seconds,
         )
-        self._lanes: list[_Lanes] = []
-        """Of each replica that serves."""
+        self._lanes = AllLanes(self._queue)
         replica_options = replace(options.replica, waiting=lambda: len(self._queue))
         self._supervisors = [
             Supervisor(
@@ -251,8 +208,8 @@ class Batcher:
             WorkerLostError: It is lost; the rows it held wait again.
             WorkerRetiredError: It is not needed any more.
         """
-        lanes = _Lanes(self._spec.lanes, replica, share)
-        self._lanes.append(lanes)
+        lanes = Lanes(self._spec.lanes, replica, share)
+        self._lanes.add(lanes)
         try:
             async with open_task_group() as calls:
                 while True:
@@ -269,7 +226,7 @@ class Batcher:
         self,
         replica: Replica,
         supervisor: Supervisor,
-        lanes: _Lanes,
+        lanes: Lanes,
         batch: list[Row],
         scope: anyio.CancelScope,
     ) -> None:
@@ -283,37 +240,24 @@ class Batcher:
         if lanes.error is None:
             supervisor.done(still_busy=lanes.running > 0)
 
-    async def _next_batch(self, replica: Replica, lanes: _Lanes) -> list[Row]:
+    async def _next_batch(self, replica: Replica, lanes: Lanes) -> list[Row]:
         # Calls under way find out themselves that it is gone, and who is to blame.
         while lanes.running or not replica.exited:
             wake_at = None
-            share, equals = self._share(lanes)
-            if self._may_begin(lanes, share) and all(
-                lanes.load <= other.load for other in equals if self._may_begin(other, share)
-            ):
-                places = sum(each.free for each in equals)
+            if (claim := self._lanes.claim(lanes)) is not None:
                 now = anyio.current_time()
-                if batch := self._queue.take(now, places, share):
+                if batch := self._queue.take(now, claim.places, claim.share):
                     for row in batch:
                         self._metrics.waited(row.priority, now - row.put_at)
                     return batch
-                wake_at = self._queue.wake_at(places, share)
+                wake_at = self._queue.wake_at(claim.places, claim.share)
             with anyio.CancelScope(deadline=math.inf if wake_at is None else wake_at):
                 await self.changed.wait()
         if replica.retired:
             raise WorkerRetiredError
         raise WorkerLostError("died")
 
-    def _share(self, lanes: _Lanes) -> tuple[Share, list[_Lanes]]:
-        """What the replica takes now, all where none serves that takes the rest, and who takes it with it."""
-        equals = [each for each in self._lanes if each.share is lanes.share]
-        return (lanes.share if len(equals) < len(self._lanes) else Share.ALL), equals
-
-    def _may_begin(self, lanes: _Lanes, share: Share) -> bool:
-        """The replica could take the next batch."""
-        return lanes.free > 0 and not (lanes.running and self._queue.isolates(share))
-
-    async def _decode(self, replica: Replica, batch: list[Row], lanes: _Lanes) -> None:
+    async def _decode(self, replica: Replica, batch: list[Row], lanes: Lanes) -> None:
         """Answers each row of the batch, in several calls if one of them fails.
 
         Raises:

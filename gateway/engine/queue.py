@@ -84,6 +84,11 @@ class BatchQueue:
         return len(self._since)
 
     @property
+    def only(self) -> Row | None:
+        """The row that waits, where there is one only."""
+        return next(iter(self._since)) if len(self._since) == 1 else None
+
+    @property
     def depths(self) -> Mapping[Priority, int]:
         """Rows waiting, by their class."""
         return {priority: self._depths[priority] for priority in Priority}

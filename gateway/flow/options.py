@@ -52,12 +52,14 @@ class PartialOptions:
 
     Attributes:
         step: Seconds of new audio at least, before it is decoded again; infinite: only complete chunks are.
+        breath: The same as a multiple of what the last one took, so that under load they thin out.
         beam_size: Smaller than that of final results, as most of its work is thrown away.
         stability: Which words of a partial result are emitted as text that is never taken back.
         consistent: The final text begins with what was emitted, though the final hypothesis has it otherwise.
     """
 
     step: float = 0.5
+    breath: float = 1.5
     beam_size: int = 1
     stability: StabilityOptions = field(default_factory=StabilityOptions)
     consistent: bool = False

@@ -21,16 +21,16 @@ ADMIT_UNTIL = 2.5
 """Seconds a final may take, unless the engine is slower than this with nothing to wait for. Captions count as
 live up to about five seconds after speech, so newcomers are refused well before."""
 
+AHEAD_UNTIL = 0.5
+"""Of the last seconds, the share with a final under way until which more are decoded ahead. In a pause nobody
+knows whether a turn is over: most of those are thrown away, and others wait for them."""
+
 PARTIALS_UNTIL_BUSY = 0.5
 ADMIT_UNTIL_BUSY = 0.8
 """Seconds that a second of audio may take to be cut: at 1 the server itself, not its engine, is late."""
 
 SLOW = 3.0
 """Where a final alone takes long, so many times as long is too long."""
-
-BREATH = 1.5
-"""So many times as long as a partial took, the next one waits at least: under load they thin out."""
-
 
 BACK_OFF = 2.0
 """A partial that failed or was superseded makes the next step so many times as long."""
@@ -52,6 +52,10 @@ class Load:
         self._admit_until = ADMIT_UNTIL
         self._admit_until_busy = ADMIT_UNTIL_BUSY
         self._running: dict[object, float] = {}
+        self._since = 0.0
+        """When the first of those began that run."""
+        self._spans: deque[tuple[float, float]] = deque(maxlen=RECENT)
+        """From when to when one or more ran."""
         self._ended: deque[tuple[float, float]] = deque(maxlen=RECENT)
         self._alone: deque[float] = deque(maxlen=RECENT)
         self._sessions = 0
@@ -75,10 +79,14 @@ class Load:
                 return
             key, began, is_alone = object(), self._clock(), not self._running
             self._running[key] = began
+            if is_alone:
+                self._since = began
             try:
                 yield
             finally:
                 del self._running[key]
+                if not self._running:
+                    self._spans.append((self._since, self._clock()))
         # Not where it failed: that tells no time.
         now = self._clock()
         self._ended.append((now, now - began))
@@ -95,6 +103,14 @@ class Load:
         return max(median(ended) if ended else 0.0, oldest)
 
     @property
+    def finals_share(self) -> float:
+        """Of the last seconds, the share with a final under way, though nobody wants it any more: 0 to 1."""
+        now = self._clock()
+        running = [(self._since, now)] if self._running else []
+        spans = (min(end - began, WINDOW_SECONDS - (now - end)) for began, end in [*self._spans, *running])
+        return sum(seconds for seconds in spans if seconds > 0) / WINDOW_SECONDS
+
+    @property
     def busy(self) -> float:
         """Seconds that a second of audio takes to be cut, the wait for a thread included."""
         now = self._clock()
@@ -105,6 +121,11 @@ class Load:
     def allows_partials(self) -> bool:
         """There is more time than the finals need."""
         return self.lag <= self._at_least(PARTIALS_UNTIL) and self.busy <= PARTIALS_UNTIL_BUSY
+
+    @property
+    def allows_ahead(self) -> bool:
+        """There is time for finals that may be none."""
+        return self.allows_partials and self.finals_share <= AHEAD_UNTIL
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -154,6 +175,11 @@ class Pacing:
         """The machine has time for what is not strictly needed."""
         return self._load.allows_partials and not self.is_ahead
 
+    @property
+    def allows_ahead(self) -> bool:
+        """The same of the final of what may go on."""
+        return self._load.allows_ahead and not self.is_ahead
+
     def is_due(self, position: int, options: PartialOptions) -> bool:
         """Whether there is audio enough, up to ``position`` in samples, and time; else it is put off."""
         if self._began is not None or position < self._due:
@@ -189,4 +215,4 @@ class Pacing:
         self._began = None
         self._failures = 0 if in_time else self._failures + 1
         step = min(options.step * BACK_OFF**self._failures, max(options.step, MAX_STEP_SECONDS))
-        self._due = position + max(step, BREATH * took) * SAMPLE_RATE
+        self._due = position + max(step, options.breath * took) * SAMPLE_RATE

@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 
 from gateway.aio import Changed, open_task_group
+from gateway.audio.segmenter import Segmenter
 from gateway.audio.turns import SegmenterEvent
 from gateway.audio.types import SAMPLE_RATE
 from gateway.engine.api import Priority
@@ -39,7 +40,10 @@ LEAST_SECONDS = 0.1
 """Audio is worked on in pieces of at least so much: the detector's gain has the same step."""
 
 LEAST_QUIET_SECONDS = 0.3
-"""The same while nobody speaks, which is most of most sessions' time: fewer pieces cost less."""
+"""The same where nobody has spoken for a while, as in most of most sessions: fewer pieces cost less."""
+
+QUIET_AFTER = 10 * SAMPLE_RATE
+"""Between two turns there is less, and the next one's first words are waited for."""
 
 MOST_SECONDS = 1.0
 
@@ -59,6 +63,12 @@ REFUSALS_AHEAD = 1_000
 
 CHUNKS_AHEAD = 8
 """Chunks the engine has not answered yet, before the capture waits."""
+
+
+def piece_seconds(turns: Turns, segmenter: Segmenter) -> float:
+    """Of how much audio the next piece is at least."""
+    is_quiet = not turns.is_open and segmenter.uncommitted > QUIET_AFTER
+    return LEAST_QUIET_SECONDS if is_quiet else LEAST_SECONDS
 
 
 class LiveSession:
@@ -163,7 +173,7 @@ class LiveSession:
                 tasks.start_soon(self._hear)
                 while True:
                     await self._changed.until(self._has_room)
-                    seconds = LEAST_SECONDS if self._turns.is_open else LEAST_QUIET_SECONDS
+                    seconds = piece_seconds(self._turns, self._capture.segmenter)
                     least, most = (round(each * self._bytes_per_second) for each in (seconds, MOST_SECONDS))
                     task = await self._inbox.take(least, most)
                     self._is_busy = True

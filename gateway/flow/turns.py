@@ -127,9 +127,10 @@ class Turns:
             return self.advance()
         # What was said until a pause is a hypothesis, too.
         utterance = order.utterance
-        if isinstance(outcome, Hypothesis) and order is self._pause and self._may_emit(utterance):
+        if isinstance(outcome, Hypothesis) and order is self._pause:
             orders = self._cancel_partial() if self._is_older(order) else []
-            return [*orders, *utterance.partial(utterance.chunks, outcome, paused=True)]
+            utterance.hear(utterance.chunks, outcome, paused=True)
+            return [*orders, *self.advance()]
         return []
 
     def heard(self, order: Hear, turns: Sequence[Turn]) -> list[Output]:
@@ -138,11 +139,12 @@ class Turns:
         return self.advance()
 
     def wants_partial(self, position: int) -> bool:
-        """Whether to call `decode_open`: somebody speaks, it is their turn, and a partial is due."""
+        """Whether to call `decode_open`: somebody speaks, and a partial is due.
+
+        Also while the text of the turn before is not out: behind it come this one's first words.
+        """
         utterance = self._current
-        if utterance is None or utterance.partials is None:
-            return False
-        if not (self._may_emit(utterance) and utterance.is_caught_up):
+        if utterance is None or utterance.partials is None or not utterance.is_caught_up:
             return False
         return self._pacing.is_due(position, utterance.partials)
 
@@ -242,7 +244,7 @@ class Turns:
         self._pause = None
         if utterance is None or utterance.recognition is None:
             return orders
-        if not (self._pacing.allows_partials or must_judge):
+        if not (self._pacing.allows_ahead or must_judge):
             return orders
         if utterance.partials is None and self.options.turns.mode is TurnMode.MANUAL:
             return orders
@@ -272,17 +274,13 @@ class Turns:
         if order is not self._partial:
             return []  # it was cancelled
         self._partial = None
-        events: list[Output] = []
-        in_time = isinstance(outcome, Hypothesis) and self._may_emit(order.utterance)
-        if in_time and isinstance(outcome, Hypothesis):
-            events += order.utterance.partial(order.number, outcome, paused=False)
+        if isinstance(outcome, Hypothesis):
+            order.utterance.hear(order.number, outcome, paused=False)
+        events = self.advance()
+        in_time = isinstance(outcome, Hypothesis)
         self._pacing.end(order.chunk.end, order.utterance.partials or order.options, in_time=in_time)
         return events
 
     def _is_older(self, order: Final) -> bool:
         """The partial in flight has heard no more than that final."""
         return self._partial is not None and self._partial.chunk.end <= order.chunk.end
-
-    def _may_emit(self, utterance: Utterance) -> bool:
-        """No earlier utterance has anything to emit."""
-        return bool(self._utterances) and self._utterances[0] is utterance

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.errors import GatewayError
@@ -14,10 +15,13 @@ from gateway.transcript.timeline import Timeline
 from gateway.transcript.tokens import text_of
 from gateway.transcript.writing import is_spaced
 
-UNTIL_TEXT = 0.5
-"""So many steps pass between partials until an utterance has text: people wait for its first words, and what
-was said so far is quickly decoded."""
+UNTIL_TEXT = 0.25
+"""So many steps pass between partials until an utterance has text, and no more than the last one took: people
+wait for its first words, and what was said so far is quickly decoded."""
 
+
+MOST_HEARD = 2
+"""Hypotheses that wait for the utterance before to end: they have its first words, and more need no haste."""
 
 TOKENS_MORE = 24
 """A partial may have so many tokens more than twice those of the hypothesis before it. It hears little more:
@@ -66,6 +70,8 @@ class Utterance:
         self._assembler = Assembler()
         self._told: list[Token] = []
         """All that was emitted."""
+        self._heard: list[tuple[int, Hypothesis, bool]] = []
+        """Not looked at yet: the chunk's number, the hypothesis, and whether the speaker had paused."""
         self._stable = self._new_stable()
         self._tokens = 0
         """Of the last hypothesis of the chunk that goes on."""
@@ -73,11 +79,11 @@ class Utterance:
 
     @property
     def partials(self) -> PartialOptions | None:
-        """How it is decoded while it goes on, twice as often until it has text; None: it is not."""
+        """How it is decoded while it goes on, more often until it has text; None: it is not."""
         options = self.recognition.partials if self.recognition is not None else None
-        if options is None or self._told:
+        if options is None or self._told or len(self._heard) > MOST_HEARD:
             return options
-        return replace(options, step=options.step * UNTIL_TEXT)
+        return replace(options, step=options.step * UNTIL_TEXT, breath=1.0)
 
     @property
     def chunks(self) -> int:
@@ -122,19 +128,30 @@ class Utterance:
         self.closed = True
         self._end = end
 
-    def partial(self, number: int, hypothesis: Hypothesis, *, paused: bool) -> list[LiveEvent]:
-        """What a hypothesis of the chunk that goes on adds to the text; nothing if it comes too late."""
+    def hear(self, number: int, hypothesis: Hypothesis, *, paused: bool) -> None:
+        """Takes a hypothesis of the chunk that goes on, of which `advance` emits what it adds to the text."""
+        self._heard.append((number, hypothesis, paused))
+        if not paused and number == len(self._chunks):
+            self._tokens = len(without_loop([token for each in hypothesis.segments for token in each.tokens]))
+
+    def advance(self) -> list[LiveEvent]:
+        """What can be emitted now; to be called while no earlier utterance has anything to emit."""
+        heard, self._heard = self._heard, []
+        parts = [self._partial(number, hypothesis, paused=paused) for number, hypothesis, paused in heard]
+        return [*chain.from_iterable(parts), *self._complete()]
+
+    def _partial(self, number: int, hypothesis: Hypothesis, *, paused: bool) -> list[LiveEvent]:
+        """Nothing if the hypothesis comes too late."""
         if self.partials is None or number != len(self._chunks) or not self.is_caught_up:
             return []
         preview = self._assembler.preview(hypothesis)
         tokens: Sequence[Token] = preview.tokens if preview is not None else ()
         if not paused:
             tokens = without_loop(tokens)
-            self._tokens = len(tokens)
         return self._delta(self._stable.partial(tokens, paused=paused, spaced=is_spaced(hypothesis.language)))
 
-    def advance(self) -> list[LiveEvent]:
-        """What can be emitted now; to be called while no earlier utterance has anything to emit."""
+    def _complete(self) -> list[LiveEvent]:
+        """What complete chunks add."""
         if self.recognition is None or (self.partials is None and not self.closed):
             return []
         events: list[LiveEvent] = []
@@ -198,4 +215,6 @@ class Utterance:
 
     def _new_stable(self, emitted: tuple[Token, ...] = ()) -> StableText:
         options = self.partials.stability if self.partials is not None else StabilityOptions()
+        if self._told:
+            options = replace(options, first_evidence=None)
         return StableText(options, emitted)

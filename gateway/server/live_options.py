@@ -24,7 +24,7 @@ _ENCODINGS: dict[str, Encoding] = {"audio/pcm": "pcm16", "audio/pcmu": "ulaw", "
 
 _DELAYS = {
     "minimal": PartialOptions(step=0.3, stability=StabilityOptions(held_back=0)),
-    "low": PartialOptions(step=0.4, stability=StabilityOptions(evidence=1.0)),
+    "low": PartialOptions(step=0.4, stability=StabilityOptions(evidence=1.0, first_evidence=0.6)),
     "medium": PartialOptions(step=0.4, stability=StabilityOptions(agreement=3, evidence=2.2)),
     "high": PartialOptions(step=0.4, stability=StabilityOptions(agreement=3, evidence=2.6)),
     "xhigh": PartialOptions(step=0.8, stability=StabilityOptions(agreement=3, evidence=2.6)),

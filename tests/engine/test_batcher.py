@@ -539,22 +539,45 @@ async def test_an_express_worker_has_what_somebody_waits_for(tmp_path: Path) -> 
         first = await cues.next()
         tasks.start_soon(say, batcher, 2, "long")
         second = await cues.next()
+        tasks.start_soon(say, batcher, 3, "long")
         assert (first.pid, second.pid) == (pids[express], pids[other])
         await first.go()
-        tasks.start_soon(say, batcher, 3, "clip")
+        tasks.start_soon(say, batcher, 4, "clip")
         clip = await cues.next()
-        assert (clip.pid, clip.rows) == (pids[express], [3])
+        assert (clip.pid, clip.rows) == (pids[express], [4])
         await clip.go()
 
-        tasks.start_soon(say, batcher, 4, "long")  # waits for the second, which is lost
-        await anyio.wait_all_tasks_blocked()
+        await anyio.wait_all_tasks_blocked()  # the third waits for the second, which is lost
         os.kill(second.pid, signal.SIGKILL)
         rows: list[list[int]] = []
         tasks.start_soon(cues.let_all_go, rows)
-        await batcher.changed.until(lambda: sorted(rows) == [[2], [4]])
+        await batcher.changed.until(lambda: sorted(rows) == [[2], [3]])
         await batcher.changed.until(lambda: not sample(batcher, "gateway_queue_rows"))
         assert await say(batcher, 5, "other clip") == " 5"
         tasks.cancel_scope.cancel()
+
+
+async def test_the_last_row_has_the_express_worker(tmp_path: Path) -> None:
+    """Which has all cores for it; while the one before it runs, it is the other's."""
+    express, other = shares = (Share.WAITED_FOR, Share.REST)
+    async with (
+        cued_batcher_of(tmp_path, LONG_WAIT, max_batch=1, shares=shares) as (batcher, cues),
+        anyio.create_task_group() as tasks,
+    ):
+        await batcher.changed.until(lambda: all(worker.state.serves for worker in batcher.state))
+        pids = dict(zip(shares, [worker.pid for worker in batcher.state], strict=True))
+        tasks.start_soon(say, batcher, 1, "long")
+        first = await cues.next()
+        tasks.start_soon(say, batcher, 2, "long")
+        second = await cues.next()
+        await first.go()
+        await second.go()
+        await batcher.changed.until(lambda: not sample(batcher, "gateway_running_rows"))
+        tasks.start_soon(say, batcher, 3, "long")
+        last = await cues.next()
+        tasks.cancel_scope.cancel()
+
+    assert [call.pid for call in (first, second, last)] == [pids[express], pids[other], pids[express]]
 
 
 async def test_rows_of_different_keys_do_not_share_a_batch() -> None:

@@ -12,7 +12,6 @@ from gateway.flow.pacing import (
     ADMIT_UNTIL,
     ADMIT_UNTIL_BUSY,
     BACK_OFF,
-    BREATH,
     PARTIALS_UNTIL,
     PARTIALS_UNTIL_BUSY,
     RECENT,
@@ -119,6 +118,37 @@ def test_a_slow_engine_is_not_an_overloaded_one(load: Load, clock: Clock) -> Non
         clock.now += 0.1
         with pytest.raises(OverloadedError):
             admit(load)
+
+
+def test_how_much_of_the_time_finals_take(load: Load, clock: Clock) -> None:
+    """Several at once count once, those that are cancelled as well, and what is long past not at all."""
+    began = clock.now
+    with pytest.raises(ZeroDivisionError), load.final(counts=True):
+        decode(load, clock, 1.0)
+        clock.now += 1.0
+        raise ZeroDivisionError
+    assert load.finals_share == pytest.approx(2.0 / WINDOW_SECONDS)
+    clock.now = began + WINDOW_SECONDS + 1.5
+    assert load.finals_share == pytest.approx(0.5 / WINDOW_SECONDS)
+    with load.final(counts=True):
+        clock.now += 2 * WINDOW_SECONDS
+        assert load.finals_share == 1.0
+    clock.now += WINDOW_SECONDS
+
+    assert load.finals_share == 0.0
+
+
+def test_finals_that_may_be_none_are_left_out_first(load: Load, clock: Clock) -> None:
+    """Where those that are some take half of the time; partials go on."""
+    for _ in range(5):
+        assert load.allows_ahead
+        decode(load, clock, 1.2)
+        clock.now += 0.8
+    assert not load.allows_ahead
+    assert load.allows_partials
+    clock.now += 2.0
+
+    assert load.allows_ahead
 
 
 def test_nobody_waits_for_what_is_over(load: Load, clock: Clock) -> None:
@@ -231,7 +261,7 @@ def test_the_next_one_is_due(took: float, clock: Clock) -> None:
     assert not bench.is_due(100.0)
     clock.now += took
     bench.pacing.end(SAMPLE_RATE, STEP, in_time=True)
-    due = 1.0 + max(STEP.step, BREATH * took)
+    due = 1.0 + max(STEP.step, STEP.breath * took)
 
     assert not bench.is_due(due - 0.01)
     assert bench.is_due(due)

@@ -13,7 +13,7 @@ from gateway.audio.types import SAMPLE_RATE
 from gateway.errors import EngineFailedError, GatewayError, OverloadedError, UnavailableError
 from gateway.flow.options import LiveOptions
 from gateway.flow.orders import Final, Partial
-from gateway.flow.pacing import BREATH, PARTIALS_UNTIL
+from gateway.flow.pacing import PARTIALS_UNTIL
 from gateway.flow.speakers import Speakers
 from gateway.flow.utterance import UNTIL_TEXT
 from gateway.transcript import Hypothesis
@@ -137,16 +137,16 @@ def test_finals_out_of_order() -> None:
 
 
 def test_partials_wait_for_their_turn() -> None:
-    """None of an item is decoded while an earlier one has something to emit."""
-    desk = Desk(options(), TWO, finals_wait)
-    desk.hear(3)
-    before = len(desk.partials)
-    desk.hear(1.8)
-    assert len(desk.partials) == before
+    """Those of an item are decoded while an earlier one has something to emit, and told behind it at once."""
+    desk = Desk(options(), [(1.0, 2.0), (0.0, 1.0), (1.0, 4.0)], finals_wait)
+    desk.hear(7)
+    assert not desk.text("item1")
     desk.answer(desk.finals[0])
+    said = desk.text("item1")
     desk.hear(0.5)
 
-    assert len(desk.partials) > before
+    assert list(desk.completed()) == ["item0"]
+    assert said
     check(desk.events)
 
 
@@ -179,7 +179,7 @@ def test_partials_thin_out_where_they_take_long(took: float) -> None:
             ends.append(desk.partials[-1].chunk.end / SAMPLE_RATE)
 
     steps = [ends[1] - ends[0], ends[2] - ends[1]]
-    assert steps == [pytest.approx(max(PARTIALS.step, BREATH * took), abs=0.05)] * 2
+    assert steps == [pytest.approx(max(PARTIALS.step, PARTIALS.breath * took), abs=0.05)] * 2
 
 
 def test_partials_stop_under_load_and_finals_go_on() -> None:

@@ -9,9 +9,10 @@ from gateway.audio.types import SAMPLE_RATE, Chunk, Samples
 from gateway.engine.api import DecodeOptions
 from gateway.errors import EngineFailedError
 from gateway.flow.options import PartialOptions, Recognition
-from gateway.flow.utterance import TOKENS_MORE, Utterance
+from gateway.flow.utterance import TOKENS_MORE, UNTIL_TEXT, Utterance
 from gateway.transcript import Hypothesis
 from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, LiveEvent
+from gateway.transcript.stable import StabilityOptions
 from tests.fake_recognizer import FakeRecognizer, say
 
 EAGER = PartialOptions()
@@ -47,11 +48,11 @@ def texts(events: list[LiveEvent]) -> list[str]:
 
 def heard(item: Utterance, *hypotheses: str, paused: bool = False) -> list[str]:
     """What partials of the chunk being spoken tell."""
-    return [
-        text
-        for hypothesis in hypotheses
-        for text in texts(item.partial(item.chunks, say(hypothesis), paused=paused))
-    ]
+    found: list[str] = []
+    for hypothesis in hypotheses:
+        item.hear(item.chunks, say(hypothesis), paused=paused)
+        found += texts(item.advance())
+    return found
 
 
 def test_partials_then_the_final() -> None:
@@ -85,6 +86,35 @@ def test_how_long_the_next_hypothesis_may_be() -> None:
     assert item.most_tokens == TOKENS_MORE
 
 
+def test_what_is_heard_before_its_turn() -> None:
+    """It is told when the turn comes, but what comes too late for it; until then haste ends."""
+    item = utterance()
+    steps = []
+    for hypothesis in ("a b", "a b c", "a b c d", "a b c d e"):
+        assert item.partials is not None
+        steps.append(item.partials.step / EAGER.step)
+        item.hear(0, say(hypothesis), paused=False)
+    assert steps == [UNTIL_TEXT] * 3 + [1]
+    assert item.most_tokens == 2 * 5 + TOKENS_MORE
+    assert "".join(texts(item.advance())) == "a b c d"
+    item.hear(0, say("a b c d e f"), paused=False)
+    item.settle(item.add(chunk()), say("a b c d e"))
+
+    assert texts(item.advance()) == [" e"]
+
+
+def test_first_words_need_less_evidence() -> None:
+    """Only the utterance's first: behind a cut people read already."""
+    item = utterance(PartialOptions(stability=StabilityOptions(2, 0, evidence=3.0, first_evidence=1.5)))
+    told = heard(item, *["a b"] * 2, *["a b c"] * 3)
+    item.settle(item.add(chunk()), say("a b c"))
+    told += texts(item.advance())
+    told += heard(item, *["d"] * 3)
+
+    assert told == ["a b", " c"]
+    assert heard(item, "d") == [" d"]
+
+
 def test_several_chunks() -> None:
     """Answered in any order, told in theirs, one space between; partials belong to the one being spoken."""
     item = utterance()
@@ -99,7 +129,8 @@ def test_several_chunks() -> None:
     assert item.emitted == ()
     assert heard(item, "e", "e f") == [" e"]
     third = item.add(chunk(5.0))
-    assert texts(item.partial(second, say("late"), paused=True)) == []
+    item.hear(second, say("late"), paused=True)
+    assert texts(item.advance()) == []
     item.settle(third, say("e g"))
     item.close(8 * SAMPLE_RATE)
 
@@ -187,7 +218,8 @@ def test_scripts_without_spaces() -> None:
         )
         segment = type(unspaced.segments[0])(0.0, 1.0, text.replace(" ", ""), tokens, (), -0.1, 1.0, 0.0, 0.0)
         last = Hypothesis((segment,), "zh", 0.9)
-        item.partial(0, last, paused=False)
+        item.hear(0, last, paused=False)
+        item.advance()
     assert "".join(token.text for token in item.emitted) == "你好"
     item.settle(item.add(chunk()), last)
     item.settle(item.add(chunk(3.0)), last)

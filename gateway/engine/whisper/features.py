@@ -40,7 +40,8 @@ MARGIN_FRAMES = 100
 HURRIED_FRAMES = (1000, 1500, 2000)
 HURRIED_MARGIN_FRAMES = 300
 """The same for rows that are hurried, whose audio ends within a word. With little silence behind it base says
-it all again and again: of eleven partials that looped with a second, three did with three."""
+it all again and again: of eleven partials that looped with a second, three did with three. So it does in less
+than 10 s in all: of 140 partials of at most 2 s none looped in 10 s, two did in 7 s, nine in 5 s."""
 
 
 def mel_features(extractor: FeatureExtractor, samples: Samples) -> NDArray[np.float32]:
