@@ -65,12 +65,15 @@ class BatcherOptions:
         restart_seconds: Pause before the second restart in a row; it doubles from there.
         bounds_calls: A batch grows only while that pays and its call stays short (see `BatchSizes`). Else
             whatever waits goes together, up to the spec's largest batch.
+        calls_apart: So many calls of one worker take no cores from each other; None: as many as it has lanes.
+            Beyond that no partial begins beside a live final, where another worker has the rest.
     """
 
     max_rows: int = 512
     idle_wait_seconds: float = 0.005
     restart_seconds: float = 0.1
     bounds_calls: bool = False
+    calls_apart: int | None = None
     replica: ReplicaOptions = field(default_factory=ReplicaOptions)
 
 
@@ -102,7 +105,9 @@ class Batcher:
             spec.batch_key,
             options.idle_wait_seconds,
         )
-        self._lanes = AllLanes(self._queue)
+        self._lanes = AllLanes(
+            self._queue, spec.lanes if options.calls_apart is None else options.calls_apart
+        )
         replica_options = replace(options.replica, waiting=lambda: len(self._queue))
         self._supervisors = [
             Supervisor(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gateway.engine.api import Replica
+from gateway.engine.api import Priority, Replica
 from gateway.engine.queue import BatchQueue
 from gateway.engine.row import Row
 from gateway.engine.row_turns import Share
@@ -47,6 +47,11 @@ class Lanes:
         """Rows that the replica decodes, for us or for others."""
         return self.rows + self._replica.load
 
+    @property
+    def has_live_final(self) -> bool:
+        """One of the calls has what somebody has said to the end."""
+        return any(row.priority is Priority.LIVE_FINAL for batch in self._calls for row in batch)
+
     def begin(self, batch: Sequence[Row]) -> None:
         """A call begins."""
         self._calls.append(batch)
@@ -75,10 +80,12 @@ class AllLanes:
 
     Args:
         queue: Where the rows wait.
+        calls_apart: So many calls of a replica take no cores from each other.
     """
 
-    def __init__(self, queue: BatchQueue) -> None:
+    def __init__(self, queue: BatchQueue, calls_apart: int) -> None:
         self._queue = queue
+        self._calls_apart = calls_apart
         self._lanes: list[Lanes] = []
 
     def __len__(self) -> int:
@@ -111,6 +118,10 @@ class AllLanes:
 
     def _may_begin(self, lanes: Lanes, share: Share) -> bool:
         """The replica could take the next batch."""
+        if share is Share.WAITED_FOR and lanes.has_live_final and lanes.running >= self._calls_apart:
+            lead = self._queue.next_lead(share)
+            if lead is not None and lead.priority is Priority.LIVE_PARTIAL:
+                return False  # both would take about twice as long, and the final is waited for more
         return lanes.free > 0 and not (lanes.running and self._queue.isolates(share))
 
     def _is_for_express(self) -> bool:

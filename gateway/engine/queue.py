@@ -205,10 +205,11 @@ class BatchQueue:
 
     def isolates(self, share: Share = Share.ALL) -> bool:
         """The next batch is a row that is decoded without others, lest it harm them again."""
-        lead = self._next_lead(share)
+        lead = self.next_lead(share)
         return lead is not None and lead.alone
 
-    def _next_lead(self, share: Share) -> Row | None:
+    def next_lead(self, share: Share) -> Row | None:
+        """The row that would lead the next batch."""
         leads = (
             self._turns[priority].next_lead(_of_class(priority, share)) for priority in self._in_order(share)
         )
@@ -216,7 +217,7 @@ class BatchQueue:
 
     def wake_at(self, places: int = 1, share: Share = Share.ALL) -> float | None:
         """When the next batch is due, perhaps in the past; None while nothing waits."""
-        lead = self._next_lead(share)
+        lead = self.next_lead(share)
         if lead is None:
             return None
         # Who comes next finds a place of his own.

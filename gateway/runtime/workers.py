@@ -1,8 +1,10 @@
 """The workers of an engine: how many, on which devices, with how many threads."""
 
+from dataclasses import replace
+
 from gateway.engine.api import EngineSpec, ReplicaOptions
 from gateway.engine.batcher import Batcher, BatcherOptions
-from gateway.engine.devices.placement import Machine, parse_devices, worker_environments
+from gateway.engine.devices.placement import Lanes, Machine, parse_devices, worker_environments
 from gateway.engine.row_turns import Share
 from gateway.flow.recording import ROWS_AHEAD
 from gateway.metrics import Metrics
@@ -32,8 +34,15 @@ def make_batcher(spec: EngineSpec, settings: Settings, metrics: Metrics, *, mode
     if spec.express:
         first = environments[0]
         other = first | machine.at_ease(spec.lanes)
+        options = replace(options, calls_apart=machine.apart(lanes(settings, models=models)))
         return Batcher(spec, metrics, options, (first, other), (Share.WAITED_FOR, Share.REST))
     return Batcher(spec, metrics, options, environments)
+
+
+def lanes(settings: Settings, *, models: int) -> Lanes:
+    """Those of one worker on a CPU."""
+    workers = worker_count(settings, models)
+    return Machine.here().lanes(settings.lanes, wanted_threads=settings.cpu_threads, workers=workers)
 
 
 def threads(settings: Settings, *, models: int) -> int:

@@ -19,9 +19,9 @@ LANES = 2
 class Machine:
     """A queue, and the lanes of replicas that decode nothing."""
 
-    def __init__(self, *shares: Share) -> None:
+    def __init__(self, *shares: Share, calls_apart: int = LANES) -> None:
         self.queue = BatchQueue(100, lambda _: 1, lambda _: None, 0.0)
-        self.lanes = AllLanes(self.queue)
+        self.lanes = AllLanes(self.queue, calls_apart)
         self.replicas = [SimpleNamespace(exited=False, load=0) for _ in shares]
         self.all = [
             Lanes(LANES, cast("Replica", replica), share)
@@ -127,6 +127,33 @@ def test_a_row_behind_the_first_does_not_wait_for_it(machine: Machine) -> None:
     assert streams(machine.begin(EXPRESS)) == ["a"]
     assert machine.begin(EXPRESS) == []
     assert streams(machine.begin(OTHER)) == ["a"]
+
+
+def test_no_partial_begins_beside_a_live_final() -> None:
+    """But another final does, and so does a final beside a partial."""
+    machine = Machine(Share.WAITED_FOR, Share.REST, calls_apart=1)
+    machine.put("mic", priority=Priority.LIVE_FINAL)
+    final = machine.begin(EXPRESS)
+    machine.put("other mic", priority=Priority.LIVE_PARTIAL)
+    assert machine.begin(EXPRESS) == []
+    machine.put("third mic", priority=Priority.LIVE_FINAL)
+    second = machine.begin(EXPRESS)
+    assert streams(final + second) == ["mic", "third mic"]
+    for done in (final, second):
+        assert machine.begin(EXPRESS) == []
+        machine.all[EXPRESS].end(done)
+    partial = machine.begin(EXPRESS)
+    machine.put("mic", priority=Priority.LIVE_FINAL)
+    assert streams(partial + machine.begin(EXPRESS)) == ["other mic", "mic"]
+
+
+def test_a_partial_begins_where_there_are_cores_for_it() -> None:
+    """Or where recordings are decoded in the same lanes anyway."""
+    for shares, calls_apart in (((Share.WAITED_FOR, Share.REST), 2), ((Share.ALL,), 1)):
+        machine = Machine(*shares, calls_apart=calls_apart)
+        machine.put("mic", priority=Priority.LIVE_FINAL)
+        machine.put("other mic", priority=Priority.LIVE_PARTIAL)
+        assert streams(machine.begin(0) + machine.begin(0)) == ["mic", "other mic"]
 
 
 def test_a_live_session_keeps_no_recording_waiting(machine: Machine) -> None:

@@ -95,6 +95,10 @@ class Machine:
             return Lanes(count, max(1, wanted_threads // count))
         return Lanes(count, min(cores, MAX_LANE_THREADS, max(1, THREADS_PER_CORE * cores // count)))
 
+    def apart(self, lanes: "Lanes") -> int:
+        """So many calls at the same time that take no cores from each other."""
+        return max(1, min(lanes.count, self.core_count // lanes.threads))
+
     def at_ease(self, lanes: int) -> Environment:
         """What a worker of so many lanes gets besides, where another one decodes what somebody waits for.
 

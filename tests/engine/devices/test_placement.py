@@ -6,6 +6,7 @@ import pytest
 
 from gateway.engine.devices.placement import (
     THREADS_VARIABLE,
+    Lanes,
     Machine,
     lane_environment,
     parse_devices,
@@ -90,6 +91,21 @@ def test_lanes_at_ease_share_the_cores_without_overlap(cores: int, lanes: int, t
     """Somebody else has the rows that want more threads than that."""
     environment = Machine(tuple(range(cores))).at_ease(lanes)
     assert environment == {NICE_VARIABLE: "10", THREADS_VARIABLE: str(threads)}
+
+
+@pytest.mark.parametrize(
+    ("cores", "lanes", "calls"),
+    [
+        (1, Lanes(1, 1), 1),
+        (2, Lanes(2, 2), 1),
+        (4, Lanes(4, 1), 4),
+        (16, Lanes(8, 8), 2),
+        (2, Lanes(1, 4), 1),
+    ],
+)
+def test_calls_that_take_no_cores_from_each_other(cores: int, lanes: Lanes, calls: int) -> None:
+    """One at least, and no more than there are lanes."""
+    assert Machine(tuple(range(cores))).apart(lanes) == calls
 
 
 def test_threads_wait_awake_for_a_moment() -> None:
