@@ -143,4 +143,8 @@ def _partials(
     if operators is None or (config.turn_detection is None and not config.is_continuous):
         return None
     timing = _DELAYS[wanted.delay or _DEFAULT_DELAY]
-    return replace(operators, step=timing.step, stability=timing.stability)
+    stability = timing.stability
+    if operators.consistent:
+        # Here a wrong first word stays in the final text.
+        stability = replace(stability, first_evidence=None)
+    return replace(operators, step=timing.step, stability=stability)

@@ -162,6 +162,20 @@ def test_nobody_waits_for_who_is_ahead() -> None:
     ]
 
 
+def test_which_row_is_the_only_one() -> None:
+    """None while there are several; and which would lead is told without taking it."""
+    queue = queue_of(max_batch=1)
+    assert queue.only is queue.next_lead(Share.ALL) is None
+    first, second = row_of("a"), row_of("b", Priority.LIVE_PARTIAL)
+    queue.put(first, 0)
+    assert queue.only is queue.next_lead(Share.ALL) is first
+    queue.put(second, 0)
+    assert queue.only is None
+    assert queue.next_lead(Share.ALL) is second
+    assert queue.take(LATE) == [second]
+    assert queue.only is first
+
+
 def test_a_share_is_spread_over_its_own_places() -> None:
     """However many rows of the other share wait."""
     queue = queue_of(max_batch=8)

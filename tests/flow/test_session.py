@@ -21,7 +21,15 @@ from gateway.errors import InvalidRequestError, OverloadedError
 from gateway.flow.inbox import Waiting
 from gateway.flow.options import LiveOptions, Resources
 from gateway.flow.pacing import Load
-from gateway.flow.session import CHUNKS_AHEAD, EVENTS_AHEAD, REFUSALS_AHEAD, LiveSession
+from gateway.flow.session import (
+    CHUNKS_AHEAD,
+    EVENTS_AHEAD,
+    LEAST_QUIET_SECONDS,
+    LEAST_SECONDS,
+    REFUSALS_AHEAD,
+    LiveSession,
+    piece_seconds,
+)
 from gateway.metrics import Metrics
 from gateway.transcript import Hypothesis
 from gateway.transcript.commands import Append, Clear, Commit, Configure
@@ -39,7 +47,7 @@ from gateway.transcript.events import (
 from gateway.transcript.writing import MAX_SILENCE_SECONDS
 from tests.audio.sound import int16, load
 from tests.fake_recognizer import Call, FakeRecognizer, by_length
-from tests.flow.desk import options
+from tests.flow.desk import Desk, options
 from tests.flow.speech import Script, ScriptedVad, sound
 from tests.flow.test_turns import TWO, check
 from tests.support import Sample
@@ -163,6 +171,18 @@ async def test_two_utterances() -> None:
     assert engine.partials != []
     assert engine.leases == 0
     check(client.read)
+
+
+def test_pieces_are_long_only_where_nobody_speaks_for_a_while() -> None:
+    """What is said then is heard a little later; between two turns it is not."""
+    desk = Desk(options(), [(0.0, 5.0), (1.0, 2.0), (0.0, 20.0)])
+    seconds = []
+    for _ in range(24):
+        seconds.append(piece_seconds(desk.turns, desk.capture.segmenter))
+        desk.hear(1.0)
+
+    # The turn ends at 7.5 s, and 10 s after that nobody has spoken for a while.
+    assert seconds == [LEAST_SECONDS] * 18 + [LEAST_QUIET_SECONDS] * 6
 
 
 async def test_commit_of_too_little() -> None:
