@@ -20,7 +20,8 @@ FRAME_EDGE = 360
 WINDOW = SAMPLE_RATE * 3 // 2
 """What a voice is told by: with 1.5 s two readers are confused in 1.8 % of pairs, with 1 s in 3.9 %."""
 
-WINDOW_STEP = WINDOW // 2
+WINDOW_STEP = WINDOW * 2 // 3
+"""A second. Half a window took a seventh more time to hear a minute, and as many words had their speaker."""
 
 SHORTEST_GAP = SAMPLE_RATE * 3 // 10
 """Silence that does not end a span: pauses within speech are shorter."""
@@ -83,7 +84,7 @@ def spans_of(classes: NDArray[np.float32], samples: int) -> list[Span]:
 
 
 def windows_of(span: Span) -> Iterator[Window]:
-    """Windows of 1.5 s, evenly placed, at most half a window apart; one of a span that is shorter."""
+    """Windows of 1.5 s, evenly placed, at most a second apart; one of a span that is shorter."""
     begin, end = span
     count = 1 + max(0, -((begin + WINDOW - end) // WINDOW_STEP))
     starts = np.linspace(begin, max(begin, end - WINDOW), count).astype(int).tolist()
