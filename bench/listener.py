@@ -14,6 +14,7 @@ from bench.hearing import Ears, InProcess
 from gateway.audio.silero import SileroModel
 from gateway.audio.source import FileSource
 from gateway.audio.speaker_model import SpeakerModel, Voice
+from gateway.audio.speaker_spans import WINDOW_STEP
 from gateway.audio.speakers import SpeakerOptions
 from gateway.audio.types import SAMPLE_RATE, Samples
 from gateway.engine.api import DecodeRequest, Priority
@@ -58,7 +59,7 @@ class Costs:
 
     cpu: float = 0.0
     audio: float = 0.0
-    known: dict[tuple[bytes, tuple[int, ...]], list[Voice]] = field(default_factory=dict)
+    known: dict[tuple[bytes, tuple[int, ...], int], list[Voice]] = field(default_factory=dict)
 
     @property
     def per_minute(self) -> float:
@@ -72,12 +73,12 @@ class TimedModel(SpeakerModel):
 
     costs: Costs = field(default_factory=Costs)
 
-    def hear(self, samples: Samples, breaks: Sequence[int] = ()) -> list[Voice]:
+    def hear(self, samples: Samples, breaks: Sequence[int] = (), *, step: int = WINDOW_STEP) -> list[Voice]:
         """As `SpeakerModel`."""
-        costs, key = self.costs, (samples.tobytes(), tuple(breaks))
+        costs, key = self.costs, (samples.tobytes(), tuple(breaks), step)
         if key not in costs.known:
             begin = time.thread_time()
-            costs.known[key] = SpeakerModel.hear(self, samples, breaks)
+            costs.known[key] = SpeakerModel.hear(self, samples, breaks, step=step)
             costs.cpu += time.thread_time() - begin
             costs.audio += len(samples) / SAMPLE_RATE
         return costs.known[key]

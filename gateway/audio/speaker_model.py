@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.audio.speaker_spans import Span, Window, overlaps_of, spans_of, windows_of
+from gateway.audio.speaker_spans import (
+    WINDOW_STEP,
+    Span,
+    Window,
+    overlaps_of,
+    spans_of,
+    windows_of,
+)
 from gateway.audio.types import SAMPLE_RATE, Samples
 
 if TYPE_CHECKING:
@@ -94,11 +101,12 @@ class SpeakerModel:
             )
         )
 
-    def hear(self, samples: Samples, breaks: Sequence[int] = ()) -> list[Voice]:
+    def hear(self, samples: Samples, breaks: Sequence[int] = (), *, step: int = WINDOW_STEP) -> list[Voice]:
         """The voices of a chunk, shape (n,), in order of time; none in silence. Computes for a while.
 
         Args:
             breaks: Samples before which a pause was cut out: no voice is told across one.
+            step: Samples from one window to the next, at most.
         """
         count = -(-len(samples) // LONGEST_PIECE)
         edges = np.linspace(0, len(samples), count + 1).astype(int).tolist()
@@ -110,7 +118,7 @@ class SpeakerModel:
             for span in spans_of(classes, end - begin):
                 inner = [at - begin for at in breaks if span[0] < at - begin < span[1]]
                 for part in pairwise([span[0], *inner, span[1]]):
-                    windows += [window.later(begin) for window in windows_of(part)]
+                    windows += [window.later(begin) for window in windows_of(part, step)]
         if not windows:
             return []
         features = filter_banks(samples)

@@ -83,10 +83,10 @@ def spans_of(classes: NDArray[np.float32], samples: int) -> list[Span]:
     return spans
 
 
-def windows_of(span: Span) -> Iterator[Window]:
-    """Windows of 1.5 s, evenly placed, at most a second apart; one of a span that is shorter."""
+def windows_of(span: Span, step: int = WINDOW_STEP) -> Iterator[Window]:
+    """Windows of 1.5 s, evenly placed, at most ``step`` samples apart; one of a span that is shorter."""
     begin, end = span
-    count = 1 + max(0, -((begin + WINDOW - end) // WINDOW_STEP))
+    count = 1 + max(0, -((begin + WINDOW - end) // step))
     starts = np.linspace(begin, max(begin, end - WINDOW), count).astype(int).tolist()
     middles = [(one + other + WINDOW) // 2 for one, other in pairwise(starts)]
     for start, own in zip(starts, pairwise([begin, *middles, end]), strict=True):
