@@ -215,6 +215,4 @@ class Utterance:
 
     def _new_stable(self, emitted: tuple[Token, ...] = ()) -> StableText:
         options = self.partials.stability if self.partials is not None else StabilityOptions()
-        if self._told:
-            options = replace(options, first_evidence=None)
         return StableText(options, emitted)

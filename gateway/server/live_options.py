@@ -24,7 +24,7 @@ _ENCODINGS: dict[str, Encoding] = {"audio/pcm": "pcm16", "audio/pcmu": "ulaw", "
 
 _DELAYS = {
     "minimal": PartialOptions(step=0.3, stability=StabilityOptions(held_back=0)),
-    "low": PartialOptions(step=0.4, stability=StabilityOptions(evidence=1.0, first_evidence=0.6)),
+    "low": PartialOptions(step=0.4, stability=StabilityOptions(evidence=1.0)),
     "medium": PartialOptions(step=0.4, stability=StabilityOptions(agreement=3, evidence=2.2)),
     "high": PartialOptions(step=0.4, stability=StabilityOptions(agreement=3, evidence=2.6)),
     "xhigh": PartialOptions(step=0.8, stability=StabilityOptions(agreement=3, evidence=2.6)),
@@ -143,8 +143,4 @@ def _partials(
     if operators is None or (config.turn_detection is None and not config.is_continuous):
         return None
     timing = _DELAYS[wanted.delay or _DEFAULT_DELAY]
-    stability = timing.stability
-    if operators.consistent:
-        # Here a wrong first word stays in the final text.
-        stability = replace(stability, first_evidence=None)
-    return replace(operators, step=timing.step, stability=stability)
+    return replace(operators, step=timing.step, stability=timing.stability)

@@ -33,13 +33,11 @@ class StabilityOptions:
         held_back: So many words at the end of a hypothesis wait for the next one.
         evidence: Its probabilities in these must add up to so much, each that of its least probable token;
             but a word that `PATIENCE` of them have is emitted. 0 does not ask how probable it is.
-        first_evidence: The same of words before which nothing was emitted, which people wait for.
     """
 
     agreement: int = 2
     held_back: int = 1
     evidence: float = 0.0
-    first_evidence: float | None = None
 
 
 class StableText:
@@ -110,9 +108,7 @@ class StableText:
         """Whether a word may be emitted that was heard so in the last hypotheses."""
         if len(heard) < self._options.agreement:
             return False
-        evidence, first = self._options.evidence, self._options.first_evidence
-        least = evidence if self.emitted or first is None else first
-        return len(heard) >= PATIENCE or sum(map(_probability, heard)) >= least
+        return len(heard) >= PATIENCE or sum(map(_probability, heard)) >= self._options.evidence
 
     def _rest(self, tokens: Sequence[Token], *, spaced: bool, is_final: bool = False) -> list[Token]:
         """What follows on what was emitted: by its bytes, else by the words that stand for it."""

@@ -12,7 +12,6 @@ from gateway.flow.options import PartialOptions, Recognition
 from gateway.flow.utterance import TOKENS_MORE, UNTIL_TEXT, Utterance
 from gateway.transcript import Hypothesis
 from gateway.transcript.events import ItemCompleted, ItemDelta, ItemFailed, LiveEvent
-from gateway.transcript.stable import StabilityOptions
 from tests.fake_recognizer import FakeRecognizer, say
 
 EAGER = PartialOptions()
@@ -101,18 +100,6 @@ def test_what_is_heard_before_its_turn() -> None:
     item.settle(item.add(chunk()), say("a b c d e"))
 
     assert texts(item.advance()) == [" e"]
-
-
-def test_first_words_need_less_evidence() -> None:
-    """Only the utterance's first: behind a cut people read already."""
-    item = utterance(PartialOptions(stability=StabilityOptions(2, 0, evidence=3.0, first_evidence=1.5)))
-    told = heard(item, *["a b"] * 2, *["a b c"] * 3)
-    item.settle(item.add(chunk()), say("a b c"))
-    told += texts(item.advance())
-    told += heard(item, *["d"] * 3)
-
-    assert told == ["a b", " c"]
-    assert heard(item, "d") == [" d"]
 
 
 def test_several_chunks() -> None:

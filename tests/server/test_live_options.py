@@ -25,12 +25,7 @@ def fake(capabilities: Capabilities = ABLE, **given: Any) -> FakeRecognizer:
 
 
 async def resolve(
-    model: Model | None = None,
-    *,
-    beam: int | None = 1,
-    consistent: bool = True,
-    include: tuple[str, ...] = (),
-    **given: Any,
+    model: Model | None = None, *, beam: int | None = 1, include: tuple[str, ...] = (), **given: Any
 ) -> LiveOptions:
     """The options for a session of this model after an update."""
     model = model or fake()
@@ -39,7 +34,7 @@ async def resolve(
     return await live_options(
         config,
         Catalog([model], ["gpt-live-transcribe"]),
-        partials=None if beam is None else PartialOptions(beam_size=beam, consistent=consistent),
+        partials=None if beam is None else PartialOptions(beam_size=beam, consistent=True),
     )
 
 
@@ -124,19 +119,6 @@ async def test_who_commits_gets_text_behind_the_commit() -> None:
     assert continuous.turns.max_pause < manual.turns.max_pause
     assert await partials(turn_detection=None) is None
     assert await partials(transcription={"model": "gpt-live-transcribe"}) is not None
-
-
-async def test_first_words_are_told_sooner_where_the_final_may_differ() -> None:
-    """Where it begins with what was told, a wrong one would stay."""
-    found = []
-    for consistent in (False, True):
-        options = await partials(consistent=consistent)
-        assert options is not None
-        found.append(options.stability)
-
-    assert found[0].first_evidence is not None
-    assert found[0].first_evidence < found[0].evidence
-    assert found[1] == replace(found[0], first_evidence=None)
 
 
 async def test_delays() -> None:
