@@ -129,7 +129,7 @@ class Turns:
         utterance = order.utterance
         if isinstance(outcome, Hypothesis) and order is self._pause:
             orders = self._cancel_partial() if self._is_older(order) else []
-            utterance.hear(utterance.chunks, outcome, paused=True)
+            utterance.partial(utterance.chunks, outcome, paused=True)
             return [*orders, *self.advance()]
         return []
 
@@ -275,7 +275,7 @@ class Turns:
             return []  # it was cancelled
         self._partial = None
         if isinstance(outcome, Hypothesis):
-            order.utterance.hear(order.number, outcome, paused=False)
+            order.utterance.partial(order.number, outcome, paused=False)
         events = self.advance()
         in_time = isinstance(outcome, Hypothesis)
         self._pacing.end(order.chunk.end, order.utterance.partials or order.options, in_time=in_time)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 from gateway.audio.types import SAMPLE_RATE, Chunk
 from gateway.errors import GatewayError
@@ -19,8 +18,7 @@ UNTIL_TEXT = 0.25
 """So many steps pass between partials until an utterance has text, and no more than the last one took: people
 wait for its first words, and what was said so far is quickly decoded."""
 
-
-MOST_HEARD = 2
+MOST_UNTOLD = 2
 """Hypotheses that wait for the utterance before to end: they have its first words, and more need no haste."""
 
 TOKENS_MORE = 24
@@ -37,6 +35,15 @@ class _Complete:
     outcome: Hypothesis | GatewayError | None = None
     turns: Sequence[Turn] | None = None
     """Who speaks when; None while nobody knows, and where nobody asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Partial:
+    """A hypothesis of the chunk that goes on."""
+
+    tokens: Sequence[Token]
+    paused: bool
+    spaced: bool
 
 
 class Utterance:
@@ -70,8 +77,8 @@ class Utterance:
         self._assembler = Assembler()
         self._told: list[Token] = []
         """All that was emitted."""
-        self._heard: list[tuple[int, Hypothesis, bool]] = []
-        """Not looked at yet: the chunk's number, the hypothesis, and whether the speaker had paused."""
+        self._untold: list[_Partial] = []
+        """Hypotheses of the chunk that goes on, while an earlier utterance has something to emit."""
         self._stable = self._new_stable()
         self._tokens = 0
         """Of the last hypothesis of the chunk that goes on."""
@@ -81,7 +88,7 @@ class Utterance:
     def partials(self) -> PartialOptions | None:
         """How it is decoded while it goes on, more often until it has text; None: it is not."""
         options = self.recognition.partials if self.recognition is not None else None
-        if options is None or self._told or len(self._heard) > MOST_HEARD:
+        if options is None or self._told or len(self._untold) > MOST_UNTOLD:
             return options
         return replace(options, step=options.step * UNTIL_TEXT, breath=1.0)
 
@@ -112,6 +119,7 @@ class Utterance:
 
     def add(self, chunk: Chunk) -> int:
         """Takes a complete chunk; returns its number for `settle`."""
+        self._untold.clear()  # it comes with the final
         self._chunks.append(_Complete(chunk.timeline, chunk.ends_utterance))
         return len(self._chunks) - 1
 
@@ -128,27 +136,24 @@ class Utterance:
         self.closed = True
         self._end = end
 
-    def hear(self, number: int, hypothesis: Hypothesis, *, paused: bool) -> None:
-        """Takes a hypothesis of the chunk that goes on, of which `advance` emits what it adds to the text."""
-        self._heard.append((number, hypothesis, paused))
-        if not paused and number == len(self._chunks):
-            self._tokens = len(without_loop([token for each in hypothesis.segments for token in each.tokens]))
-
-    def advance(self) -> list[LiveEvent]:
-        """What can be emitted now; to be called while no earlier utterance has anything to emit."""
-        heard, self._heard = self._heard, []
-        parts = [self._partial(number, hypothesis, paused=paused) for number, hypothesis, paused in heard]
-        return [*chain.from_iterable(parts), *self._complete()]
-
-    def _partial(self, number: int, hypothesis: Hypothesis, *, paused: bool) -> list[LiveEvent]:
-        """Nothing if the hypothesis comes too late."""
+    def partial(self, number: int, hypothesis: Hypothesis, *, paused: bool) -> None:
+        """Takes a hypothesis of the chunk that goes on, unless it comes too late. `advance` tells from it."""
         if self.partials is None or number != len(self._chunks) or not self.is_caught_up:
-            return []
+            return
         preview = self._assembler.preview(hypothesis)
         tokens: Sequence[Token] = preview.tokens if preview is not None else ()
         if not paused:
             tokens = without_loop(tokens)
-        return self._delta(self._stable.partial(tokens, paused=paused, spaced=is_spaced(hypothesis.language)))
+            self._tokens = len(tokens)
+        self._untold.append(_Partial(tokens, paused, is_spaced(hypothesis.language)))
+
+    def advance(self) -> list[LiveEvent]:
+        """What can be emitted now; to be called while no earlier utterance has anything to emit."""
+        untold, self._untold = self._untold, []
+        events: list[LiveEvent] = []
+        for each in untold:
+            events += self._delta(self._stable.partial(each.tokens, paused=each.paused, spaced=each.spaced))
+        return events + self._complete()
 
     def _complete(self) -> list[LiveEvent]:
         """What complete chunks add."""

@@ -10,7 +10,7 @@ from gateway.engine.upstream.address import is_upstream
 from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
 from gateway.errors import DeviceUnavailableError
 from gateway.memory import available_bytes
-from gateway.runtime.workers import lanes, threads, worker_count
+from gateway.runtime.workers import cpu_lanes, threads, worker_count
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -43,12 +43,12 @@ def whisper_options(settings: Settings) -> WhisperOptions:
         compute_type = "float16" if gpus else "int8"
     sources = [*settings.model, *(model.source for model in settings.models)]
     local = sum(not is_upstream(source) for source in sources)
-    each = _lanes(settings, on_gpu=bool(gpus), models=local)
+    lanes = _lanes(settings, on_gpu=bool(gpus), models=local)
     return WhisperOptions(
         device="cuda" if gpus else "cpu",
         compute_type=compute_type,
-        lanes=each.count,
-        cpu_threads=each.threads,
+        lanes=lanes.count,
+        cpu_threads=lanes.threads,
         express=settings.express_worker != "off" and not gpus and worker_count(settings, 1) == 1,
         max_batch=settings.max_batch or (16 if gpus else 8),
         beam_size=settings.beam_size,
@@ -73,15 +73,15 @@ def options_on_cluster(settings: Settings) -> WhisperOptions:
     on_gpu = settings.ray_gpus > 0
     cores = math.ceil(settings.ray_cpus) or 1
     machine = Machine(cores=tuple(range(cores)))
-    each = machine.lanes(settings.lanes, wanted_threads=settings.cpu_threads, workers=1)
+    lanes = machine.lanes(settings.lanes, wanted_threads=settings.cpu_threads, workers=1)
     if on_gpu:
-        each = Lanes(settings.lanes or 1, settings.cpu_threads or cores)
+        lanes = Lanes(settings.lanes or 1, settings.cpu_threads or cores)
     usual = "float16" if on_gpu else "int8"
     return WhisperOptions(
         device="cuda" if on_gpu else "cpu",
         compute_type=usual if settings.compute_type == "auto" else settings.compute_type,
-        lanes=each.count,
-        cpu_threads=each.threads,
+        lanes=lanes.count,
+        cpu_threads=lanes.threads,
         max_batch=settings.max_batch or (16 if on_gpu else 8),
         beam_size=settings.beam_size,
         audio_context=settings.audio_context,
@@ -91,4 +91,4 @@ def options_on_cluster(settings: Settings) -> WhisperOptions:
 def _lanes(settings: Settings, *, on_gpu: bool, models: int) -> Lanes:
     if on_gpu:
         return Lanes(settings.lanes or 1, threads(settings, models=models))
-    return lanes(settings, models=models)
+    return cpu_lanes(Machine.here(), settings, models=models)

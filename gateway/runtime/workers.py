@@ -34,15 +34,15 @@ def make_batcher(spec: EngineSpec, settings: Settings, metrics: Metrics, *, mode
     if spec.express:
         first = environments[0]
         other = first | machine.at_ease(spec.lanes)
-        options = replace(options, calls_apart=machine.apart(lanes(settings, models=models)))
+        options = replace(options, calls_apart=machine.apart(cpu_lanes(machine, settings, models=models)))
         return Batcher(spec, metrics, options, (first, other), (Share.WAITED_FOR, Share.REST))
     return Batcher(spec, metrics, options, environments)
 
 
-def lanes(settings: Settings, *, models: int) -> Lanes:
-    """Those of one worker on a CPU."""
+def cpu_lanes(machine: Machine, settings: Settings, *, models: int) -> Lanes:
+    """Those of one worker, where it runs on a CPU."""
     workers = worker_count(settings, models)
-    return Machine.here().lanes(settings.lanes, wanted_threads=settings.cpu_threads, workers=workers)
+    return machine.lanes(settings.lanes, wanted_threads=settings.cpu_threads, workers=workers)
 
 
 def threads(settings: Settings, *, models: int) -> int:

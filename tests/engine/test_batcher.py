@@ -165,6 +165,12 @@ async def cued_batcher_of(
             tasks.cancel_scope.cancel()
 
 
+async def pids_of(batcher: Batcher) -> list[int | None]:
+    """Its workers, once all of them serve."""
+    await batcher.changed.until(lambda: all(worker.state.serves for worker in batcher.state))
+    return [worker.pid for worker in batcher.state]
+
+
 async def gather(*calls: Callable[[], Awaitable[str]]) -> list[str | Exception]:
     """Runs calls at once; an error stands in the place of its answer."""
     answers: list[str | Exception] = [""] * len(calls)
@@ -528,23 +534,22 @@ async def test_a_partial_lost_with_its_worker_gives_way_to_a_newer_one(tmp_path:
 
 async def test_an_express_worker_has_what_somebody_waits_for(tmp_path: Path) -> None:
     """The other one has the rest, and neither waits for the other; of one that is lost, it takes all."""
-    express, other = shares = (Share.WAITED_FOR, Share.REST)
     async with (
-        cued_batcher_of(tmp_path, LONG_WAIT, max_batch=1, shares=shares) as (batcher, cues),
+        cued_batcher_of(tmp_path, LONG_WAIT, max_batch=1, shares=(Share.WAITED_FOR, Share.REST)) as served,
         anyio.create_task_group() as tasks,
     ):
-        await batcher.changed.until(lambda: all(worker.state.serves for worker in batcher.state))
-        pids = dict(zip(shares, [worker.pid for worker in batcher.state], strict=True))
+        batcher, cues = served
+        express, other = await pids_of(batcher)
         tasks.start_soon(say, batcher, 1, "long")
         first = await cues.next()
         tasks.start_soon(say, batcher, 2, "long")
         second = await cues.next()
         tasks.start_soon(say, batcher, 3, "long")
-        assert (first.pid, second.pid) == (pids[express], pids[other])
+        assert (first.pid, second.pid) == (express, other)
         await first.go()
         tasks.start_soon(say, batcher, 4, "clip")
         clip = await cues.next()
-        assert (clip.pid, clip.rows) == (pids[express], [4])
+        assert (clip.pid, clip.rows) == (express, [4])
         await clip.go()
 
         await anyio.wait_all_tasks_blocked()  # the third waits for the second, which is lost
@@ -559,13 +564,12 @@ async def test_an_express_worker_has_what_somebody_waits_for(tmp_path: Path) -> 
 
 async def test_the_last_row_has_the_express_worker(tmp_path: Path) -> None:
     """Which has all cores for it; while the one before it runs, it is the other's."""
-    express, other = shares = (Share.WAITED_FOR, Share.REST)
     async with (
-        cued_batcher_of(tmp_path, LONG_WAIT, max_batch=1, shares=shares) as (batcher, cues),
+        cued_batcher_of(tmp_path, LONG_WAIT, max_batch=1, shares=(Share.WAITED_FOR, Share.REST)) as served,
         anyio.create_task_group() as tasks,
     ):
-        await batcher.changed.until(lambda: all(worker.state.serves for worker in batcher.state))
-        pids = dict(zip(shares, [worker.pid for worker in batcher.state], strict=True))
+        batcher, cues = served
+        express, other = await pids_of(batcher)
         tasks.start_soon(say, batcher, 1, "long")
         first = await cues.next()
         tasks.start_soon(say, batcher, 2, "long")
@@ -577,7 +581,7 @@ async def test_the_last_row_has_the_express_worker(tmp_path: Path) -> None:
         last = await cues.next()
         tasks.cancel_scope.cancel()
 
-    assert [call.pid for call in (first, second, last)] == [pids[express], pids[other], pids[express]]
+    assert [call.pid for call in (first, second, last)] == [express, other, express]
 
 
 async def test_rows_of_different_keys_do_not_share_a_batch() -> None:

@@ -49,7 +49,7 @@ def heard(item: Utterance, *hypotheses: str, paused: bool = False) -> list[str]:
     """What partials of the chunk being spoken tell."""
     found: list[str] = []
     for hypothesis in hypotheses:
-        item.hear(item.chunks, say(hypothesis), paused=paused)
+        item.partial(item.chunks, say(hypothesis), paused=paused)
         found += texts(item.advance())
     return found
 
@@ -92,11 +92,11 @@ def test_what_is_heard_before_its_turn() -> None:
     for hypothesis in ("a b", "a b c", "a b c d", "a b c d e"):
         assert item.partials is not None
         steps.append(item.partials.step / EAGER.step)
-        item.hear(0, say(hypothesis), paused=False)
+        item.partial(0, say(hypothesis), paused=False)
     assert steps == [UNTIL_TEXT] * 3 + [1]
     assert item.most_tokens == 2 * 5 + TOKENS_MORE
     assert "".join(texts(item.advance())) == "a b c d"
-    item.hear(0, say("a b c d e f"), paused=False)
+    item.partial(0, say("a b c d e f"), paused=False)
     item.settle(item.add(chunk()), say("a b c d e"))
 
     assert texts(item.advance()) == [" e"]
@@ -116,7 +116,7 @@ def test_several_chunks() -> None:
     assert item.emitted == ()
     assert heard(item, "e", "e f") == [" e"]
     third = item.add(chunk(5.0))
-    item.hear(second, say("late"), paused=True)
+    item.partial(second, say("late"), paused=True)
     assert texts(item.advance()) == []
     item.settle(third, say("e g"))
     item.close(8 * SAMPLE_RATE)
@@ -205,7 +205,7 @@ def test_scripts_without_spaces() -> None:
         )
         segment = type(unspaced.segments[0])(0.0, 1.0, text.replace(" ", ""), tokens, (), -0.1, 1.0, 0.0, 0.0)
         last = Hypothesis((segment,), "zh", 0.9)
-        item.hear(0, last, paused=False)
+        item.partial(0, last, paused=False)
         item.advance()
     assert "".join(token.text for token in item.emitted) == "你好"
     item.settle(item.add(chunk()), last)
