@@ -132,7 +132,7 @@ class Settings(BaseSettings):
         "auto",
         description="A second worker on a CPU for what somebody waits for, live speech and the beginning of "
         "each file; the other does the rest, at low priority. Takes the model's memory twice; auto: where "
-        "that is at most a quarter of all, and GATEWAY_WORKERS is 1.",
+        "that is at most two fifths of all, and GATEWAY_WORKERS is 1.",
     )
     lanes: int = Field(
         0,

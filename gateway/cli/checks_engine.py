@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from gateway.audio.silero import find_model
@@ -11,7 +12,7 @@ from gateway.cli.checks_machine import gigabytes
 from gateway.engine.devices.cuda import Finding, ask, findings, seems_present, usable
 from gateway.engine.devices.placement import parse_devices
 from gateway.engine.upstream.address import is_upstream
-from gateway.engine.whisper.engine import WhisperSpec
+from gateway.engine.whisper.engine import WhisperOptions, WhisperSpec
 from gateway.errors import DeviceUnavailableError, StoreError
 from gateway.models import wheels
 from gateway.models.hub import WHISPER_REPOS, Hub
@@ -135,20 +136,27 @@ def read_memory(meminfo: Path, cgroup: Path) -> tuple[int, int]:
 
 
 def _local_bytes(settings: Settings) -> int:
-    """What one worker of each Whisper model takes that would be served, as far as they are at hand."""
-    hub = Hub()
+    """What one worker of each Whisper model takes that would be served, as far as they are at hand.
+
+    With its express worker, if it has one.
+    """
+    # Not at the top: this loads PyAV, which may be what is broken.
+    from gateway.runtime.whisper import fitting  # noqa: PLC0415
+
+    hub, options = Hub(), _options(settings)
     if not settings.model:
-        found = cached_default(hub, on_gpu=_on_gpu(settings))
+        found = cached_default(hub, on_gpu=options.device == "cuda")
         folders: list[Path | None] = [found.fetch()] if found else []
     else:
         cached = {model.repo: model.folder for model in cached_models(hub) if not model.fault}
         named = [name for name in settings.model if not is_upstream(name)]
         folders = [_folder(name) or cached.get(_repo(name) or "") for name in named]
-    return sum(
-        WhisperSpec("", folder).memory_bytes
+    specs = [
+        fitting(WhisperSpec("", folder, **asdict(options)), settings, models=len(folders))
         for folder in folders
         if folder is not None and fault(folder) is None
-    )
+    ]
+    return sum(spec.memory_bytes * (2 if spec.express else 1) for spec in specs)
 
 
 def _named(name: str, cached: dict[str, CachedModel], *, is_away: bool) -> Finding:
@@ -175,7 +183,7 @@ def _named(name: str, cached: dict[str, CachedModel], *, is_away: bool) -> Findi
 
 
 def _unnamed(settings: Settings, hub: Hub, *, is_away: bool) -> Finding:
-    found = cached_default(hub, on_gpu=_on_gpu(settings))
+    found = cached_default(hub, on_gpu=_options(settings).device == "cuda")
     if found is not None:
         return Finding("ok", f"{found.name} is served, as none was named")
     if is_away:
@@ -189,14 +197,13 @@ def _unnamed(settings: Settings, hub: Hub, *, is_away: bool) -> Finding:
     )
 
 
-def _on_gpu(settings: Settings) -> bool:
-    # Not at the top: this loads PyAV, which may be what is broken.
-    from gateway.runtime.whisper import whisper_options  # noqa: PLC0415
+def _options(settings: Settings) -> WhisperOptions:
+    from gateway.runtime.whisper import whisper_options  # noqa: PLC0415 - as above
 
     try:
-        return whisper_options(settings).device == "cuda"
+        return whisper_options(settings)
     except DeviceUnavailableError:  # said by the check of the device
-        return False
+        return WhisperOptions()
 
 
 def _folder(name: str) -> Path | None:

@@ -234,7 +234,7 @@ class EngineSpec(Protocol):
 
     @property
     def memory_bytes(self) -> int:
-        """What one replica takes with the model loaded, both where it is `express`; estimated."""
+        """What one replica takes with the model loaded; estimated."""
 
     @property
     def device(self) -> Device:

@@ -127,6 +127,11 @@ class Batcher:
         return self._spec.name
 
     @property
+    def memory_bytes(self) -> int:
+        """What its workers take together with the model loaded; estimated."""
+        return len(self._supervisors) * self._spec.memory_bytes
+
+    @property
     def capabilities(self) -> Capabilities:
         """Of the loaded engine.
 

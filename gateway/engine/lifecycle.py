@@ -217,8 +217,9 @@ class ManagedModel:
         self._set(ModelState.FETCHING)
         spec = await run_abandonable(self._plan.find)
         self._set(ModelState.LOADING)
-        async with self._budget.reserve(self, spec.memory_bytes):
-            batcher = self._batcher = self._start(spec)
+        batcher = self._start(spec)
+        async with self._budget.reserve(self, batcher.memory_bytes):
+            self._batcher = batcher
             try:
                 async with open_task_group() as tasks:
                     tasks.start_soon(batcher.run)

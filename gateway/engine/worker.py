@@ -139,6 +139,8 @@ def serve(messages: Iterator[Parts], answers: BinaryIO) -> None:
     try:
         spec: ProcessSpec = unpack(first)
         engine = spec.load()
+        # What only loading took, as much as the weights, no row will need.
+        allocator.trim()
         capabilities = engine.capabilities
     except Exception as error:  # noqa: BLE001 (whatever a backend raises is told to the parent)
         traceback.print_exc()

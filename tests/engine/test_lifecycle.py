@@ -39,6 +39,7 @@ class Bench:
         load_wait: float = 20.0,
         spec: ScriptedSpec | None = None,
         progress: Callable[[], str | None] = lambda: None,
+        workers: int = 1,
     ) -> ManagedModel:
         """A model on scripted workers."""
         return ManagedModel(
@@ -48,7 +49,7 @@ class Bench:
                 ModelPolicy(pinned=pinned, idle_seconds=idle_seconds, load_wait=load_wait),
                 progress,
             ),
-            lambda found: Batcher(found, Metrics()),
+            lambda found: Batcher(found, Metrics(), environments=[{}] * workers),
             self.budget,
             on_failure=self.failures.append,
         )
@@ -132,6 +133,23 @@ async def test_the_budget_evicts_the_least_recently_used() -> None:
         await _until(models[0], ModelState.UNLOADED)
 
         assert [model.status.state for model in models[1:]] == [ModelState.READY, ModelState.READY]
+        tasks.cancel_scope.cancel()
+
+
+async def test_each_worker_counts() -> None:
+    """Where three of one size would fit, one of two workers leaves room for one."""
+    bench = Bench(MemoryBudget(150_000_000))
+    models = [bench.model("a", workers=2), bench.model("b"), bench.model("c")]
+    async with anyio.create_task_group() as tasks:
+        for model in models:
+            tasks.start_soon(model.run)
+        await _say(models[0])
+        assert bench.budget.reserved_bytes == 100_000_000
+        await _say(models[1])
+        await _say(models[2])
+        await _until(models[0], ModelState.UNLOADED)
+
+        assert bench.budget.reserved_bytes == 100_000_000
         tasks.cancel_scope.cancel()
 
 

@@ -110,6 +110,7 @@ class EngineActor:
 
     def _load(self) -> tuple[Engine, Capabilities]:
         engine = self._recipe.load()
+        allocator.trim()  # as a worker does
         return engine, engine.capabilities
 
     def _fill_lanes(self) -> None:
