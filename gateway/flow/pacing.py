@@ -25,6 +25,9 @@ AHEAD_UNTIL = 0.5
 """Of the last seconds, the share with a final under way until which more are decoded ahead. In a pause nobody
 knows whether a turn is over: most of those are thrown away, and others wait for them."""
 
+AHEAD_WITHIN = 0.5
+"""Seconds: where finals take no longer, there is room for more, however many are under way at once."""
+
 PARTIALS_UNTIL_BUSY = 0.5
 ADMIT_UNTIL_BUSY = 0.8
 """Seconds that a second of audio may take to be cut: at 1 the server itself, not its engine, is late."""
@@ -125,7 +128,8 @@ class Load:
     @property
     def allows_ahead(self) -> bool:
         """There is time for finals that may be none."""
-        return self.allows_partials and self.finals_share <= AHEAD_UNTIL
+        has_room = self.finals_share <= AHEAD_UNTIL or self.lag <= AHEAD_WITHIN
+        return self.allows_partials and has_room
 
     @contextmanager
     def session(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from gateway.flow.options import PartialOptions
 from gateway.flow.pacing import (
     ADMIT_UNTIL,
     ADMIT_UNTIL_BUSY,
+    AHEAD_UNTIL,
     BACK_OFF,
     PARTIALS_UNTIL,
     PARTIALS_UNTIL_BUSY,
@@ -149,6 +150,18 @@ def test_finals_that_may_be_none_are_left_out_first(load: Load, clock: Clock) ->
     clock.now += 2.0
 
     assert load.allows_ahead
+
+
+def test_an_engine_with_room_for_more(load: Load, clock: Clock) -> None:
+    """Finals of many people at all times, each of them soon there: those of pauses keep nobody waiting."""
+    for _ in range(20):
+        decode(load, clock, 0.4)
+    assert load.finals_share > AHEAD_UNTIL
+    assert load.allows_ahead
+    for _ in range(20):
+        decode(load, clock, 0.6)
+
+    assert not load.allows_ahead
 
 
 def test_nobody_waits_for_what_is_over(load: Load, clock: Clock) -> None:
