@@ -33,6 +33,9 @@ LIST_FIELDS = frozenset(
 _WORDS = frozenset({"include", "timestamp_granularities", "languages"})
 """Lists of words without a comma in them, so that a comma parts them."""
 
+_BY_PLACE = frozenset({"known_speaker_names", "known_speaker_references"})
+"""Lists whose items belong to what has their place elsewhere: an empty one keeps its own."""
+
 _KEY = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<inner>[^\[\]]*)\])?")
 
 _EXTRA = re.compile(r"extra_body\[(?P<name>[^\[\]]+)\](?P<rest>.*)", re.DOTALL)
@@ -125,6 +128,9 @@ def decode_form(fields: Iterable[tuple[str, str]]) -> Mapping[str, Any]:
             if not isinstance(nested, dict):
                 nested = form[name] = {}
             nested[inner] = value
+    for name in _BY_PLACE & form.keys():
+        if all(_is_unset(item) for item in form[name]):
+            form[name] = []
     return form
 
 
@@ -136,7 +142,11 @@ def _as_list(name: str, value: str) -> list[Any]:
     if name in _WORDS:
         words = (word.strip() for word in value.split(","))
         return [word if name == "languages" else word.lower() for word in words if word.lower() not in UNSET]
-    return [] if value.strip().lower() in UNSET else [value]
+    return [] if _is_unset(value) and name not in _BY_PLACE else [value]
+
+
+def _is_unset(value: object) -> bool:
+    return isinstance(value, str) and value.strip().lower() in UNSET
 
 
 def _from_json(name: str, value: str) -> Any:

@@ -23,6 +23,8 @@ def check_speakers(names: Sequence[str], references: Sequence[str], *, by_channe
     """
     if len(names) > MAX_KNOWN_SPEAKERS:
         raise InvalidRequestError(f"At most {MAX_KNOWN_SPEAKERS} known speakers are supported.", param=NAMES)
+    if not all(name.strip() for name in names):
+        raise InvalidRequestError("A known speaker's name is empty.", param=NAMES)
     if len(set(names)) != len(names):
         raise InvalidRequestError("Two known speakers have the same name.", param=NAMES)
     if len(names) != len(references) and not by_channel:

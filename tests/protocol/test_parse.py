@@ -314,6 +314,18 @@ def test_repeated_list_fields_keep_their_order() -> None:
     assert decode_form(fields) == {"keywords": ["a", "b", "c"]}
 
 
+def test_known_speakers_keep_their_places() -> None:
+    """An empty name among others is not left out: the next one would have its channel or its reference."""
+    fields = [("model", "m"), ("channels", "speakers")]
+    names = ("known_speaker_names[]", "")
+
+    assert parse_transcription([*fields, names, names]).known_speaker_names == ()
+    with pytest.raises(InvalidRequestError) as caught:
+        parse_transcription([*fields, names, ("known_speaker_names[]", "Bob")])
+
+    assert caught.value.param == "known_speaker_names"
+
+
 @pytest.mark.parametrize(
     "fields",
     [

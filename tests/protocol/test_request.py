@@ -50,6 +50,10 @@ def test_what_goes_together(fields: dict[str, object]) -> None:
             "known_speaker_names",
         ),
         (
+            {"known_speaker_names": ["a", " "], "known_speaker_references": [REFERENCE] * 2},
+            "known_speaker_names",
+        ),
+        (
             {"known_speaker_names": ["a"], "known_speaker_references": ["data:audio/wav;base64,%"]},
             "known_speaker_references",
         ),
