@@ -1,8 +1,9 @@
 """Known speakers' references: data URLs (RFC 2397), as OpenAI's clients send them."""
 
 import base64
-import binascii
+import re
 from collections.abc import Sequence
+from urllib.parse import unquote_to_bytes
 
 from gateway.errors import InvalidRequestError
 
@@ -10,6 +11,11 @@ MAX_KNOWN_SPEAKERS = 4
 
 NAMES = "known_speaker_names"
 REFERENCES = "known_speaker_references"
+
+_HEAD = re.compile(r"\s*data:[^,]*; *base64,", re.IGNORECASE)
+
+_BREAKS = b"\t\r\n\f"
+"""In base64 they mean nothing; a space does, for there a plus got lost."""
 
 
 def check_speakers(names: Sequence[str], references: Sequence[str], *, by_channel: bool = False) -> None:
@@ -43,13 +49,15 @@ def decode_reference(url: str) -> bytes:
     Raises:
         InvalidRequestError: It is none, or its base64 is broken.
     """
-    head, comma, data = url.partition(",")
-    if not (head[:5].lower() == "data:" and comma and head.lower().endswith(";base64")):
+    head = _HEAD.match(url)
+    if head is None:
         raise InvalidRequestError(
             "Each of known_speaker_references must be a data URL: data:audio/wav;base64,…", param=REFERENCES
         )
+    # As browsers read it: in lines, as base64's command writes it, and escaped, as in an address.
+    data = unquote_to_bytes(url[head.end() :]).translate(None, _BREAKS).strip()
     try:
         # Some encoders leave out the padding.
-        return base64.b64decode(data + "=" * (-len(data) % 4), validate=True)
-    except (binascii.Error, ValueError):
+        return base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
+    except ValueError:
         raise InvalidRequestError("A reference's base64 cannot be decoded.", param=REFERENCES) from None
