@@ -142,7 +142,10 @@ class Isolation:
             difference = around[:, other] - around[:, one]
             pair.learn(difference[spoken[:, [one, other]].max(axis=1) > loud])
             least, most = _bounds(pair)
-            own[:, other] &= (held[:, other] - others[:, one] > least) | is_quiet[:, one]
+            louder = held[:, other] - others[:, one]
+            # Where they are one, the quiet sounds before a word are the first one's, too.
+            is_alone = is_quiet[:, one] & ((louder > _LEAST) | (least < np.inf))
+            own[:, other] &= (louder > least) | is_alone
             own[:, one] &= (others[:, other] - held[:, one] < most) | is_quiet[:, other]
         # All but one's own are quiet.
         is_free = is_quiet.sum(axis=1, keepdims=True) - is_quiet == is_quiet.shape[1] - 1
@@ -185,6 +188,11 @@ class _Levels:
             bins = np.clip(np.round(levels), -_RANGE, _RANGE).astype(int) + _RANGE
             self._counts = self._counts * _REMAINS + np.bincount(bins, minlength=2 * _RANGE + 1)
 
+    @property
+    def is_unknown(self) -> bool:
+        """There was none yet."""
+        return not self._counts.any()
+
     def at(self, share: float) -> float:
         """The level below which so large a share is."""
         total = np.cumsum(self._counts)
@@ -193,6 +201,9 @@ class _Levels:
 
 def _bounds(differences: _Levels) -> tuple[float, float]:
     """Above the first the second of two channels has a voice of its own, below the other one the first."""
+    if differences.is_unknown:
+        # The louder one speaks; of two that are alike it is the first.
+        return 0.0, _LEAST
     lowest, highest = differences.at(_RARE), differences.at(1 - _RARE)
     if -_LEAST < lowest <= highest < _LEAST:
         return np.inf, np.inf

@@ -97,6 +97,32 @@ def test_a_channel_that_only_hears_the_other(
         assert np.square(out[:, 1]).sum() < 0.005 * np.square(copy).sum()
 
 
+@pytest.mark.parametrize("silence", [0.3, 0.5, 0.7])
+@pytest.mark.parametrize("decibels", [0, -6, -15])
+def test_the_first_words(voices: tuple[Samples, Samples], decibels: float, silence: float) -> None:
+    """Before anything is learnt the louder channel has the voice, and of two alike the first."""
+    said = np.pad(voices[0][:TURN], (round(silence * SAMPLE_RATE), 0))
+    copy = leak(said, decibels) if decibels else said
+
+    for turn in (1, -1) if decibels else (1,):
+        out = isolated(np.stack([said, copy], axis=1)[:, ::turn])[:, ::turn]
+        assert np.square(out[:, 0]).sum() > 0.98 * np.square(said).sum()
+        assert np.square(out[:, 1]).sum() < 0.02 * np.square(copy).sum()
+
+
+def test_quiet_sounds_before_a_word(voices: tuple[Samples, Samples]) -> None:
+    """Of channels with the same sound the second one's has no part of the word that follows them."""
+    breath = 10 * SAMPLE_RATE // 50
+    said = voices[0].copy()
+    for begin in range(2 * TURN, 12 * TURN, 2 * TURN):
+        said[begin - breath : begin] = noise(2, 3e-4)[:breath]
+
+    out = isolated(np.stack([said, said], axis=1))
+
+    assert kept(out, 0, said) > 0.99
+    assert np.square(out[:, 1]).sum() < 1e-3 * np.square(said).sum()
+
+
 def test_channels_with_the_same_sound_are_one(voices: tuple[Samples, Samples]) -> None:
     """The first has it, though an encoder makes a little difference."""
     both = voices[0] + voices[1]
