@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from gateway.errors import GatewayError, UnavailableError
+from gateway.errors import GatewayError, InvalidRequestError, UnavailableError
 from gateway.server.middleware import PROBES, error_response
 from gateway.server.under_way import UnderWay
 
@@ -33,6 +33,9 @@ EXTRA = 16
 
 MAX_HANDLES = 65_536
 """More are never asked for: some libraries go through all that there might be."""
+
+MAX_LINE_BYTES, MAX_HEADERS = 8_192, 128
+"""Of a request for a WebSocket: what `websockets` reads."""
 
 MAX_UNREAD = 1024 * 1024
 """Bytes of pongs that may wait for a client that does not read; a whole event is far smaller."""
@@ -146,6 +149,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Reads on, as long as there is room."""
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # Uvicorn would neither answer nor close.
+            self._refuse_head()
         self._note()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -198,6 +204,19 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._waits = False
         if not self.read_paused:
             self.transport.resume_reading()
+
+    def _refuse_head(self) -> None:
+        error = InvalidRequestError(
+            "This request for a WebSocket cannot be read: its address and each header have at most "
+            f"{MAX_LINE_BYTES} bytes, and there are at most {MAX_HEADERS} headers. POST takes more."
+        )
+        answer = error_response(error)
+        answer.headers["connection"] = "close"
+        head = b"".join(b"%b: %b\r\n" % header for header in answer.raw_headers)
+        self.transport.write(
+            b"HTTP/1.1 %d Bad Request\r\n%b\r\n%b" % (answer.status_code, head, bytes(answer.body))
+        )
+        self.transport.close()
 
     def _note(self) -> None:
         partly = len(self.conn.reader.buffer) + sum(map(len, self.frames))

@@ -132,6 +132,23 @@ def test_an_upgrade_that_is_no_get_is_a_request(url: str) -> None:
     assert answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("size", [9_000, 40_000])
+def test_a_websocket_with_too_long_a_query_is_refused(url: str, size: int) -> None:
+    """It is answered, and its connection ends, for nobody else would end it."""
+    upgrade = {
+        "connection": "upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "sec-websocket-version": "13",
+    }
+    query = f"model=whisper-1&known_speaker_references={'A' * size}"
+    answer = httpx.get(f"{url}/v1/audio/transcriptions?{query}", headers=upgrade, timeout=30)
+
+    assert answer.status_code == 400
+    assert "8192" in answer.json()["error"]["message"]
+    assert answer.headers["connection"] == "close"
+
+
 def test_pages_of_other_sites_are_refused(url: str) -> None:
     """A server without keys is driven by no web page."""
     foreign = httpx.get(f"{url}/v1/models", headers={"origin": "https://evil.example"})
