@@ -82,6 +82,7 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
     from gateway.cli.batch import Wishes, run  # noqa: PLC0415 - see the package's docstring
     from gateway.errors import InvalidRequestError  # noqa: PLC0415
     from gateway.protocol.parse import parse_transcription  # noqa: PLC0415
+    from gateway.protocol.references import check_names  # noqa: PLC0415
 
     settings = read_settings(
         {"model": (model,) if model else None, "device": device, "workers": workers, "log_level": log_level}
@@ -104,13 +105,14 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
                 "--word-times needs --format verbose_json; srt and vtt are cut by word times anyway", status=2
             )
         fields += [("timestamp_granularities[]", value) for value in ("word", "segment")]
-    try:
-        request = parse_transcription(fields)
-    except InvalidRequestError as error:
-        fail(error.message, status=2)
     voices = [tuple(one.partition("=")[::2]) for one in known or ()]
     if any(not (name and file) for name, file in voices):
         fail("--known takes NAME=FILE", status=2)
+    try:
+        request = parse_transcription(fields)
+        check_names([name for name, _ in voices])
+    except InvalidRequestError as error:
+        fail(error.message, status=2)
     if channels and known:
         fail("--known and --channels do not go together: the channels say who speaks", status=2)
     if (speakers or known or channels) and task == "translate":

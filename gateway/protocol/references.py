@@ -29,10 +29,7 @@ def check_speakers(names: Sequence[str], references: Sequence[str], *, by_channe
     """
     if len(names) > MAX_KNOWN_SPEAKERS:
         raise InvalidRequestError(f"At most {MAX_KNOWN_SPEAKERS} known speakers are supported.", param=NAMES)
-    if not all(name.strip() for name in names):
-        raise InvalidRequestError("A known speaker's name is empty.", param=NAMES)
-    if len(set(names)) != len(names):
-        raise InvalidRequestError("Two known speakers have the same name.", param=NAMES)
+    check_names(names)
     if len(names) != len(references) and not by_channel:
         raise InvalidRequestError(
             f"There are {len(names)} known_speaker_names and {len(references)} known_speaker_references; "
@@ -41,6 +38,18 @@ def check_speakers(names: Sequence[str], references: Sequence[str], *, by_channe
         )
     for reference in references:
         decode_reference(reference)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Returns where each known speaker has a name, and no two the same.
+
+    Raises:
+        InvalidRequestError: Names the parameter.
+    """
+    if not all(name.strip() for name in names):
+        raise InvalidRequestError("A known speaker's name is empty.", param=NAMES)
+    if len(set(names)) != len(names):
+        raise InvalidRequestError("Two known speakers have the same name.", param=NAMES)
 
 
 def decode_reference(url: str) -> bytes:

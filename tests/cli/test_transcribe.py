@@ -184,6 +184,8 @@ def test_an_input_is_never_overwritten(gateway: Run, samples: dict[str, Sample],
         (["a.wav", "--word-times"], "verbose_json"),
         (["a.wav", "--temperature", "3"], "temperature"),
         (["a.wav", "--device", "tpu"], "device"),
+        (["a.wav", "--known", "Ann=a.wav", "--known", "Ann=b.wav"], "the same name"),
+        (["a.wav", "--known", " =a.wav"], "name is empty"),
     ],
 )
 def test_misuse(gateway: Run, arguments: list[str], words: str) -> None:
