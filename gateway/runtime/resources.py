@@ -6,6 +6,7 @@ import anyio
 
 from gateway.audio.silero import SileroModel
 from gateway.audio.speaker_model import SpeakerModel
+from gateway.errors import ModelUnavailableError
 from gateway.flow.options import Resources
 from gateway.metrics import Metrics
 from gateway.models.hub import Hub
@@ -19,7 +20,11 @@ def load_speakers(settings: Settings) -> SpeakerModel:
     Raises:
         ModelUnavailableError: They cannot be had.
     """
-    return SpeakerModel.load(weights.get(settings.speakers, Hub()))
+    folder = weights.get(settings.speakers, Hub())
+    try:
+        return SpeakerModel.load(folder)
+    except Exception as error:  # ONNX Runtime raises what has no class in common
+        raise ModelUnavailableError(f"the networks in {folder} cannot be loaded: {error}") from error
 
 
 def load_resources(metrics: Metrics) -> Resources:
