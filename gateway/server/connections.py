@@ -7,13 +7,15 @@ first request gives way, and where all are at work a few more are let in that ma
 import asyncio
 import resource
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any
 
 import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
 
 from gateway.errors import GatewayError, InvalidRequestError, UnavailableError
 from gateway.server.middleware import PROBES, error_response
@@ -128,6 +130,11 @@ class BoundedHttp(H11Protocol):
         # Only a GET asks for a WebSocket; whatever else says so is a request like any other (RFC 9110, 7.8).
         return self.scope["method"] == "GET" and super()._should_upgrade()
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hands the connection over; that there is no body some devices say, and websockets wants unsaid."""
+        self.headers = [header for header in self.headers if header != (b"content-length", b"0")]
+        super().handle_websocket_upgrade(event)
+
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket whose client must read the pongs that it asks for, and whose long messages take turns.
@@ -150,8 +157,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         """Reads on, as long as there is room."""
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            # Uvicorn would neither answer nor close.
-            self._refuse_head()
+            self._refuse_handshake(self.conn.handshake_exc)
         self._note()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -169,6 +175,12 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """A message is whole."""
+        if self.curr_msg_data_type == "text" and not (self.close_sent or _is_text(self.frames)):
+            # Uvicorn's own answer, which has a traceback in the log.
+            self.frames = []
+            self.conn.fail(CloseCode.INVALID_DATA, "invalid UTF-8")
+            self.handle_parser_exception()
+            return
         size, queued = sum(map(len, self.frames)), self.queue.qsize()
         super().send_receive_event_to_app()
         if self.queue.qsize() > queued:
@@ -205,14 +217,17 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if not self.read_paused:
             self.transport.resume_reading()
 
-    def _refuse_head(self) -> None:
+    def _refuse_handshake(self, reason: Exception) -> None:
+        # Uvicorn answers what websockets makes a request of; with a body or a long head it makes none.
         error = InvalidRequestError(
-            "This request for a WebSocket cannot be read: its address and each header have at most "
-            f"{MAX_LINE_BYTES} bytes, and there are at most {MAX_HEADERS} headers. POST takes more."
+            f"This request for a WebSocket cannot be read: {reason.__cause__ or reason}. Its address and each "
+            f"header have at most {MAX_LINE_BYTES} bytes, there are at most {MAX_HEADERS} headers, and no "
+            "body. POST takes more."
         )
         answer = error_response(error)
         answer.headers["connection"] = "close"
         head = b"".join(b"%b: %b\r\n" % header for header in answer.raw_headers)
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
         self.transport.write(
             b"HTTP/1.1 %d Bad Request\r\n%b\r\n%b" % (answer.status_code, head, bytes(answer.body))
         )
@@ -221,6 +236,16 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def _note(self) -> None:
         partly = len(self.conn.reader.buffer) + sum(map(len, self.frames))
         self.under_way.hold(self, partly + sum(self._sizes) + self._taken)
+
+
+def _is_text(frames: Iterable[bytes]) -> bool:
+    if all(frame.isascii() for frame in frames):
+        return True  # as all that is long is
+    try:
+        b"".join(frames).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class _ProbesOnly:

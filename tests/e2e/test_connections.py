@@ -12,6 +12,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.sync.client import connect
 
 from tests.support import MODEL, Sample, served, until
 
@@ -147,6 +150,45 @@ def test_a_websocket_with_too_long_a_query_is_refused(url: str, size: int) -> No
     assert answer.status_code == 400
     assert "8192" in answer.json()["error"]["message"]
     assert answer.headers["connection"] == "close"
+
+
+HANDSHAKE = (
+    b"GET /v1/realtime HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        (b"content-length: 5\r\n\r\nhello", 400),
+        (b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"x: " + b"y" * 10_000 + b"\r\n\r\n", 400),
+        (b"x: y\r\n" * 200 + b"\r\n", 400),
+        (b"x: \x01\r\n\r\n", 400),
+        (b"content-length: 0\r\n\r\n", 101),
+    ],
+    ids=["body", "chunks", "long", "many", "control", "no body"],
+)
+def test_every_handshake_is_answered(url: str, more: bytes, status: int) -> None:
+    """Also one whose head the WebSocket's own parser does not take: its connection would stay for good."""
+    with connection(url, HANDSHAKE + more) as client:
+        client.settimeout(30)
+        answer = client.recv(65_536)
+
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_text_that_is_none(url: str) -> None:
+    """It closes its connection with 1007, and leaves no traceback in the log, which `url` looks at."""
+    with connect(f"{url.replace('http', 'ws')}/v1/realtime") as client:
+        client.recv()
+        client.send(b"\xff\xfe", text=True)
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv()
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == CloseCode.INVALID_DATA
 
 
 def test_pages_of_other_sites_are_refused(url: str) -> None:
