@@ -32,6 +32,10 @@ PARTIALS_UNTIL_BUSY = 0.5
 ADMIT_UNTIL_BUSY = 0.8
 """Seconds that a second of audio may take to be cut: at 1 the server itself, not its engine, is late."""
 
+LEAST_SECONDS = 0.1
+"""Audio is worked on in pieces of at least so much: the detector's gain has the same step. One that a command
+cuts shorter takes no less, so that its length says nothing of how busy the machine is."""
+
 SLOW = 3.0
 """Where a final alone takes long, so many times as long is too long."""
 
@@ -67,7 +71,7 @@ class Load:
     def cut(self, seconds: float, took: float) -> None:
         """Takes note that so many ``seconds`` of audio were decoded and cut, which ``took`` so many."""
         if seconds > 0:
-            self._cut.append((self._clock(), took / seconds))
+            self._cut.append((self._clock(), took / max(seconds, LEAST_SECONDS)))
 
     @contextmanager
     def final(self, *, counts: bool) -> Iterator[None]:

@@ -26,7 +26,7 @@ from gateway.flow.inbox import Finish, Inbox, Share, Task, Waiting
 from gateway.flow.lateness import Lateness
 from gateway.flow.options import LiveOptions, Resources
 from gateway.flow.orders import Cancel, Final, Hear, Output, Partial
-from gateway.flow.pacing import Load, Pacing
+from gateway.flow.pacing import LEAST_SECONDS, Load, Pacing
 from gateway.flow.speakers import ChunkSpeakers
 from gateway.flow.stream import Row, RowStream
 from gateway.flow.turn_spans import TurnSpans
@@ -35,9 +35,6 @@ from gateway.metrics import counting
 from gateway.tracing import within
 from gateway.transcript.commands import Append, Clear, Command, Commit, Configure
 from gateway.transcript.events import LiveEvent, Refused, SessionCreated, SessionUpdated
-
-LEAST_SECONDS = 0.1
-"""Audio is worked on in pieces of at least so much: the detector's gain has the same step."""
 
 LEAST_QUIET_SECONDS = 0.3
 """The same where nobody has spoken for a while, as in most of most sessions: fewer pieces cost less."""

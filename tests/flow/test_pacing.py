@@ -13,6 +13,7 @@ from gateway.flow.pacing import (
     ADMIT_UNTIL_BUSY,
     AHEAD_UNTIL,
     BACK_OFF,
+    LEAST_SECONDS,
     PARTIALS_UNTIL,
     PARTIALS_UNTIL_BUSY,
     RECENT,
@@ -243,6 +244,16 @@ def test_audio_of_no_length(load: Load) -> None:
     load.cut(0.0, 1.0)
 
     assert load.busy == 0.0
+
+
+def test_audio_in_crumbs(load: Load) -> None:
+    """A client whose commands cut its audio in samples keeps nobody out, however little is in each."""
+    for _ in range(RECENT):
+        load.cut(1 / SAMPLE_RATE, LEAST_SECONDS / 100)
+
+    with load.session():
+        admit(load)
+    assert load.allows_partials
 
 
 STEP = PartialOptions(step=0.5)

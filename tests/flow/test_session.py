@@ -20,12 +20,11 @@ from gateway.engine.api import Priority
 from gateway.errors import InvalidRequestError, OverloadedError
 from gateway.flow.inbox import Waiting
 from gateway.flow.options import LiveOptions, Resources
-from gateway.flow.pacing import Load
+from gateway.flow.pacing import LEAST_SECONDS, Load
 from gateway.flow.session import (
     CHUNKS_AHEAD,
     EVENTS_AHEAD,
     LEAST_QUIET_SECONDS,
-    LEAST_SECONDS,
     REFUSALS_AHEAD,
     LiveSession,
     piece_seconds,
