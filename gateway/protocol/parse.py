@@ -229,6 +229,10 @@ def validated(kind: type[ModelT], fields: Mapping[str, Any], param: str = "") ->
         raise explain(errors, fields) from None
 
 
+_REASONS = {"tuple_type": "It is a list"}
+"""What Pydantic says in Python's words."""
+
+
 def explain(errors: Sequence[ErrorDetails], form: Mapping[str, Any]) -> InvalidRequestError:
     """Validation errors in OpenAI's words: what is wrong, with which parameter, and what would be right."""
     name = str(errors[0]["loc"][0])
@@ -237,7 +241,9 @@ def explain(errors: Sequence[ErrorDetails], form: Mapping[str, Any]) -> InvalidR
     # An object fails as the word 'auto' too: that variant of the union is not what the client meant.
     error = next((error for error in errors if "ServerVad" in error["loc"]), errors[0])
     param = ".".join(part for part in error["loc"] if isinstance(part, str) and part != "ServerVad")
-    return missing(param) if error["type"] == "missing" else invalid_value(param, error["msg"])
+    if error["type"] == "missing":
+        return missing(param)
+    return invalid_value(param, _REASONS.get(error["type"], error["msg"]))
 
 
 def missing(param: str) -> InvalidRequestError:

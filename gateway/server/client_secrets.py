@@ -19,6 +19,7 @@ from gateway.protocol.realtime.client_secrets import (
     transcription_session_object,
 )
 from gateway.protocol.realtime.config import SessionConfig
+from gateway.protocol.realtime.fields import INPUT, as_given
 from gateway.server.body import Body
 from gateway.server.clients import KEY_NAME
 
@@ -39,27 +40,29 @@ class ClientSecrets:
 
     async def create(self, request: Request) -> Response:
         """`/v1/realtime/client_secrets`."""
-        name = "session.audio.input.transcription.model"
-        return await self._answer(request, parse_client_secret, client_secret_object, name)
+        return await self._answer(request, parse_client_secret, client_secret_object)
 
     async def create_session(self, request: Request) -> Response:
         """`/v1/realtime/transcription_sessions`."""
-        name = "input_audio_transcription.model"
-        return await self._answer(request, parse_transcription_session, transcription_session_object, name)
+        return await self._answer(
+            request, parse_transcription_session, transcription_session_object, prefix="session."
+        )
 
     async def _answer(
         self,
         request: Request,
         parse: Callable[[bytes, SessionConfig], SecretRequest],
         render: Callable[..., object],
-        model_param: str,
+        *,
+        prefix: str = "",
     ) -> Response:
         wanted = parse(await self._body(request), SessionConfig.default(self._catalog.names[0]))
         if wanted.config.transcription is not None:
             try:
                 self._catalog.find(wanted.config.transcription.model)
             except ModelNotFoundError as error:
-                raise error.under(model_param) from None
+                found = as_given(error.under(f"{INPUT}.transcription.model"), wanted.session)
+                raise found.under((found.param or "").removeprefix(prefix)) from None
         value, expires_at = self._signer.sign(
             wanted.config,
             now=int(time.time()),

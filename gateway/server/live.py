@@ -16,11 +16,18 @@ import anyio.to_thread
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.aio import Changed, open_task_group
-from gateway.errors import ClientGoneError, GatewayError, InvalidRequestError, ShuttingDownError
+from gateway.errors import (
+    ClientGoneError,
+    GatewayError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    ShuttingDownError,
+)
 from gateway.flow.inbox import Waiting
 from gateway.flow.options import LiveOptions
 from gateway.flow.session import LiveSession
 from gateway.protocol.realtime.config import SessionConfig
+from gateway.protocol.realtime.fields import as_given
 from gateway.protocol.realtime.parts import Wire
 from gateway.protocol.realtime.resume import Place, ResumeClaims
 from gateway.protocol.realtime.session import RealtimeProtocol
@@ -339,12 +346,15 @@ class Live:
             raise InvalidRequestError(
                 "The key of this session has pinned its settings.", param="session", code="session_pinned"
             )
-        options = await live_options(
-            config,
-            self._service.catalog,
-            partials=self._service.partials,
-            speakers=partial(self._service.speakers.get, param="model"),
-        )
+        try:
+            options = await live_options(
+                config,
+                self._service.catalog,
+                partials=self._service.partials,
+                speakers=partial(self._service.speakers.get, param="model"),
+            )
+        except (InvalidRequestError, ModelNotFoundError) as error:
+            raise as_given(error, session or {}) from None
         self._config = config
         return options, config
 

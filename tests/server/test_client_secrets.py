@@ -131,6 +131,13 @@ async def test_the_old_endpoint(client: httpx.AsyncClient) -> None:
         ("/new", wanted(prompt=LONG), 400, "session.audio.input.transcription"),
         ("/old", {"input_audio_format": "mp3"}, 400, "input_audio_format"),
         ("/old", {"input_audio_transcription": {"model": "nope"}}, 404, "input_audio_transcription.model"),
+        ("/old", wanted(model="nope")["session"], 404, "audio.input.transcription.model"),
+        (
+            "/new",
+            {"session": {"input_audio_transcription": {"model": "nope"}}},
+            404,
+            "session.input_audio_transcription.model",
+        ),
     ],
 )
 async def test_refusals(

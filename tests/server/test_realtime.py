@@ -389,6 +389,30 @@ async def test_an_update_in_the_words_of_the_beta(bench: Bench) -> None:
     assert updated["session"]["turn_detection"] is None
 
 
+async def test_what_the_model_cannot_do_is_told_of_the_field_that_was_written(bench: Bench) -> None:
+    """The beta's flat one, too, though what the model knows is looked up behind the settings' own checks."""
+    params: list[str | None] = []
+
+    async def take(message: Message) -> None:
+        if message["type"] == "websocket.send" and (event := json.loads(message["text"]))["type"] == "error":
+            params.append(event["error"]["param"])
+        if len(params) == 3:
+            bench.leave()
+
+    for transcription in ({"model": "nope"}, {"language": "klingon"}):
+        session = {"input_audio_transcription": transcription}
+        bench.put("transcription_session.update", session=session)
+    bench.put("session.update", session={"audio": {"input": {"transcription": {"model": "nope"}}}})
+    with pytest.raises(ClientGoneError):
+        await bench.serve(take=take)
+
+    assert params == [
+        "session.input_audio_transcription.model",
+        "session.input_audio_transcription.language",
+        "session.audio.input.transcription.model",
+    ]
+
+
 async def test_a_model_that_cannot_be_loaded(bench: Bench) -> None:
     """Ends the session, with what the model's room says; clients come back later."""
     bench.model.loading = UnavailableError("It is being loaded.")

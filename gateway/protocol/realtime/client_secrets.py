@@ -126,11 +126,16 @@ class Scope(Part):
 
 @dataclass(frozen=True, slots=True)
 class SecretRequest:
-    """What a key is wanted for, and for how many seconds from now."""
+    """What a key is wanted for, and for how many seconds from now.
+
+    Attributes:
+        session: The settings as they were written.
+    """
 
     config: SessionConfig
     seconds: int
     scope: Scope = field(default_factory=Scope)
+    session: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 def parse_client_secret(body: bytes, default: SessionConfig) -> SecretRequest:
@@ -141,8 +146,8 @@ def parse_client_secret(body: bytes, default: SessionConfig) -> SecretRequest:
     """
     given = _body(body)
     expiry = validated(Expiry, as_object(given.get("expires_after"), "expires_after"), "expires_after")
-    config = default.updated(as_object(given.get("session"), "session"))
-    return SecretRequest(config, expiry.seconds, _scope(given))
+    session = as_object(given.get("session"), "session")
+    return SecretRequest(default.updated(session), expiry.seconds, _scope(given), session)
 
 
 def parse_transcription_session(body: bytes, default: SessionConfig) -> SecretRequest:
@@ -160,7 +165,7 @@ def parse_transcription_session(body: bytes, default: SessionConfig) -> SecretRe
     except InvalidRequestError as error:
         param = (error.param or "").removeprefix("session.")
         raise error.under(param or None, in_message=True) from None
-    return SecretRequest(config, expiry.seconds, _scope(given))
+    return SecretRequest(config, expiry.seconds, _scope(given), given)
 
 
 _OURS = {"expires_after", *Scope.model_fields}

@@ -1,15 +1,17 @@
 """How a `session` object is written: today's fields, the beta's flat ones in their place, and no others."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
-from gateway.errors import InvalidRequestError
+from gateway.errors import GatewayError, InvalidRequestError
 from gateway.protocol.parse import as_object, invalid_value
 
 INPUT = "session.audio.input"
 
 Known: TypeAlias = Mapping[str, "Known | None"]
 """Names and what is known within; None: whatever is."""
+
+ErrorT = TypeVar("ErrorT", bound=GatewayError)
 
 LegacyFormat = Literal["pcm16", "g711_ulaw", "g711_alaw"]
 
@@ -71,7 +73,7 @@ def todays_input(session: Mapping[str, Any]) -> dict[str, Any]:
     return {**flat, **as_object(audio.get("input"), INPUT)}
 
 
-def as_given(error: InvalidRequestError, session: Mapping[str, Any]) -> InvalidRequestError:
+def as_given(error: ErrorT, session: Mapping[str, Any]) -> ErrorT:
     """The error with the parameter's path as the client wrote it: flat, where it is."""
     param = error.param or ""
     for flat, name in LEGACY_NAMES.items():
