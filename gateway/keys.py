@@ -19,7 +19,7 @@ KEY_BYTES = 32
 class ClientLimits(BaseModel):
     """What one client may take; 0 is no limit of its own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     requests_per_minute: float = Field(0, ge=0)
     audio_minutes: float = Field(0, ge=0, description="Of audio, a minute.")

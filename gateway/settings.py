@@ -1,24 +1,22 @@
-"""Settings from environment and flags: read once, frozen, passed in. Nothing else reads the environment."""
+"""Settings from environment and flags: read once, frozen, passed in. Nothing else reads the environment.
 
-import os
+Those of a file come as if they were flags: `gateway.cli.settings`.
+"""
+
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 def _split(value: Any) -> Any:
-    """``a,b`` as an environment variable holds a list."""
-    return (
-        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-    )
+    """``a,b`` as an environment variable holds a list; what is blank is none of its words."""
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, (list, tuple)):
+        return value
+    stripped = (word.strip() if isinstance(word, str) else word for word in words)
+    return tuple(word for word in stripped if word != "")
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -53,7 +51,7 @@ class ModelSettings(BaseModel):
 class Settings(BaseSettings):
     """Everything an operator can choose. Each field is also the environment variable ``GATEWAY_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="forbid", allow_inf_nan=False)
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -303,19 +301,3 @@ class Settings(BaseSettings):
         "text", description="Lines for people, or an object in each line for programs."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags before the environment before the file."""
-        del dotenv_settings, file_secret_settings
-        file = init_settings().get("config") or os.environ.get("GATEWAY_CONFIG")
-        if not file:
-            return init_settings, env_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=Path(file))

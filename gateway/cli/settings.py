@@ -49,8 +49,12 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] = os.
         faults += file.unknown()
     if faults:
         raise SettingsError(*faults)
+    variables = {variable.upper() for variable in environment}
+    # Of what was read: a pipe gives it once, and another time it may be another file.
+    content = {} if file is None else file.content
+    below = {name: content[name] for name in content if f"{PREFIX}{name.upper()}" not in variables}
     try:
-        settings = Settings(**given)
+        settings = Settings(**{**below, **given})
     except ValidationError as error:
         raise SettingsError(*(_place(fault, given, environment, file) for fault in error.errors())) from None
     except UnreadableError as error:

@@ -1,5 +1,6 @@
 """What is wrong in the settings is said in a line, with its place and the name that was probably meant."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +60,11 @@ def test_a_file_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
             "api_keys = []\n",
             ", line 1: api_keys is there but holds no key, which would let everybody in: ",
         ),
+        (
+            'api_keys = ["", " "]\n',
+            ", line 1: api_keys is there but holds no key, which would let everybody in: ",
+        ),
+        ("max_session_seconds = inf\n", ", line 1: max_session_seconds: Input should be a finite number"),
         ("x = " + "[" * 10_000, " is no TOML: "),
     ],
 )
@@ -68,6 +74,17 @@ def test_a_fault_in_a_file_has_its_line(file: Callable[[str], Path], text: str, 
     (found,) = _faults({"config": path}, {})
 
     assert found.startswith(f"{path}{fault}")
+
+
+def test_a_file_is_read_once() -> None:
+    """A pipe, as a shell makes one of what decrypts a file, gives its keys a single time."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader), os.fdopen(writer, "w") as file:
+        file.write('api_keys = ["sk-1"]\n')
+        file.close()
+        loaded = load_settings({"config": Path(f"/dev/fd/{reader}")}, {})
+
+    assert loaded.settings.api_keys == ("sk-1",)
 
 
 def test_all_misspelt_names_are_told_at_once(file: Callable[[str], Path]) -> None:
