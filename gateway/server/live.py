@@ -160,18 +160,15 @@ class Live:
         if self._over.is_set() or not self._outbox.rewind(seen + 1):
             return False
         self._is_owned_here = False
-        # Whoever comes back knows that the connection is dead; the server may not, for a while.
-        if self._connection is not None:
-            self._connection.cancel()
-            await self._changed.until(lambda: self._connection is None)
+        # Whoever comes back knows that the connection is dead; the server may not, for a while. Of several
+        # who come at once the last one has it: each finds the one before it there.
+        while self._connection is not None:
+            await self._end_connection(self._connection)
         self._outbox.rewind(seen + 1)
-        await websocket.accept()
         # Outside of the order of the events: its id says the place of the last one that was seen.
         event_id = self._progress.event_id(after, seen)
-        created = self._protocol.created(self._config, event_id, self._resume("kept"))
         try:
-            await send_frame(websocket, created, send_timeout=self._limits.send_timeout)
-            await self._serve(websocket)
+            await self._serve(websocket, again=event_id)
         except GatewayError as error:
             self._outcome = error
             self.give_up()
@@ -180,6 +177,11 @@ class Live:
             await websocket.close(1000)
         return True
 
+    async def _end_connection(self, connection: anyio.CancelScope) -> None:
+        """Returns when it is not the session's any more, though another may be."""
+        connection.cancel()
+        await self._changed.until(lambda: self._connection is not connection)
+
     async def _serve_first(self, websocket: WebSocket) -> None:
         try:
             await self._serve(websocket)
@@ -187,8 +189,11 @@ class Live:
             if self._token is None:
                 self.give_up()
 
-    async def _serve(self, websocket: WebSocket) -> None:
+    async def _serve(self, websocket: WebSocket, *, again: str | None = None) -> None:
         """Carries frames until the client drops, or another connection takes over.
+
+        Args:
+            again: The id of `session.created` on a connection that is not accepted yet.
 
         Raises:
             ClientGoneError: It dropped, or said goodbye.
@@ -197,6 +202,10 @@ class Live:
         self._changed.notify()
         try:
             with scope:
+                if again is not None:
+                    await websocket.accept()
+                    created = self._protocol.created(self._config, again, self._resume("kept"))
+                    await send_frame(websocket, created, send_timeout=self._limits.send_timeout)
                 async with open_task_group() as tasks:
                     tasks.start_soon(self._send, websocket)
                     tasks.start_soon(self._raise_outcome, scope)

@@ -4,6 +4,8 @@ import base64
 import inspect
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,11 +15,15 @@ from openai.resources.realtime import AsyncRealtime
 from openai.types.realtime import ConversationItemInputAudioTranscriptionCompletedEvent
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from gateway.engine.whisper.engine import WhisperSpec
 from tests.e2e.resuming import BYTES_PER_MS, FRAME_BYTES, Client
 from tests.e2e.speaker import COMPLETED, STARTED, WAIT_SECONDS, speech
 from tests.support import LiveServer, Sample, live_server, until
+
+COME_AT_ONCE = 8
+"""Connections for one session."""
 
 
 def _audio(samples: dict[str, Sample], *names: str) -> bytes:
@@ -167,6 +173,38 @@ def test_who_may_not_come_back(live: LiveServer, samples: dict[str, Sample]) -> 
             assert closed.value.rcvd.code == 1008
 
     assert {(answer["param"], answer["code"]) for answer in answers} == {("resume", "invalid_resume_token")}
+
+
+def test_several_who_come_back_at_once(live: LiveServer) -> None:
+    """As two tabs, or a client that loses patience: each is answered, and one of them has the session."""
+    client = Client(live, b"")
+    query = {"resume": client._resume["token"], "after": str(client._last_event)}
+    client.drop()
+
+    def come_back(_: int) -> Connection:
+        return connect(
+            f"{live.url.replace('http', 'ws', 1)}/v1/realtime?{urlencode(query)}",
+            additional_headers={"Authorization": "Bearer unused"},
+        )
+
+    def hears(socket_: Connection) -> list[str]:
+        with suppress(ConnectionClosed):
+            socket_.send(json.dumps({"type": "input_audio_buffer.clear"}))
+        told: list[str] = []
+        with suppress(ConnectionClosed):
+            while "input_audio_buffer.cleared" not in told:
+                told.append(json.loads(socket_.recv(WAIT_SECONDS))["type"])
+        return told
+
+    with ThreadPoolExecutor(COME_AT_ONCE) as threads:
+        sockets = list(threads.map(come_back, range(COME_AT_ONCE)))
+    answers = [hears(socket_) for socket_ in sockets]
+    for socket_ in sockets:
+        socket_.close()
+
+    assert sorted(answers) == [["session.created"]] * (COME_AT_ONCE - 1) + [
+        ["session.created", "input_audio_buffer.cleared"]
+    ]
 
 
 def test_goodbye_ends_the_session(live: LiveServer) -> None:
