@@ -13,7 +13,7 @@ from gateway.errors import InvalidRequestError
 from gateway.protocol.events import about
 from gateway.protocol.parse import as_object, read_object, validated
 from gateway.protocol.realtime.config import INCLUDE, Include, RealtimeSettings, SessionConfig
-from gateway.protocol.realtime.fields import LegacyFormat
+from gateway.protocol.realtime.fields import Known, LegacyFormat, refuse_unknown
 from gateway.protocol.realtime.parts import Part
 from gateway.protocol.realtime.session import (
     FlatSession,
@@ -145,6 +145,7 @@ def parse_client_secret(body: bytes, default: SessionConfig) -> SecretRequest:
         InvalidRequestError: Names the first field that is missing, malformed or in contradiction.
     """
     given = _body(body)
+    refuse_unknown({name: value for name, value in given.items() if value is not None}, _KNOWN)
     expiry = validated(Expiry, as_object(given.get("expires_after"), "expires_after"), "expires_after")
     session = as_object(given.get("session"), "session")
     return SecretRequest(default.updated(session), expiry.seconds, _scope(given), session)
@@ -159,6 +160,7 @@ def parse_transcription_session(body: bytes, default: SessionConfig) -> SecretRe
     given = _body(body)
     secret = as_object(given.get("client_secret"), "client_secret")
     name = "client_secret.expires_at" if "expires_at" in secret else "expires_after"
+    refuse_unknown(secret.get("expires_at", given.get("expires_after")), _EXPIRY, name)
     expiry = validated(Expiry, as_object(secret.get("expires_at", given.get("expires_after")), name), name)
     try:
         config = default.updated({key: value for key, value in given.items() if key not in _OURS})
@@ -169,6 +171,11 @@ def parse_transcription_session(body: bytes, default: SessionConfig) -> SecretRe
 
 
 _OURS = {"expires_after", *Scope.model_fields}
+
+_EXPIRY: Known = dict.fromkeys(Expiry.model_fields)
+
+_KNOWN: Known = {"session": None, "expires_after": _EXPIRY, **dict.fromkeys(Scope.model_fields)}
+"""A key whose bounds have a typo would have none."""
 
 
 def _scope(given: Mapping[str, Any]) -> Scope:

@@ -40,7 +40,7 @@ MEANINGLESS = frozenset({
 """Fields that OpenAI's session types have and transcription does not need."""
 
 
-def refuse_unknown(given: object, known: Known, param: str) -> None:
+def refuse_unknown(given: object, known: Known, param: str = "") -> None:
     """Returns where every field, at any depth, is known. A typo that is ignored may cost a whole call.
 
     Raises:
@@ -50,11 +50,11 @@ def refuse_unknown(given: object, known: Known, param: str) -> None:
         return  # whoever reads it says what it should be
     for name, value in given.items():
         if name not in known:
-            path = f"{param}.{name[:64]}"
+            path = f"{param}.{name[:64]}".removeprefix(".")
             raise InvalidRequestError(f"Unknown parameter: '{path}'.", param=path, code="unknown_parameter")
         within = known[name]
         if within is not None:
-            refuse_unknown(value, within, f"{param}.{name}")
+            refuse_unknown(value, within, f"{param}.{name}".removeprefix("."))
 
 
 def todays_input(session: Mapping[str, Any]) -> dict[str, Any]:
