@@ -31,6 +31,9 @@ access = logging.getLogger("gateway.access")
 PROBES = frozenset({"/health", "/ready", "/metrics"})
 """Asked every few seconds by machines: not worth a line of the log."""
 
+LENGTHS = frozenset({"content-length", "transfer-encoding"})
+"""A request with both may end elsewhere for a proxy before us: nothing behind it is read (RFC 9112, 6.3)."""
+
 DISCARD_SECONDS = 10.0
 DISCARD_BYTES = 256 * 1024 * 1024
 """What is read of a body that was refused early, so that its sender gets to see the refusal."""
@@ -152,6 +155,8 @@ class _Answer:
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self.request_id
             headers["openai-processing-ms"] = str(round(self.seconds * 1000))
+            if LENGTHS.issubset(Headers(scope=self._scope)):
+                headers["connection"] = "close"
         await self._send(message)
 
     def log(self, endpoint: str) -> None:

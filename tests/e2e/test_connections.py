@@ -152,6 +152,18 @@ def test_a_websocket_with_too_long_a_query_is_refused(url: str, size: int) -> No
     assert answer.headers["connection"] == "close"
 
 
+def test_a_request_of_two_lengths_is_the_last_one(url: str) -> None:
+    """What follows could be another client's, by a proxy that believes the other length."""
+    heads = b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n"
+    two = b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    with connection(url, heads + two + heads + b"\r\n") as client, client.makefile("rb") as answer:
+        client.settimeout(30)
+        received = answer.read()
+
+    assert received.count(b"HTTP/1.1 200") == 1
+    assert b"connection: close" in received
+
+
 HANDSHAKE = (
     b"GET /v1/realtime HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
     b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n"
