@@ -8,14 +8,12 @@ import asyncio
 import resource
 from collections import deque
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
 from typing import Any
 
 import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode
 
 from gateway.errors import GatewayError, InvalidRequestError, UnavailableError
 from gateway.server.middleware import PROBES, error_response
@@ -38,6 +36,9 @@ MAX_HANDLES = 65_536
 
 MAX_LINE_BYTES, MAX_HEADERS = 8_192, 128
 """Of a request for a WebSocket: what `websockets` reads."""
+
+INVALID_DATA = 1007
+"""Close code for a text that is none."""
 
 MAX_UNREAD = 1024 * 1024
 """Bytes of pongs that may wait for a client that does not read; a whole event is far smaller."""
@@ -178,7 +179,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if self.curr_msg_data_type == "text" and not (self.close_sent or _is_text(self.frames)):
             # Uvicorn's own answer, which has a traceback in the log.
             self.frames = []
-            self.conn.fail(CloseCode.INVALID_DATA, "invalid UTF-8")
+            self.conn.fail(INVALID_DATA, "invalid UTF-8")
             self.handle_parser_exception()
             return
         size, queued = sum(map(len, self.frames)), self.queue.qsize()
