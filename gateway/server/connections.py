@@ -221,9 +221,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def _refuse_handshake(self, reason: Exception) -> None:
         # Uvicorn answers what websockets makes a request of; with a body or a long head it makes none.
         error = InvalidRequestError(
-            f"This request for a WebSocket cannot be read: {reason.__cause__ or reason}. Its address and each "
-            f"header have at most {MAX_LINE_BYTES} bytes, there are at most {MAX_HEADERS} headers, and no "
-            "body. POST takes more."
+            f"This request for a WebSocket cannot be read: {reason.__cause__ or reason}. Its address and "
+            f"each header have at most {MAX_LINE_BYTES} bytes, there are at most {MAX_HEADERS} headers, and "
+            "no body. POST takes more."
         )
         answer = error_response(error)
         answer.headers["connection"] = "close"
