@@ -40,13 +40,27 @@ def test_every_language_of_whisper_has_a_name() -> None:
         ("haw", "haw"),
         ("Haitian Creole", "ht"),
         ("Mandarin", "zh"),
+        ("arz", "ar"),
+        ("jp", "ja"),
+        ("Deutsch", "de"),
+        ("Français", "fr"),
+        ("francais", "fr"),
+        ("ESPAÑOL", "es"),
+        ("日本語", "ja"),
+        ("हिन्दी", "hi"),
+        ("Norwegian Bokmål", "no"),
+        ("Norwegian Nynorsk", "nn"),
+        ("haitian_creole", "ht"),
+        ("Chinese (Simplified)", "zh"),
+        ("Brazilian Portuguese", "pt"),
+        ("Mandarin Chinese", "zh"),
         ("xx", "xx"),
         ("xx-YY", "xx"),
         ("no such language", "no such language"),
     ],
 )
 def test_codes(given: str, code: str) -> None:
-    """Codes of any kind, regions and English names are one; the unknown stays for the model to refuse."""
+    """Codes of any kind, regions and names are one; the unknown stays for the model to refuse."""
     assert language_code(given) == code
 
 
