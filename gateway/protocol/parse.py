@@ -38,6 +38,9 @@ _BY_PLACE = frozenset({"known_speaker_names", "known_speaker_references"})
 
 _KEY = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<inner>[^\[\]]*)\])?")
 
+_NESTED = re.compile(r"[^\[\]]*(?:\[[^\[\]]*\])*")
+"""Any name whose brackets match."""
+
 _EXTRA = re.compile(r"extra_body\[(?P<name>[^\[\]]+)\](?P<rest>.*)", re.DOTALL)
 """Python's SDK merges what this name holds into the form. Node's sends it as it is, though OpenAI documents
 it for both."""
@@ -105,7 +108,7 @@ def _request(form: Mapping[str, Any]) -> TranscriptionRequest:
 def decode_form(fields: Iterable[tuple[str, str]]) -> Mapping[str, Any]:
     """Makes one dict of all fields: lists for `LIST_FIELDS`, dicts for nested ones, strings for the rest.
 
-    A plain field that comes twice counts once, with its last value.
+    A plain field that comes twice counts once, with its last value. What nobody here knows stays as it is.
 
     Raises:
         InvalidRequestError: A value looks like JSON and is none, or a name cannot be read.
@@ -113,7 +116,11 @@ def decode_form(fields: Iterable[tuple[str, str]]) -> Mapping[str, Any]:
     form: dict[str, Any] = {}
     for key, value in fields:
         extra = _EXTRA.fullmatch(key)
-        match = _KEY.fullmatch(extra["name"] + extra["rest"] if extra else key)
+        path = extra["name"] + extra["rest"] if extra else key
+        if (unknown := path.partition("[")[0]) not in FIELDS and _NESTED.fullmatch(path):
+            form[unknown] = value
+            continue
+        match = _KEY.fullmatch(path)
         if match is None:
             raise InvalidRequestError("A form field's name cannot be read.", param=key[:64])
         name, inner = match["name"], match["inner"]

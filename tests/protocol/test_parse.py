@@ -71,8 +71,19 @@ def test_empty_fields_are_unset() -> None:
 
 
 def test_unknown_fields_are_ignored() -> None:
-    """A newer client's extra field does no harm."""
-    assert parse_transcription([("model", "m"), ("brand_new", "1")]) == parse_transcription([("model", "m")])
+    """A newer client's extra field does no harm, however it is written; strict rules name it."""
+    for name, value in (
+        ("brand_new", "1"),
+        ("brand_new[]", "1"),
+        ("brand_new[a][b]", "1"),
+        ("brand_new", "{1"),
+        ("extra_body[brand_new][]", "1"),
+        ("", "1"),
+    ):
+        fields = [("model", "m"), (name, value)]
+        assert parse_transcription(fields) == parse_transcription([("model", "m")])
+        with pytest.raises(InvalidRequestError, match="Unrecognized"):
+            parse_transcription(fields, strict=True)
 
 
 @pytest.mark.parametrize(
