@@ -18,7 +18,9 @@ Text = Annotated[str, Field(min_length=1, max_length=500)]
 UNSET = frozenset({"", "null", "none", "undefined", "nil"})
 """What clients write into a form that has no null, for a field that they mean to leave out."""
 
-_ANY_LANGUAGE = frozenset({"auto", "detect", "und"})
+_ANY_LANGUAGE = frozenset(
+    {"auto", "auto-detect", "auto_detect", "autodetect", "automatic", "detect", "mul", "multi", "und"}
+)
 """What clients of other servers say where the language is to be heard."""
 
 
@@ -87,21 +89,39 @@ class TranslationRequest(SubtitleStyle):
         given = {
             name: value for name, value in form.items() if name == "model" or not _means_unset(name, value)
         }
-        for name in _CHOICES & given.keys():
-            if isinstance(given[name], str):
-                given[name] = given[name].strip().lower()
-        return given
+        return {name: _read(name, value) for name, value in given.items()}
 
 
-_CHOICES = frozenset({"response_format", "chunking_strategy"})
-"""Fields whose values are words of ours."""
+_CHOICES = frozenset(
+    {
+        "response_format",
+        "chunking_strategy",
+        "type",
+        "include",
+        "timestamp_granularities",
+        "channels",
+        "stream",
+    }
+)
+"""Fields whose values are words of ours, that of an object in one of them among these."""
+
+_WORDS = _CHOICES | {"languages"}
+"""Fields whose lists hold words, among which an empty one is a slip."""
+
+
+def _read(name: str, value: object) -> object:
+    if isinstance(value, list | tuple) and name in _WORDS:
+        return [_read(name, each) for each in value if not _means_unset(name, each)]
+    if isinstance(value, Mapping):
+        return {key: _read(key, each) for key, each in value.items() if not _means_unset(key, each)}
+    return value.strip().lower() if name in _CHOICES and isinstance(value, str) else value
 
 
 def _means_unset(name: str, value: object) -> bool:
     if not isinstance(value, str):
         return value is None
     word = value.strip().lower()
-    return word in UNSET or (name == "language" and word in _ANY_LANGUAGE)
+    return word in UNSET or (name in {"language", "languages"} and word in _ANY_LANGUAGE)
 
 
 class TranscriptionRequest(TranslationRequest):

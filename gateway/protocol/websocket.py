@@ -21,7 +21,7 @@ from gateway.errors import (
     UnavailableError,
 )
 from gateway.protocol.parse import explain, parse_transcription
-from gateway.protocol.request import TranscriptionRequest
+from gateway.protocol.request import UNSET, TranscriptionRequest
 
 END_OF_INPUT = "input_audio.end"
 
@@ -70,7 +70,8 @@ def parse_query(query: str, *, strict: bool = False) -> StreamQuery:
         fields = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise InvalidRequestError(f"The query has more than {_MAX_FIELDS} fields.") from None
-    ours = {name: value for name, value in fields if name in _Input.model_fields and value}
+    ours = {name: value.strip().lower() for name, value in fields if name in _Input.model_fields}
+    ours = {name: value for name, value in ours.items() if value not in UNSET}
     try:
         given = _Input.model_validate(ours)
     except ValidationError as error:

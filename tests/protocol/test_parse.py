@@ -1,5 +1,6 @@
 """What strangers send is read as they meant it, in every encoding, or refused with the parameter's name."""
 
+import json
 from contextlib import suppress
 from typing import Any
 
@@ -149,10 +150,13 @@ def test_lists_and_numbers() -> None:
     assert (request.seed, request.track, request.max_line_width) == (7, 2, 32)
 
 
-@pytest.mark.parametrize("word", ["auto", "AUTO", " Auto ", "und", "detect", "null", "None", "undefined", ""])
-def test_a_language_to_be_heard_is_unset(word: str) -> None:
+@pytest.mark.parametrize(
+    "word", ["auto", "AUTO", " Auto ", "auto-detect", "und", "detect", "null", "None", "undefined", ""]
+)
+@pytest.mark.parametrize("name", ["language", "languages", "languages[]"])
+def test_a_language_to_be_heard_is_unset(name: str, word: str) -> None:
     """Clients of other servers say auto, or null, where OpenAI's leave the field out."""
-    assert parse_transcription([("model", "m"), ("language", word)]).language is None
+    assert parse_transcription([("model", "m"), (name, word)]) == parse_transcription([("model", "m")])
 
 
 @pytest.mark.parametrize("nothing", ["null", "undefined", "None", "nil", " "])
@@ -179,15 +183,33 @@ def test_nothing_written_out_is_nothing(name: str, nothing: str) -> None:
     assert parse_transcription([("model", "m"), (name, nothing)]) == parse_transcription([("model", "m")])
 
 
+@pytest.mark.parametrize("nothing", ["null", "", None])
+def test_nothing_within_a_value_is_nothing(nothing: str | None) -> None:
+    """Neither an object's member nor a list's item counts that is not set."""
+    given = {
+        "chunking_strategy": {"type": "server_vad", "threshold": nothing},
+        "timestamp_granularities": ["word", nothing],
+        "languages": [nothing, "de"],
+    }
+    request = parse_transcription(
+        [("model", "m"), ("response_format", "verbose_json")]
+        + [(name, json.dumps(value)) for name, value in given.items()]
+    )
+
+    assert request.chunking_strategy == ServerVad(type="server_vad")
+    assert (request.timestamp_granularities, request.languages) == (("word",), ("de",))
+
+
 def test_words_of_a_choice_count_in_any_case() -> None:
     """JSON, Word and AUTO are json, word and auto; True is true."""
     request = parse_transcription(
         [
             ("model", "m"),
             ("response_format", " Verbose_JSON "),
-            ("timestamp_granularities", "Word"),
+            ("timestamp_granularities", '["Word"]'),
             ("chunking_strategy", "AUTO"),
-            ("stream", "True"),
+            ("stream", " True"),
+            ("channels", "Speakers"),
         ]
     )
 
@@ -196,7 +218,7 @@ def test_words_of_a_choice_count_in_any_case() -> None:
         "auto",
         True,
     )
-    assert request.timestamp_granularities == ("word",)
+    assert (request.timestamp_granularities, request.channels) == (("word",), "speakers")
 
 
 def test_commas_part_words_but_not_phrases() -> None:

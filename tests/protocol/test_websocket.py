@@ -73,6 +73,14 @@ def test_raw_samples(rate: int) -> None:
 
     assert query.pcm_rate == rate
     assert query.request.model == "whisper-1"
+    assert parse_query(f"model=whisper-1&format=PCM16&sample_rate={rate}").pcm_rate == rate
+
+
+def test_nothing_written_out_is_nothing() -> None:
+    """As in the form."""
+    query = "model=m&format=null&sample_rate=undefined&interim_results=None"
+
+    assert parse_query(query) == parse_query("model=m")
 
 
 @pytest.mark.parametrize(("value", "wanted"), [("true", True), ("1", True), ("false", False), ("", False)])
