@@ -13,7 +13,14 @@ CONTENT = bytes(range(256)) * 4_000
 
 @pytest.mark.parametrize("step", [1, 100, 1_000_000])
 @pytest.mark.parametrize(
-    ("encoding", "packed"), [("gzip", gzip.compress(CONTENT)), (" Deflate", zlib.compress(CONTENT))]
+    ("encoding", "packed"),
+    [
+        ("gzip", gzip.compress(CONTENT)),
+        ("gzip", gzip.compress(CONTENT[:5]) + gzip.compress(b"") + gzip.compress(CONTENT[5:])),
+        ("gzip", gzip.compress(CONTENT) + bytes(600)),
+        (" Deflate", zlib.compress(CONTENT)),
+        ("deflate", zlib.compress(CONTENT) + b"\r\n"),
+    ],
 )
 def test_any_slices_give_the_content(encoding: str, packed: bytes, step: int) -> None:
     """Whole, byte by byte and in odd cuts."""
