@@ -253,10 +253,10 @@ def explain(errors: Sequence[ErrorDetails], form: Mapping[str, Any]) -> InvalidR
     return invalid_value(param, _REASONS.get(error["type"], error["msg"]))
 
 
-def missing(param: str) -> InvalidRequestError:
+def missing(param: str, hint: str = "") -> InvalidRequestError:
     """The refusal of what lacks a parameter that it must have."""
     return InvalidRequestError(
-        f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
+        f"Missing required parameter: '{param}'.{hint}", param=param, code="missing_required_parameter"
     )
 
 

@@ -52,7 +52,14 @@ def boundary_of(headers: Headers, file: str) -> bytes:
 
 
 class FormParts:
-    """The parser's callbacks as one object: `feed` bytes of the body, get the file's bytes back."""
+    """The parser's callbacks as one object: `feed` bytes of the body, get the file's bytes back.
+
+    Attributes:
+        fields: The text fields so far, in order.
+        has_file: The part that is to hold the recording has begun.
+        misnamed: What another part is called that is a file by its headers.
+        ended: The closing boundary has come.
+    """
 
     def __init__(
         self, boundary: bytes, max_file_bytes: int, given: Iterable[tuple[str, str]], file: str
@@ -60,6 +67,7 @@ class FormParts:
         self.fields = list(given)
         self._file = file
         self.has_file = False
+        self.misnamed: str | None = None
         self.ended = False
         self._max_file_bytes = max_file_bytes
         self._file_bytes = 0
@@ -155,6 +163,8 @@ class FormParts:
                 if self.has_file:
                     raise InvalidRequestError("The form holds more than one file.", param=self._file)
                 self.has_file = True
+            elif b"filename" in options:
+                self.misnamed = self._name
         elif self._header_name.lower() == b"content-transfer-encoding":
             self._encoding = self._header_value.decode("latin-1").strip().lower()
         self._header_name.clear()

@@ -25,7 +25,7 @@ from gateway.flow.recording import Transcription, open_transcription
 from gateway.protocol.contracts import contract
 from gateway.protocol.dialect import Asked, Dialect
 from gateway.protocol.events import EventRenderer
-from gateway.protocol.parse import missing, misspelt
+from gateway.protocol.parse import misspelt
 from gateway.server.addresses import DEPLOYMENT
 from gateway.server.body import Body
 from gateway.server.clients import client_of
@@ -95,7 +95,7 @@ class Transcriptions:
         await upload.complete()
         complete = EarlyRequest(upload, self._dialect.read)
         if not upload.has_file:
-            raise missing(self._dialect.file)
+            raise upload.missing_file()
         await self._answer(complete, spool, tasks, scope, send)
 
     async def _answer(

@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 
 from gateway.errors import GatewayError
 from gateway.protocol.dialect import Asked, Fields
+from gateway.protocol.parse import missing
 from gateway.server.form_parts import FormParts, boundary_of
 from gateway.server.spool import Spool
 
@@ -42,6 +43,7 @@ class Upload:
     ) -> None:
         self._parts = FormParts(boundary_of(headers, file), max_file_bytes, given, file)
         self._spool = spool
+        self._file = file
         self._error: GatewayError | None = None
         self.fields = self._parts.fields
         self.file_begun = anyio.Event()
@@ -51,6 +53,11 @@ class Upload:
     def has_file(self) -> bool:
         """The file, or its beginning, is there."""
         return self._parts.has_file
+
+    def missing_file(self) -> GatewayError:
+        """The refusal of a form without a recording; what is called otherwise may be it."""
+        hint = "" if self._parts.misnamed is None else f" The file came as '{self._parts.misnamed[:64]}'."
+        return missing(self._file, hint)
 
     async def receive(self, body: AsyncIterator[bytes]) -> None:
         """Reads the whole body. What is wrong with it is raised by `complete`, and by the spool's readers."""

@@ -68,6 +68,20 @@ async def test_the_file_is_the_part_called_file(extra: str) -> None:
     assert content == b"audio"
 
 
+@pytest.mark.parametrize(
+    ("form", "hint"),
+    [
+        (part("audio", b"a", '; filename="a.wav"') + END, " The file came as 'audio'."),
+        (part("audio", b"a") + END, ""),
+    ],
+)
+async def test_a_file_of_another_name_is_named(form: bytes, hint: str) -> None:
+    """Whoever sends the recording under another name learns both."""
+    upload, _ = await _read([form])
+
+    assert upload.missing_file().message == f"Missing required parameter: 'file'.{hint}"
+
+
 async def test_large_text_fields_are_taken() -> None:
     """Speaker references are text of more than a megabyte."""
     upload, _ = await _read([part("known_speaker_references[]", b"a" * 3_000_000) + END])
