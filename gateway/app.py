@@ -32,7 +32,7 @@ from gateway.protocol.dialect import openai
 from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.resume import ResumeSigner
 from gateway.protocol.whisper_cpp import INFERENCE
-from gateway.protocol.whisper_names import whisper_size
+from gateway.protocol.whisper_names import meant_size
 from gateway.runtime.resources import load_resources, load_speakers
 from gateway.runtime.workers import make_batcher
 from gateway.server.admission import Admission, KeyAdmission
@@ -113,7 +113,7 @@ class Gateway:
             for plan in plans
         ]
         given = {alias: plan.name for plan in plans for alias in plan.aliases}
-        size_of = whisper_size if settings.foreign_names else lambda _: None
+        size_of = meant_size if settings.foreign_names else lambda _: None
         catalog = Catalog(self.models, ALIASES, given, size_of)
         resources = load_resources(self.metrics)
         self._speakers = SpeakerSource(partial(load_speakers, settings), wait=settings.load_wait)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.protocol.contracts import LIMITED_PARAMETERS, contract
@@ -50,7 +50,7 @@ class TranslationRequest(SubtitleStyle):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    model: str = Field(
+    model: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(
         min_length=1, max_length=256, description="A name from `/v1/models`.", examples=["whisper-1"]
     )
     language: Language | None = Field(

@@ -10,11 +10,11 @@ _NAME = re.compile(
     r"""
     (?:ggml-|openai-|faster-|mlx-|ctranslate2-|ct2-)*
     (?P<distil>distil-)?
-    (?:whisper-)?
+    (?P<whisper>whisper-)?
     (?P<distil_inside>distil-)?
-    (?P<size>tiny|base|small|medium|large(?:-v[123])?(?:\.5)?(?:-turbo)?|turbo)
+    (?P<size>tiny|base|small|medium|large(?:-v[123])?(?:\.5)?(?:-turbo)?|turbo|(?(whisper)v[23](?:-turbo)?|(?!)))
     (?P<english>[.-]en)?
-    (?:-(?:ct2|ctranslate2|int8|fp16|float16|float32|fp32|mlx|q\d(?:-\w+)*|8bit|4bit|onnx|gguf|ggml))*
+    (?:-(?:ct2|ctranslate2|int8|fp16|bf16|float16|bfloat16|float32|fp32|mlx|q\d(?:-\w+)*|8bit|4bit|onnx|gguf|ggml))*
     (?:\.(?:bin|pt|gguf))?
     """,
     re.VERBOSE,
@@ -22,7 +22,23 @@ _NAME = re.compile(
 
 _OWNER = re.compile(r"\w[\w.-]*")
 
-_SAME = {"turbo": "large-v3-turbo", "large": "large-v3", "large-turbo": "large-v3-turbo"}
+_SAME = {
+    "turbo": "large-v3-turbo",
+    "large": "large-v3",
+    "large-turbo": "large-v3-turbo",
+    "v2": "large-v2",
+    "v3": "large-v3",
+    "v3-turbo": "large-v3-turbo",
+}
+
+
+_SIZELESS = frozenset({"whisper", "openai/whisper", "azure/whisper", "gpt-4o-mini-transcribe-2025-03-20"})
+"""What Azure calls its Whisper, and a version that OpenAI has replaced: whatever is served will do."""
+
+
+def meant_size(name: str) -> str | None:
+    """As `whisper_size`; empty for names of other servers that mean a model and no size."""
+    return "" if name.lower() in _SIZELESS else whisper_size(name)
 
 
 def whisper_size(name: str) -> str | None:

@@ -119,6 +119,11 @@ def test_refusals_name_their_parameter(field: str, value: str, param: str) -> No
     assert caught.value.status == 400
 
 
+def test_space_around_a_model_is_none_of_its_name() -> None:
+    """``curl -F 'model=<name.txt'`` sends the file's last line break, too."""
+    assert parse_transcription([("model", " whisper-1\n")]).model == "whisper-1"
+
+
 def test_missing_model() -> None:
     """No model is a missing parameter."""
     with pytest.raises(InvalidRequestError) as caught:

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.protocol.contracts import ALIASES
-from gateway.protocol.whisper_names import whisper_size
+from gateway.protocol.whisper_names import meant_size, whisper_size
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,9 @@ from gateway.protocol.whisper_names import whisper_size
         ("ggml-base.en.bin", "base.en"),
         ("ggml-large-v3-turbo-q5_0.bin", "large-v3-turbo"),
         ("whisper_small", "small"),
+        ("whisper-v3", "large-v3"),
+        ("whisper-v3-turbo", "large-v3-turbo"),
+        ("large-v3-turbo-bf16", "large-v3-turbo"),
     ],
 )
 def test_names_of_whisper(name: str, size: str) -> None:
@@ -37,11 +40,31 @@ def test_names_of_whisper(name: str, size: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "nonsense", "basement", "my-base", "a/b/base", "gpt-4o", "whisper", "../base", "large-v9", "base/"],
+    [
+        "",
+        "nonsense",
+        "basement",
+        "my-base",
+        "a/b/base",
+        "gpt-4o",
+        "whisper",
+        "../base",
+        "large-v9",
+        "base/",
+        "v3",
+    ],
 )
 def test_other_names(name: str) -> None:
     """What only looks like one is not found, so that a slip of the pen is told."""
     assert whisper_size(name) is None
+
+
+@pytest.mark.parametrize("name", ["whisper", "Whisper", "azure/whisper", "gpt-4o-mini-transcribe-2025-03-20"])
+def test_names_without_a_size(name: str) -> None:
+    """Azure's deployments of Whisper are mostly called like the model there."""
+    assert meant_size(name) == ""
+    assert meant_size("whisper-small") == "small"
+    assert meant_size("whispr") is None
 
 
 def test_names_of_other_providers_are_no_sizes() -> None:
