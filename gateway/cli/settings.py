@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError as UnreadableError
 
 from gateway.errors import SettingsError, nearest_name
+from gateway.protocol.languages import language_code
 from gateway.settings import ModelSettings, Settings
+from gateway.transcript.languages import LANGUAGES
 
 PREFIX = "GATEWAY_"
 
@@ -64,7 +66,17 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] = os.
         raise SettingsError(
             f"{where} is there but holds no key, which would let everybody in: remove it, or fill it"
         )
-    return Loaded(settings, remarks)
+    models = tuple(_with_code(model) for model in settings.models)
+    if unknown := [at for at, model in enumerate(models) if model.language not in {None, *LANGUAGES}]:
+        message = "Whisper knows no such language; unset: it is told from the audio"
+        wrong = [{"loc": ("models", at, "language"), "msg": message} for at in unknown]
+        raise SettingsError(*(_place(fault, given, environment, file) for fault in wrong))
+    return Loaded(settings.model_copy(update={"models": models}), remarks)
+
+
+def _with_code(model: ModelSettings) -> ModelSettings:
+    """The language as requests have it, however it is written here."""
+    return model.model_copy(update={"language": language_code(model.language)}) if model.language else model
 
 
 def _check_variables(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:

@@ -57,6 +57,10 @@ def test_a_file_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
             ", line 6: models.1.beam_size: Input should be less than or equal to 16",
         ),
         (
+            '[[models]]\nsource = "a"\n[[models]]\nsource = "b"\nlanguage = "Germn"\n',
+            ", line 5: models.1.language: Whisper knows no such language",
+        ),
+        (
             "api_keys = []\n",
             ", line 1: api_keys is there but holds no key, which would let everybody in: ",
         ),
@@ -85,6 +89,16 @@ def test_a_file_is_read_once() -> None:
         loaded = load_settings({"config": Path(f"/dev/fd/{reader}")}, {})
 
     assert loaded.settings.api_keys == ("sk-1",)
+
+
+@pytest.mark.parametrize(("given", "code"), [("German", "de"), ("de-AT", "de"), ("no", "no")])
+def test_a_models_language_is_read_as_requests_have_it(
+    file: Callable[[str], Path], given: str, code: str
+) -> None:
+    """The model would refuse it otherwise, with every request."""
+    path = file(f'[[models]]\nsource = "a"\nlanguage = "{given}"\n')
+
+    assert load_settings({"config": path}, {}).settings.models[0].language == code
 
 
 def test_all_misspelt_names_are_told_at_once(file: Callable[[str], Path]) -> None:
