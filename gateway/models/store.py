@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.errors import ModelUnavailableError, StoreError
+from gateway.errors import ModelUnavailableError, StoreError, nearest_name
 from gateway.models.hub import SHA256, WHISPER_REPOS, Hub
 from gateway.models.layout import fault
 from gateway.models.workspace import workspace
@@ -42,7 +42,11 @@ def repo_of(name: str) -> str:
         return WHISPER_REPOS[name]
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) and "--" not in name:
         return name
-    raise StoreError(f"'{name}' is neither a hub id (org/name) nor a known name: {', '.join(WHISPER_REPOS)}")
+    nearest = nearest_name(name, WHISPER_REPOS)
+    hint = f" (did you mean {nearest}?)" if nearest else ""
+    raise StoreError(
+        f"'{name}' is neither a hub id (org/name) nor a known name{hint}: {', '.join(WHISPER_REPOS)}"
+    )
 
 
 def cached_models(hub: Hub) -> list[CachedModel]:

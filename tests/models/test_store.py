@@ -137,6 +137,12 @@ def test_names_that_mean_no_model(name: str) -> None:
         repo_of(name)
 
 
+def test_the_nearest_name_is_told() -> None:
+    """As at the start of a server."""
+    with pytest.raises(StoreError, match=r"did you mean large-v3-turbo\?"):
+        repo_of("large-v3-trubo")
+
+
 def test_names_that_mean_one() -> None:
     """Short names and hub ids."""
     assert repo_of("base") == _BASE
