@@ -125,8 +125,10 @@ class _File:
 
     def unknown(self) -> list[str]:
         return [
-            f"{self.where(loc)}: '{loc[-1]}' is no setting{_did_you_mean(str(loc[-1]), known)}"
+            f"{self.where(loc)}: '{loc[-1]}' is no setting"
+            f"{_did_you_mean(name.removeprefix(PREFIX.lower()), known)}"
             for loc, known in self._unknown()
+            for name in (str(loc[-1]).lower(),)
         ]
 
     def _unknown(self) -> Iterator[tuple[tuple[str | int, ...], Iterable[str]]]:
@@ -148,13 +150,14 @@ class _File:
         name = str(loc[-1] if len(loc) > 2 else loc[0])
         wanted = loc[1] if len(loc) > 1 and isinstance(loc[1], int) and loc[0] == "models" else None
         key = re.compile(rf"\s*\[*\s*[\"']?{re.escape(name)}[\"']?\s*[=.\]]")
-        table = -1
+        table, begins = -1, None
         for number, line in enumerate(self.lines, 1):
             if re.match(r"\s*\[\[\s*models\s*\]\]", line):
                 table += 1
+                begins = number if table == wanted else begins
             if key.match(line) and (wanted is None or table == wanted):
                 return number
-        return None
+        return begins  # what a table lacks has no line of its own
 
 
 def _origin(name: str, given: Mapping[str, Any], environment: Mapping[str, str], file: _File | None) -> str:
