@@ -19,19 +19,21 @@ STDIN = "-"
 
 
 def unreadable(name: str) -> str | None:
-    """Why a file cannot be opened, as far as that can be told without opening it; None where it can.
+    """Why a file cannot be transcribed, as far as that can be told without opening it; None where it can.
 
     A named pipe must be opened once only: its writer would take a second time for the end.
     """
     if name == STDIN:
         return None
     try:
-        mode = Path(name).stat().st_mode
+        status = Path(name).stat()
     except (OSError, ValueError) as error:
         return getattr(error, "strerror", None) or str(error)
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(status.st_mode):
         return os.strerror(errno.EISDIR)
-    return None if os.access(name, os.R_OK) else os.strerror(errno.EACCES)
+    if not os.access(name, os.R_OK):
+        return os.strerror(errno.EACCES)
+    return "The file is empty" if stat.S_ISREG(status.st_mode) and not status.st_size else None
 
 
 @dataclass(frozen=True, slots=True)

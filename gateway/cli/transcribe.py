@@ -25,7 +25,7 @@ def transcribe(  # noqa: PLR0913 - a command's flags are its arguments
     ] = None,
     response_format: Annotated[
         Literal["text", "json", "verbose_json", "diarized_json", "srt", "vtt"],
-        typer.Option("--format", help="What is printed or written."),
+        typer.Option("--format", help="What is printed or written.", case_sensitive=False),
     ] = "text",
     language: Annotated[
         str | None,

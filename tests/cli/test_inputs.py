@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.inputs import WaitingSource, open_recording
+from gateway.cli.inputs import WaitingSource, open_recording, unreadable
 from gateway.errors import GatewayError
 from tests.support import Sample
 
@@ -65,3 +65,14 @@ def test_what_cannot_be_opened(tmp_path: Path, name: str) -> None:
         open_recording(str(tmp_path / "x" / name) if name == "nowhere" else name)
 
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_an_empty_file_is_told_before_anything_is_loaded(tmp_path: Path, samples: dict[str, Sample]) -> None:
+    """A pipe may still get something; a file does not."""
+    empty, pipe = tmp_path / "empty.wav", tmp_path / "pipe"
+    empty.touch()
+    os.mkfifo(pipe)
+
+    assert unreadable(str(empty)) == "The file is empty"
+    assert unreadable(str(pipe)) is None
+    assert unreadable(str(samples["en_hello"].path)) is None

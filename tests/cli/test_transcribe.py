@@ -114,7 +114,7 @@ def test_json_forms(gateway: Run, samples: dict[str, Sample]) -> None:
     """One object for each file, as the server gives it; streamed, the server's events; both name the file."""
     hello, german = samples["en_hello"], samples["de_zahlen"]
     arguments = ("transcribe", hello.path, german.path, "--model", MODEL)
-    verbose = gateway(*arguments, "--format", "verbose_json", "--word-times")
+    verbose = gateway(*arguments, "--format", "Verbose_JSON", "--word-times")
     streamed = gateway(*arguments, "--format", "json", "--stream")
     first, second = map(json.loads, verbose.stdout.decode().splitlines())
     events = [json.loads(line) for line in streamed.stdout.decode().splitlines()]
