@@ -3,10 +3,11 @@
 Those of a file come as if they were flags: `gateway.cli.settings`.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -20,6 +21,17 @@ def _split(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+def _origin(value: str) -> str:
+    """As browsers send it: lower case, and no slash behind it."""
+    origin = value.lower().rstrip("/")
+    if origin not in {"*", "null"} and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]*", origin):
+        raise ValueError(f"'{value}' is no origin: https://captions.example is one")
+    return origin
+
+
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]
 
 
 class ModelSettings(BaseModel):
@@ -99,7 +111,7 @@ class Settings(BaseSettings):
         default=False,
         description="Serve everybody without a key, where other machines can reach the server, too.",
     )
-    allowed_origins: Names = Field(
+    allowed_origins: Origins = Field(
         (),
         description="Origins whose pages may use the server, beside its own, with CORS headers: "
         "https://captions.example; * is any.",

@@ -61,6 +61,16 @@ def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: 
         Settings()
 
 
+def test_origins_are_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """People copy them from the address bar; what can match nothing is refused."""
+    monkeypatch.setenv("GATEWAY_ALLOWED_ORIGINS", "https://Captions.example/, app://obsidian.md,null,*")
+
+    assert Settings().allowed_origins == ("https://captions.example", "app://obsidian.md", "null", "*")
+    for wrong in ("captions.example", "https://captions.example/page"):
+        with pytest.raises(ValidationError, match="is no origin"):
+            Settings(allowed_origins=(wrong,))
+
+
 def test_settings_are_frozen() -> None:
     """Nobody changes them behind anybody's back."""
     with pytest.raises(ValidationError):

@@ -184,7 +184,7 @@ def _place(
             "; Kubernetes sets it for a service called gateway: give the pod enableServiceLinks: false, "
             "or a GATEWAY_PORT of its own"
         )
-    return f"{where}{f'.{rest}' if rest else ''}: {fault['msg']}{hint}"
+    return f"{where}{f'.{rest}' if rest else ''}: {fault['msg'].removeprefix('Value error, ')}{hint}"
 
 
 def _unreadable(error: UnreadableError, environment: Mapping[str, str]) -> str:

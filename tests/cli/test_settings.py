@@ -48,6 +48,7 @@ def test_a_file_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
         ("port = 1\nidle_secnds = 3\n", ", line 2: 'idle_secnds' is no setting; did you mean idle_seconds?"),
         ("GATEWAY_PORT = 3\n", ", line 1: 'GATEWAY_PORT' is no setting; did you mean port?"),
         ('port = 1\n[[models]]\nname = "a"\n', ", line 2: models.0.source: Field required"),
+        ('allowed_origins = ["a.example"]\n', ", line 1: allowed_origins.0: 'a.example' is no origin"),
         ("\n\nwholly_other = 3\n", ", line 3: 'wholly_other' is no setting"),
         (
             '[[models]]\nsource = "a"\n[[models]]\nsource = "b"\nbeamsize = 1\n',
