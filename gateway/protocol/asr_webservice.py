@@ -98,5 +98,13 @@ def _render_detection(transcript: Transcript, asked: Asked) -> Rendered:  # noqa
     return Rendered(encode(answer), JSON)
 
 
-ASR = Dialect(_read, _render, file="audio_file", reads_query=True)
-DETECT_LANGUAGE = Dialect(_read_detection, _render_detection, file="audio_file", reads_query=True)
+_KNOWN = tuple(
+    "audio_file encode task language initial_prompt vad_filter word_timestamps output diarize min_speakers "
+    "max_speakers video_file detect_lang_length detect_lang_offset".split()
+)
+"""Its parameters, and Bazarr's name of the film."""
+
+ASR = Dialect(_read, _render, file="audio_file", known=_KNOWN, reads_query=True)
+DETECT_LANGUAGE = Dialect(
+    _read_detection, _render_detection, file="audio_file", known=_KNOWN, reads_query=True
+)

@@ -8,6 +8,7 @@ from gateway.errors import InvalidRequestError
 from gateway.protocol.answers import render
 from gateway.protocol.dialect import Asked, Dialect, Fields
 from gateway.protocol.parse import parse_transcription
+from gateway.protocol.request import UNSET
 
 MODEL = "whisper-1"
 """The first served model: this dialect names none."""
@@ -18,7 +19,7 @@ _OURS = frozenset({"language", "prompt", "temperature", "response_format"})
 def _read(fields: Fields) -> Asked:
     given = [(name, value) for name, value in fields if name in _OURS]
     translate = dict(fields).get("translate", "false").strip().lower()
-    if translate not in {"true", "false", "1", "0", ""}:
+    if translate not in {"true", "false", "1", "0", *UNSET}:
         raise InvalidRequestError("Invalid value for 'translate': It is true or false.", param="translate")
     request = parse_transcription([("model", MODEL), *given])
     if request.response_format == "verbose_json":
@@ -27,4 +28,8 @@ def _read(fields: Fields) -> Asked:
     return Asked(request, "translate" if translate in {"true", "1"} else "transcribe")
 
 
-INFERENCE = Dialect(_read, lambda transcript, asked: render(transcript, asked.request, asked.task))
+INFERENCE = Dialect(
+    _read,
+    lambda transcript, asked: render(transcript, asked.request, asked.task),
+    known=("file", "translate", "temperature_inc", *sorted(_OURS)),
+)

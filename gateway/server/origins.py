@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import PermissionDeniedError
 
-EXPOSED = ("openai-processing-ms", "retry-after", "x-request-id")
+EXPOSED = ("openai-processing-ms", "retry-after", "warning", "x-request-id")
 """Headers of ours that scripts may read."""
 
 ANY = "*"

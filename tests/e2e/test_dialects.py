@@ -84,6 +84,17 @@ def test_a_misspelt_field_is_told(client: httpx.Client, samples: dict[str, Sampl
         assert answer.headers["warning"] == '299 - "Unknown field langauge: is language meant?"'
 
 
+@pytest.mark.parametrize(("path", "part"), [("/asr", "audio_file"), ("/inference", "file")])
+def test_dialects_tell_slips_too(
+    client: httpx.Client, samples: dict[str, Sample], path: str, part: str
+) -> None:
+    """By the names that they have."""
+    file = samples["en_numbers"].path.read_bytes()
+    answer = client.post(path, data={"langauge": "en"}, files={part: file})
+
+    assert answer.headers["warning"] == '299 - "Unknown field langauge: is language meant?"'
+
+
 def test_whisper_cpp(client: httpx.Client, samples: dict[str, Sample]) -> None:
     """A form without a model, with options of its own."""
     sample = samples["en_numbers"]

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.errors import InvalidRequestError
+from gateway.protocol.parse import misspelt
 from gateway.protocol.whisper_cpp import INFERENCE
 
 
@@ -13,9 +14,11 @@ def test_its_own_options_mean_nothing() -> None:
         ("temperature_inc", "0.2"),
         ("beam_size", "-1"),
         ("no_timestamps", "true"),
+        ("translate", "null"),
     ]
 
     assert INFERENCE.read(fields) == INFERENCE.read([])
+    assert misspelt(fields, INFERENCE.known) == {}
 
 
 def test_the_rest_is_as_ever() -> None:
