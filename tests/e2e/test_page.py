@@ -228,6 +228,23 @@ def test_file(server: LiveServer, samples: dict[str, Sample], chromium: Browser)
     assert page.complaints == []
 
 
+def test_files_without_sound(
+    server: LiveServer, samples: dict[str, Sample], chromium: Browser, tmp_path: Path
+) -> None:
+    """Each says what is wrong with it in words for a person; the others go on."""
+    broken, empty = tmp_path / "broken.mp3", tmp_path / "empty.wav"
+    broken.write_bytes(b"no sound")
+    empty.touch()
+    page = opened(chromium, f"{server.url}/#file")
+    page.files("#files", [broken, samples["en_hello"].path, empty])
+    page.until("document.querySelectorAll('.recording.failed').length === 2")
+    page.until("document.querySelectorAll('.takes:not([hidden])').length === 1")
+
+    texts = page.run("[...document.querySelectorAll('.recording.failed')].map(card => card.innerText)")
+    assert any("No sound that can be read is in this file." in text for text in texts)
+    assert any("This file is empty." in text and "0 kB" in text for text in texts)
+
+
 def _taken(page: Page, card: str, kind: str) -> str:
     """What the page saves."""
     saved = "const make = URL.createObjectURL; URL.createObjectURL = blob => {"

@@ -62,6 +62,7 @@ export class Recording {
     this.upload = new Upload(this.file, this.fields, { onSent: (share) => this.sent(share), onEvent: (event) => this.show(event) });
     this.say("Sending…");
     try {
+      if (!this.file.size) throw new Error("This file is empty.");
       await this.upload.run();
       this.finish();
     } catch (error) {
@@ -181,5 +182,5 @@ export class Recording {
 }
 
 function size(bytes) {
-  return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
