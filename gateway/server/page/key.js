@@ -23,6 +23,8 @@ async function ask(why) {
   byId("key-why").textContent = hadOne ? `The key was not accepted: ${why}` : "Whoever runs the server can give you one.";
   byId("key").value = "";
   dialog.returnValue = "";
+  // No submit button: Enter in the field would press the first one.
+  byId("key-later").onclick = () => dialog.close("");
   dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
   const key = byId("key").value.trim();

@@ -60,6 +60,7 @@ function envelope(text) {
 
 function plain(status, message) {
   if (status === 413) return `The recording is larger than this server takes. ${message ?? ""}`;
+  if (status === 401 && !message?.startsWith("Incorrect")) return "This server wants a key.";
   if (message?.startsWith("Invalid file format")) return "No sound that can be read is in this file.";
   if (message) return message;
   return status === 502 || status === 504 ? "The proxy before the server gets no answer from it." : `The server answered ${status}.`;
