@@ -19,9 +19,9 @@ STDIN = "-"
 
 
 def unreadable(name: str) -> str | None:
-    """Why a file cannot be transcribed, as far as that can be told without opening it; None where it can.
+    """Why a file cannot be transcribed, as far as that can be told by its first byte; None where it can.
 
-    A named pipe must be opened once only: its writer would take a second time for the end.
+    A named pipe is not opened for that: its writer would take a second time for the end.
     """
     if name == STDIN:
         return None
@@ -33,7 +33,13 @@ def unreadable(name: str) -> str | None:
         return os.strerror(errno.EISDIR)
     if not os.access(name, os.R_OK):
         return os.strerror(errno.EACCES)
-    return "The file is empty" if stat.S_ISREG(status.st_mode) and not status.st_size else None
+    return "The file is empty" if stat.S_ISREG(status.st_mode) and not _has_bytes(name) else None
+
+
+def _has_bytes(name: str) -> bool:
+    """By reading one: the system's own files say that they have none."""
+    with Path(name).open("rb") as file:
+        return bool(file.read(1))
 
 
 @dataclass(frozen=True, slots=True)
