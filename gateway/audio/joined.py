@@ -1,7 +1,8 @@
 """Files as they are written, made plain for FFmpeg: recordings that are joined one by one, WAVs corrected.
 
-FFmpeg reads on over the joints of formats that are streams: MP3, AAC, FLAC, Ogg, Matroska and others. Those
-with one header for all of a file it takes for ended, or for damaged. And it believes the lengths in a WAV,
+FFmpeg reads on over the joints of formats that are streams: MP3, AAC, FLAC and others. Those with one header
+for all of a file it takes for ended, or for damaged; in Ogg and Matroska it goes on with the first header,
+which gives nothing or noise where codec, rate or channels are others. And it believes the lengths in a WAV,
 which mean nothing where a program wrote it to a pipe, or was killed; nor does it find the chunks after an odd
 one whose padding was left out.
 """
@@ -24,23 +25,50 @@ _ENDLESS = 0x7FFFF000
 _NAME = re.compile(rb"[A-Za-z0-9_ ]{4}")
 """How chunks are named: seldom what four bytes of samples are."""
 
-_WAV = re.compile(rb"RIFF.{4}WAVE(?=fmt |fact|bext|LIST|[Jj][Uu][Nn][Kk])", re.DOTALL)
 
-_BEGINNINGS = tuple(
-    re.compile(pattern, re.DOTALL)
-    for pattern in (
-        rb"#!AMR(-WB)?\n",
-        rb"\.snd\0\0\0.",
-        rb"FLV\x01[\x01\x04\x05]\0\0\0\t",
-        rb"TTA1[\x01\x02]\0.\0",
-        rb"caff\0\x01\0\0desc",
-        rb"\0\0\0.ftyp[\w ]{4}",
-        rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c",
-    )
+class _Beginning:
+    """How a recording begins: too long to occur in one by chance.
+
+    Args:
+        magic: Its first bytes.
+        rest: What follows them, as a regular expression.
+    """
+
+    def __init__(self, magic: bytes, rest: bytes = b"") -> None:
+        pattern = re.compile(re.escape(magic) + rest, re.DOTALL)
+        self._magic = magic
+        self.match = pattern.match
+        self.search = pattern.search
+
+    def may_begin(self, block: bytes) -> int:
+        """Where the first one may begin that the block has not all of; its length if none does."""
+        for at in range(max(len(block) - _LONGEST_BEGINNING + 1, 0), len(block)):
+            if self._magic.startswith(block[at : at + len(self._magic)]):
+                return at
+        return len(block)
+
+
+_WAV = _Beginning(b"RIFF", rb".{4}WAVE(?=fmt |fact|bext|LIST|[Jj][Uu][Nn][Kk])")
+
+_OGG = _Beginning(b"OggS\0", rb"[\x02\x06]\0{8}")
+"""The first page of one of its tracks."""
+
+_OTHERS = (
+    _Beginning(b"#!AMR", rb"(-WB)?\n"),
+    _Beginning(b".snd\0\0\0", rb"."),
+    _Beginning(b"FLV\x01", rb"[\x01\x04\x05]\0\0\0\t"),
+    _Beginning(b"TTA1", rb"[\x01\x02]\0.\0"),
+    _Beginning(b"caff\0\x01\0\0desc"),
+    _Beginning(b"\0\0\0", rb".ftyp[\w ]{4}"),
+    _Beginning(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c"),
+    _Beginning(b"\x1aE\xdf\xa3", rb"(?:[\x80-\xfe]|\x01.{7})B\x86\x81\x01"),
 )
-"""Of AMR, AU, FLV, TTA, CAF, MP4 and ASF: too long to occur in a recording by chance."""
+"""Of AMR, AU, FLV, TTA, CAF, MP4, ASF and Matroska, which is WebM."""
 
 _LONGEST_BEGINNING = 16
+
+_PAGE_HEADER = 27
+"""Bytes of an Ogg's page, the last of which says how many lengths follow."""
 
 _LONGEST_CHUNK = 65_536
 """Bytes of a chunk that says what the samples are; the others hold pictures and notes."""
@@ -91,7 +119,10 @@ class Recordings:
                 self._take(1)
             if _is_aiff(self._peek(_HEADER)):
                 return
-        if beginning := next((each for each in _BEGINNINGS if each.match(head)), None):
+        if _OGG.match(head):
+            yield from self._ogg_tracks()
+            yield from self._until(_OGG)
+        elif beginning := next((each for each in _OTHERS if each.match(head)), None):
             yield self._take(4)
             yield from self._until(beginning)
         else:
@@ -116,6 +147,13 @@ class Recordings:
         # What follows the samples are notes, up to the next recording if there is one.
         _exhaust(self._until(_WAV))
 
+    def _ogg_tracks(self) -> Iterator[bytes]:
+        """The pages at an Ogg's beginning, one for each of its tracks: only the first begins a recording."""
+        while _OGG.match(self._peek(_LONGEST_BEGINNING)):
+            header = self._take(_PAGE_HEADER)
+            lengths = self._take(sum(header[-1:]))
+            yield header + lengths + self._take(sum(lengths))
+
     def _samples(self, size: int) -> Iterator[bytes]:
         """The samples, which end where they say if that can be true, else with the file or at a joint."""
         if 0 < size < _ENDLESS:
@@ -134,7 +172,7 @@ class Recordings:
                 size -= len(block)
             yield block
 
-    def _until(self, beginning: re.Pattern[bytes]) -> Iterator[bytes]:
+    def _until(self, beginning: _Beginning) -> Iterator[bytes]:
         """All up to the end or a beginning; what may be the first bytes of one waits for the others."""
         kept = b""
         while data := self._some(_BLOCK):
@@ -143,7 +181,7 @@ class Recordings:
                 self._ahead[:0] = block[found.start() :]
                 yield block[: found.start()]
                 return
-            ready = max(len(block) - _LONGEST_BEGINNING + 1, 0)
+            ready = beginning.may_begin(block)
             kept = block[ready:]
             yield block[:ready]
         yield kept

@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from gateway.audio.decode import decode
 from gateway.audio.joined import Recordings
 from gateway.audio.types import SAMPLE_RATE, Samples
-from tests.audio.sound import ENCODINGS, MORE_ENCODINGS, Growing, decode_all, encode, int16, wav
+from tests.audio.sound import ENCODINGS, MORE_ENCODINGS, Encoding, Growing, decode_all, encode, int16, wav
 from tests.audio.test_decode import likeness
 
 
@@ -121,6 +122,64 @@ def test_wavs_of_different_kinds_joined(hello: Samples) -> None:
     assert len(decoded) == 2 * len(hello)
     assert likeness(hello, decoded[: len(hello)]) > 0.95
     assert np.array_equal(decoded[len(hello) :], hello)
+
+
+MKA_AAC = Encoding("matroska", "aac", 44_100)
+
+OTHERS = {
+    "ogg opus, then stereo": ("ogg", replace(ENCODINGS["ogg"], layout="stereo")),
+    "ogg vorbis, then 48 kHz": ("vorbis", replace(ENCODINGS["vorbis"], rate=48_000)),
+    "ogg opus, then vorbis": ("ogg", ENCODINGS["vorbis"]),
+    "ogg vorbis, then opus": ("vorbis", ENCODINGS["ogg"]),
+    "ogg flac, then 48 kHz": ("oga", replace(ENCODINGS["oga"], rate=48_000)),
+    "webm opus, then vorbis": ("webm", replace(ENCODINGS["vorbis"], container="webm")),
+    "mkv aac, then 48 kHz": ("mka_aac", replace(MKA_AAC, rate=48_000)),
+    "mkv aac, then opus": ("mka_aac", MORE_ENCODINGS["mka"]),
+}
+"""What a recording begins as, and how it goes on."""
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("source", [io.BytesIO, Growing])
+def test_recordings_of_different_codecs_joined(
+    name: str, source: type[io.BytesIO], long: Samples, hello: Samples
+) -> None:
+    """The first one's header says nothing about the second."""
+    one, other = OTHERS[name]
+    encoding = {**ENCODINGS, "mka_aac": MKA_AAC}[one]
+    first = long[: 4 * SAMPLE_RATE]
+    file = encode(first, encoding) + encode(hello, other)
+
+    decoded = np.concatenate(list(decode(source(file), max_seconds=20)))
+
+    assert len(decoded) == pytest.approx(len(first) + len(hello), abs=4 * 1_024)
+    assert likeness(first, decoded[: len(first) + 3_000]) > 0.95
+    assert likeness(hello, decoded[len(first) - 500 :]) > 0.95
+
+
+@pytest.mark.parametrize("name", ["ogg", "webm", "flv", "mp4_fragmented"])
+def test_nothing_waits_that_begins_no_recording(name: str, hello: Samples) -> None:
+    """All of a live recording that came is read before more is asked for."""
+    file = encode(hello, ENCODINGS[name])
+    came = bytearray()
+    read = bytearray()
+
+    class Live(Growing):
+        """Notes what came and was not read when the next bytes are asked for."""
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            waiting.append(len(came) - len(read))
+            data = super().read(min(333, size or 0))
+            came.extend(data)
+            return data
+
+    waiting = list[int]()
+    recordings = Recordings(Live(file))
+    while data := recordings.read(4_096):
+        read += data
+
+    assert read == file
+    assert sum(waiting[3:]) < len(waiting)
 
 
 @pytest.mark.parametrize("build", [lambda a: wav(int16(a)), lambda a: encode(a, ENCODINGS["aiff"])])
