@@ -363,6 +363,19 @@ def test_garbage_in_float_files_stays_out() -> None:
             assert np.abs(decoded).max() <= 32_768
 
 
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf, 1e30])
+def test_garbage_hides_no_speech(garbage: float, times: int, hello: Samples) -> None:
+    """It is left out, and what is beside it stays as loud as it was."""
+    spoilt = np.repeat(hello, times)
+    spoilt[[5_000, 9_000]] = garbage
+
+    decoded = decode_all(wav(spoilt, times * SAMPLE_RATE))
+
+    assert np.abs(decoded).max() <= 1.1 * np.abs(hello).max()
+    assert likeness(hello, decoded) > 0.95
+
+
 def test_tags_are_not_read(hello: Samples) -> None:
     """Tags in Latin-1, and a cover picture larger than what is probed, change nothing."""
     name = "Café".encode("latin-1") + b"\0"
