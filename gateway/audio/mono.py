@@ -39,7 +39,7 @@ _TURNED = -0.5
 class Downmix:
     """Channels of one layout to one, 16 kHz. Of channels that would cancel each other one is turned over.
 
-    The channels are added one to the next. Each is held against the mean of those before it by the likeness
+    The channels are added one to the next. Each is held against the sum of those before it by the likeness
     2·⟨a, b⟩ / (⟨a, a⟩ + ⟨b, b⟩), over a few tenths of a second, by their differences from sample to sample,
     so that hum decides nothing: -1 is a channel that leaves nothing of the sum. Speech of different people on
     different channels has a likeness of about 0.
@@ -57,23 +57,19 @@ class Downmix:
     def mix(self, channels: Samples) -> Samples:
         """Takes shape (n, channels), gives shape (n,)."""
         mixed = np.zeros(len(channels), np.float32)
-        before = 0.0
         for at, weight in enumerate(self._weights):
-            channel = np.ascontiguousarray(channels[:, at])
-            factor = self._judge(at, mixed / np.float32(before), channel) if before and weight else 1.0
+            channel = channels[:, at] * np.float32(weight)
+            factor = self._judge(at, mixed, channel) if at and weight else 1.0
             last, self._factors[at] = self._factors[at], factor
             if last == factor:
-                mixed += channel * np.float32(weight * factor)
+                mixed += channel * np.float32(factor)
             else:  # over the whole block, so that nothing jumps
-                mixed += (
-                    channel * np.linspace(last, factor, len(mixed), dtype=np.float32) * np.float32(weight)
-                )
-            before += weight
+                mixed += channel * np.linspace(last, factor, len(mixed), dtype=np.float32)
         mixed /= self._total
         return mixed
 
-    def _judge(self, at: int, mean: Samples, channel: Samples) -> float:
-        one, other = np.diff(mean), np.diff(channel)
+    def _judge(self, at: int, mixed: Samples, channel: Samples) -> float:
+        one, other = np.diff(mixed), np.diff(channel)
         self._cross[at] = _REMAINS * self._cross[at] + 2 * float(one @ other)
         self._power[at] = _REMAINS * self._power[at] + float(one @ one + other @ other)
         if self._cross[at] < _OPPOSED * self._power[at]:

@@ -59,6 +59,14 @@ def test_any_number_of_channels(channels: int, opposed: str, hello: Samples) -> 
     assert power(out) > 0.05 * power(hello)
 
 
+@pytest.mark.parametrize("silent", [1, 2, 4, 6])
+def test_opposed_behind_silent_channels(silent: int, hello: Samples) -> None:
+    """A recorder's unused inputs do not hide that those after them cancel."""
+    out = mixed(*[np.zeros_like(hello)] * silent, hello, -hello)
+
+    assert likeness(out, hello) > 0.98
+
+
 @pytest.mark.parametrize("level", [1.0, 0.3])
 def test_each_side_of_a_call(level: float, long: Samples) -> None:
     """A caller on the left and a callee on the right, by turns and together, are both there."""
