@@ -74,6 +74,10 @@ _LONGEST_CHUNK = 65_536
 """Bytes of a chunk that says what the samples are; the others hold pictures and notes."""
 
 
+_FMT_EXTENSIBLE = 40
+"""Bytes of a WAV's format that says how many bits of a sample are in use."""
+
+
 class Recordings:
     """The recordings in a file one after the other, each with a `read` like a file's.
 
@@ -138,7 +142,8 @@ class Recordings:
                 yield from self._samples(size)
                 break
             if name in {b"fmt ", b"fact"} and size <= _LONGEST_CHUNK:
-                yield header + self._take(size) + b"\0" * (size % 2)
+                content = self._take(size)
+                yield header + (_full_width(content) if name == b"fmt " else content) + b"\0" * (size % 2)
             else:
                 _exhaust(self._copy(size))
             # An odd chunk is followed by a zero; some programs leave it out.
@@ -207,6 +212,17 @@ class Recordings:
 def _exhaust(blocks: Iterator[bytes]) -> None:
     for _ in blocks:
         pass
+
+
+def _full_width(fmt: bytes) -> bytes:
+    """The format with all bits of a sample in use.
+
+    Where there are fewer in use they are the upper ones, and the others zero. FFmpeg takes 24 or 16 bits in
+    32 for the floats of an old program.
+    """
+    if fmt[:2] != b"\xfe\xff" or len(fmt) < _FMT_EXTENSIBLE:
+        return fmt
+    return fmt[:18] + fmt[14:16] + fmt[20:]
 
 
 def _is_wav(head: bytes) -> bool:

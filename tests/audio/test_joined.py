@@ -58,6 +58,19 @@ def test_odd_chunks(name: str, length: int, padded: bool, hello: Samples) -> Non
     assert np.array_equal(decode_all(riff(odd, fmt(), odd, data, odd)), decode_all(wav(int16(hello))))
 
 
+@pytest.mark.parametrize("used", [16, 20, 24])
+def test_samples_of_32_bits_that_are_not_all_in_use(used: int, hello: Samples) -> None:
+    """As sound cards give them: the upper bits count."""
+    samples = (np.round(hello * 2.0 ** (used - 1)).astype(np.int32) << (32 - used)).astype("<i4")
+    plain = struct.pack("<HHIIHH", 0xFFFE, 1, SAMPLE_RATE, 4 * SAMPLE_RATE, 4, 32)
+    guid = bytes.fromhex("0100000000001000800000aa00389b71")
+    extended = plain + struct.pack("<HHI", 22, used, 4) + guid
+
+    decoded = decode_all(riff(chunk(b"fmt ", extended), chunk(b"data", samples.tobytes())))
+
+    assert np.allclose(decoded, hello, atol=2.0 ** (1 - used))
+
+
 @pytest.mark.parametrize("padded", [True, False])
 def test_an_odd_number_of_bytes_of_samples(padded: bool, hello: Samples) -> None:  # noqa: FBT001
     """Eight bits, an odd number, notes after them."""
