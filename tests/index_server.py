@@ -66,6 +66,7 @@ class IndexServer:
         folder: The files that it has.
         asked: The paths that it was asked for.
         most_bytes: Of a wheel; an answer breaks off there, or waits there if it stalls. None sends all.
+        status: What it answers instead of its pages; None answers them.
         stalled: Set once an answer waits.
         go_on: Ends the waiting.
     """
@@ -75,6 +76,7 @@ class IndexServer:
     asked: list[str] = field(default_factory=list)
     most_bytes: int | None = None
     stalls: bool = False
+    status: int | None = None
     stalled: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
 
@@ -118,9 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
                 for file in self.index.folder.glob(f"{name.replace('-', '_')}-*.whl")
             ]
             page = {"meta": {"api-version": "1.0"}, "name": name, "files": files}
-            self._send(
-                json.dumps(page).encode(), "application/vnd.pypi.simple.v1+json", 200 if files else 404
-            )
+            status = self.index.status or (200 if files else 404)
+            self._send(json.dumps(page).encode(), "application/vnd.pypi.simple.v1+json", status)
         else:
             self._send((self.index.folder / name).read_bytes(), "application/zip", 200)
 

