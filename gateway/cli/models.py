@@ -141,7 +141,7 @@ def import_model(
             repo = None if name is None else repo_of(name)
             repo, verified = import_archive(path, Hub(), repo=repo, expected=sha256)
     except OSError as error:
-        fail(f"{path}: {error.strerror}")
+        fail(f"{error.filename or path}: {error.strerror}")
     typer.echo(f"{repo}: imported, {f'verified by {verified}' if verified else 'NOT verified'}", err=True)
     if not verified:
         typer.echo(

@@ -106,6 +106,18 @@ def test_air_gap(gateway: Run, samples: dict[str, Sample], tmp_path: Path) -> No
     assert heard.stdout == b"Hello world.\n"
 
 
+def test_a_cache_that_cannot_be_written(gateway: Run, tmp_path: Path) -> None:
+    """The path that the disk refuses is named, not the model's."""
+    (tmp_path / "file").touch()
+
+    done = gateway("models", "import", MODEL, "--name", "base", HF_HOME=str(tmp_path / "file"))
+
+    assert done.returncode == 1
+    [line] = done.stderr.decode().splitlines()
+    assert line.startswith(f"gateway: {tmp_path / 'file'}/")
+    assert line.endswith(": Not a directory")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
