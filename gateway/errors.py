@@ -184,7 +184,7 @@ class EngineFailedError(GatewayError):
 
 
 class UnavailableError(GatewayError):
-    """No worker can serve at the moment."""
+    """No worker can serve at the moment. Its text says why: where it was raised tells an operator nothing."""
 
     status = 503
 

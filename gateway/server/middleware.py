@@ -16,6 +16,7 @@ from gateway.errors import (
     GatewayError,
     MethodNotAllowedError,
     ShuttingDownError,
+    UnavailableError,
     UploadTimeoutError,
 )
 from gateway.metrics import Metrics
@@ -99,7 +100,9 @@ class RequestMiddleware:
             answer.reason = error.reason
             self._metrics.refuse(error)
             if error.status >= 500:
-                logger.warning("request failed", extra={"request_id": answer.request_id}, exc_info=error)
+                raised = None if isinstance(error, UnavailableError) else error
+                extra = {"request_id": answer.request_id}
+                logger.warning("request failed: %s", error, extra=extra, exc_info=raised)
             await answer.refuse(error)
         except Exception:
             logger.exception("internal error", extra={"request_id": answer.request_id})

@@ -13,7 +13,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.errors import ClientGoneError, GatewayError, OverloadedError, ShuttingDownError
+from gateway.errors import (
+    ClientGoneError,
+    GatewayError,
+    OverloadedError,
+    ShuttingDownError,
+    UnavailableError,
+)
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
 from gateway.protocol.realtime.session import error_frame
@@ -120,7 +126,9 @@ class WebSocketMiddleware:
                 self._metrics.refuse(error)
                 current().fail(error.reason)
                 if error.status >= 500 and not isinstance(error, ShuttingDownError):
-                    logger.warning("session failed", extra={"request_id": session.id}, exc_info=error)
+                    raised = None if isinstance(error, UnavailableError) else error
+                    extra = {"request_id": session.id}
+                    logger.warning("session failed: %s", error, extra=extra, exc_info=raised)
                 await session.refuse(error)
             case _:
                 logger.error("internal error", extra={"request_id": session.id}, exc_info=error)
