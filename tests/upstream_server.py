@@ -42,6 +42,8 @@ class Asked:
 
 
 Reply: TypeAlias = tuple[int, Any, dict[str, str]]
+"""Status, body and headers; bytes are sent as they are, all else as JSON."""
+
 Dialect: TypeAlias = Callable[["Asked", str], Reply]
 
 
@@ -202,6 +204,8 @@ class UpstreamServer:
         if reply is None:
             return _BreakOff()
         status, body, headers = reply
+        if isinstance(body, bytes):
+            return Response(body, status, headers)
         return JSONResponse(body, status, headers)
 
 

@@ -22,6 +22,9 @@ DETECTED_PROBABILITY = 0.5
 LEAST_SECONDS = 0.02
 """No segment is shorter."""
 
+LARGEST = 1e9
+"""Numbers of this size say nothing of a chunk; sums of larger ones are none."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Part:
@@ -185,7 +188,8 @@ def _mappings(given: object) -> Iterable[Mapping[str, Any]]:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not converted: JSON has whole numbers that no float holds.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
 def _number(value: Any, default: float) -> float:

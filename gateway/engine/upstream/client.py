@@ -1,6 +1,7 @@
 """HTTP to one upstream: what is retried, for how long, and what a failure means for a row."""
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -117,8 +118,10 @@ class Client:
         """
         began = time.monotonic()
         try:
-            response = await self._http.get(path, timeout=CONNECT_SECONDS)
-        except httpx.TransportError as error:
+            # Together: one that sends a byte now and then keeps within all others of its limits.
+            with anyio.fail_after(2 * CONNECT_SECONDS):
+                response = await self._http.get(path, timeout=CONNECT_SECONDS)
+        except (httpx.RequestError, TimeoutError) as error:
             raise WorkerLostError(_words(error), kind="unreachable") from error
         body = _json(response)
         if not response.is_success or body is None:
@@ -154,7 +157,7 @@ class Client:
             except (httpx.TimeoutException, TimeoutError):
                 failure = RefusedError("no answer in time", 504, UnavailableError(SLOW, retry_after=5))
                 gives_up, wait = False, 0.0
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 failure = WorkerLostError(_words(error))
                 gives_up = tries >= TRIES
                 # Most of these are connections that the upstream closed while they were idle.
@@ -201,7 +204,8 @@ def _is_busy(response: httpx.Response) -> bool:
 
 def _is_unpaid(response: httpx.Response) -> bool:
     """OpenAI says so with 429, but waiting does not help."""
-    return "insufficient_quota" in {_error(response).get("code"), _error(response).get("type")}
+    # No set: what an upstream says need not be hashable.
+    return "insufficient_quota" in (_error(response).get("code"), _error(response).get("type"))
 
 
 def _error(response: httpx.Response) -> Mapping[str, Any]:
@@ -216,34 +220,32 @@ def _error(response: httpx.Response) -> Mapping[str, Any]:
 def _json(response: httpx.Response) -> Any:
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:
     """Seconds that the upstream wants us to wait."""
-    if millis := headers.get("retry-after-ms", ""):
-        try:
-            return max(0.0, float(millis) / 1000)
-        except ValueError:
-            pass
     value = headers.get("retry-after", "")
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    for told, unit in ((headers.get("retry-after-ms", ""), 0.001), (value, 1.0)):
+        try:
+            seconds = float(told) * unit
+        except ValueError:
+            continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
-def _words(error: httpx.TransportError) -> str:
+def _words(error: httpx.RequestError | TimeoutError) -> str:
     """Fit to be shown to anybody: no address."""
     match error:
         case httpx.ConnectTimeout() | httpx.ConnectError():
             return "upstream cannot be reached"
-        case httpx.TimeoutException():
+        case httpx.TimeoutException() | TimeoutError():
             return "upstream does not answer"
         case _:
             return "upstream broke off"

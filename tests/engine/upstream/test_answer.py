@@ -170,6 +170,24 @@ def test_whatever_comes(body: dict[str, Any], asked: dict[str, Any]) -> None:
     text(hypothesis_of(body, request(**asked)))
 
 
+@pytest.mark.parametrize(
+    "number",
+    [10**400, -(10**400), 1e308, -1e308, float("nan"), float("inf")],
+    ids=lambda number: f"{number}"[:5],
+)
+def test_numbers_that_no_chunk_has(number: float) -> None:
+    """Count as not given, wherever they stand; JSON knows whole numbers that no float holds."""
+    body = answer(whisper_1, **{"timestamp_granularities[]": ["word", "segment"]})
+    for entry in (*body["segments"], *body["words"]):
+        entry.update(dict.fromkeys(entry.keys() - {"text", "word"}, number))
+    body["language_probability"] = number
+    logprobs = [{"token": TEXT, "logprob": number, "bytes": [number]}, {"token": TEXT, "logprob": number}]
+
+    assert text(hypothesis_of(body, request(words=True))) == f" {TEXT}"
+    for given in ([logprobs[0]], [logprobs[1]], [logprobs[1]] * 2):
+        assert text(hypothesis_of({"text": TEXT, "logprobs": given}, request(logprobs=True))) == f" {TEXT}"
+
+
 def test_halves_of_characters() -> None:
     """JSON may escape what no text is."""
     assert (

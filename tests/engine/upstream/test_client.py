@@ -71,6 +71,8 @@ async def test_retried(
         ({"retry-after-ms": "10"}, 0.01, FIRST_PAUSE),
         ({"retry-after": formatdate(0)}, 0.0, FIRST_PAUSE),
         ({"retry-after": "soon"}, FIRST_PAUSE, 30.0),
+        ({"retry-after": "inf"}, FIRST_PAUSE, 30.0),
+        ({"retry-after-ms": "nan"}, FIRST_PAUSE, 30.0),
     ],
 )
 async def test_retry_after(
@@ -84,6 +86,16 @@ async def test_retry_after(
     assert least <= answer.lost < most
 
 
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"", b"\xff", b"<html>"])
+async def test_no_json(upstream: UpstreamServer, body: bytes) -> None:
+    """It is an answer, but nothing can be read in it."""
+    upstream.faults.append((200, body, {}))
+    async with client(upstream) as asking:
+        answer = await asking.post(PATH, FIELDS, FILE)
+
+    assert answer.body is None
+
+
 @pytest.mark.parametrize(
     ("reply", "status", "kind", "tries"),
     [
@@ -94,6 +106,8 @@ async def test_retry_after(
         (refuse(500, "oops"), 500, UnavailableError, 3),
         ((429, {}, {"retry-after": "99"}), 429, UnavailableError, 1),
         ((418, {"detail": "teapot"}, {}), 418, EngineFailedError, 1),
+        ((400, {"error": {"message": ["no"], "code": {"a": 1}, "type": [1]}}, {}), 400, EngineFailedError, 1),
+        ((400, b"[" * 100_000, {}), 400, EngineFailedError, 1),
     ],
 )
 async def test_refused(
@@ -161,6 +175,16 @@ async def test_broken_off_each_time(upstream: UpstreamServer) -> None:
             await asking.post(PATH, FIELDS, FILE)
 
     assert not caught.value.is_outage
+
+
+async def test_not_as_it_is_packed(upstream: UpstreamServer) -> None:
+    """What says that it is compressed and is not counts as broken off: another try may be better."""
+    upstream.faults.append((200, b"no gzip", {"content-encoding": "gzip"}))
+    async with client(upstream) as asking:
+        answer = await asking.post(PATH, FIELDS, FILE)
+
+    assert answer.body["text"] == TEXT
+    assert len(upstream.asked) == 2
 
 
 async def test_get(upstream: UpstreamServer) -> None:
