@@ -31,6 +31,9 @@ FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 8.0
 """Seconds between tries, which double."""
 
+LONGEST_RETRY_AFTER = 3600
+"""Seconds, the most that a client is told to wait, whatever the upstream says."""
+
 BUSY = "The upstream is busy. Try again later."
 SLOW = "The upstream did not answer in time."
 FAULTY = "A part of the recording could not be transcribed by the upstream."
@@ -171,7 +174,8 @@ class Client:
                 status = response.status_code
                 is_busy = _is_busy(response)
                 gives_up = not is_busy and (status < HTTPStatus.INTERNAL_SERVER_ERROR or tries >= TRIES)
-                wait = pause if asked is None else asked
+                # The first time it is taken at its word; one that says "at once" again and again is not.
+                wait = pause if asked is None else asked if tries == 1 else max(asked, pause)
             if gives_up or time.monotonic() + wait >= deadline:
                 raise failure
             logger.debug("upstream: %s; again in %.2f s", failure, wait)
@@ -184,7 +188,7 @@ class Client:
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} or _is_unpaid(response):
             return RefusedError(reason, status, UnavailableError(MISCONFIGURED))
         if _is_busy(response):
-            seconds = max(1, round(retry_after or 1))
+            seconds = max(1, min(LONGEST_RETRY_AFTER, round(retry_after or 1)))
             return RefusedError(reason, status, UnavailableError(BUSY, retry_after=seconds))
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return RefusedError(reason, status, UnavailableError(FAULTY, retry_after=5))

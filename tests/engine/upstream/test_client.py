@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
-from gateway.engine.upstream.client import FIRST_PAUSE, Client, RefusedError
+from gateway.engine.upstream.client import FIRST_PAUSE, LONGEST_RETRY_AFTER, Client, RefusedError
 from gateway.engine.upstream.forms import Fields
 from gateway.errors import EngineFailedError, UnavailableError, WorkerLostError
 from tests.upstream_server import TEXT, Reply, UpstreamServer, refuse, upstream_server, whisper_1
@@ -84,6 +84,29 @@ async def test_retry_after(
         answer = await asking.post(PATH, FIELDS, FILE)
 
     assert least <= answer.lost < most
+
+
+@pytest.mark.parametrize("value", ["0", "-5", formatdate(0)])
+async def test_retry_at_once(upstream: UpstreamServer, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who says so again and again is not asked as fast as he answers: the pauses double nevertheless."""
+    monkeypatch.setattr("gateway.engine.upstream.client.FIRST_PAUSE", 0.05)
+    upstream.faults.extend([(429, {}, {"retry-after": value})] * 4)
+    async with client(upstream) as asking:
+        answer = await asking.post(PATH, FIELDS, FILE)
+
+    # The second, third and fourth.
+    assert answer.lost >= 0.1 + 0.2 + 0.4
+
+
+async def test_retry_in_eternity(upstream: UpstreamServer) -> None:
+    """A client is told no more than it can wait for."""
+    upstream.faults.append((429, {}, {"retry-after": "1e300"}))
+    async with client(upstream) as asking:
+        with pytest.raises(RefusedError) as caught:
+            await asking.post(PATH, FIELDS, FILE)
+
+    assert isinstance(caught.value.error, UnavailableError)
+    assert caught.value.error.retry_after == LONGEST_RETRY_AFTER
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b"", b"\xff", b"<html>"])
