@@ -197,8 +197,11 @@ class Client:
     def _message(self, response: httpx.Response) -> str:
         """What the upstream says, for the log; some repeat the key in it."""
         text = _error(response).get("message") or response.text
-        text = " ".join(str(text).split())[:MAX_MESSAGE]
-        return text.replace(self._key, "***") if self._key else text
+        text = " ".join(str(text).split())
+        if self._key:
+            # Before it is cut, which might leave a part of the key.
+            text = text.replace(self._key, "***")
+        return text[:MAX_MESSAGE]
 
 
 def _is_busy(response: httpx.Response) -> bool:

@@ -165,6 +165,17 @@ async def test_the_key_is_not_shown(upstream: UpstreamServer) -> None:
     assert "sk-wrong" not in str(caught.value)
 
 
+@pytest.mark.parametrize("before", [280, 295, 400])
+async def test_no_part_of_the_key_is_shown(upstream: UpstreamServer, before: int) -> None:
+    """Where a long message is cut in the middle of it."""
+    upstream.faults.append(refuse(400, f"{'x' * before}{KEY} is what you sent"))
+    async with client(upstream) as asking:
+        with pytest.raises(RefusedError, match="HTTP 400: xxx") as caught:
+            await asking.post(PATH, FIELDS, FILE)
+
+    assert KEY[:3] not in str(caught.value)
+
+
 async def test_no_answer_in_time(upstream: UpstreamServer) -> None:
     """Half of the time for a try; then another; then the row is given up, and may come again."""
     upstream.gate.clear()
