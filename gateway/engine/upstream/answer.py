@@ -22,17 +22,21 @@ DETECTED_PROBABILITY = 0.5
 LEAST_SECONDS = 0.02
 """No segment is shorter."""
 
+REACH_SECONDS = 1.0
+"""So far outside of the chunk a time may be, and then is its begin or end; farther away it is none of it."""
+
 LARGEST = 1e9
 """Numbers of this size say nothing of a chunk; sums of larger ones are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A segment that is to be: its text, its times, and what the upstream says of it."""
+    """A segment that is to be: its text, its times, whether these are a guess, and what the upstream says of it."""
 
     text: str
     start: float
     end: float
+    is_guess: bool
     said: Mapping[str, Any]
 
 
@@ -59,27 +63,33 @@ def hypothesis_of(body: object, request: DecodeRequest) -> Hypothesis:
     parts = _parts(body.get("segments"), text, request, spaced=is_spaced(language))
     parts = [part for part in parts if part.text.strip()]
     words = body.get("words") or _within(body.get("segments"))
-    segments = _segments(parts, tokens, _timed(words) if options.words else (), options.temperature)
+    timed = _timed(words, len(request.samples) / SAMPLE_RATE) if options.words else ()
+    segments = _segments(parts, tokens, timed, options.temperature)
     return Hypothesis(tuple(segments), language, probability if segments else 0.0)
 
 
 def _parts(given: object, text: str, request: DecodeRequest, *, spaced: bool) -> list[_Part]:
     seconds = len(request.samples) / SAMPLE_RATE
-    parts = []
-    for said in _mappings(given):
-        own = said.get("text")
-        if isinstance(own, str):
-            end = min(_number(said.get("end"), seconds), seconds)
-            start = min(_number(said.get("start"), 0.0), end)
-            own = _sound(own)
-            parts.append(_Part(_spaced(own) if spaced else own, start, end, said))
+    said = [entry for entry in _mappings(given) if isinstance(entry.get("text"), str)]
+    own = [_sound(entry["text"]) for entry in said]
+    times = _times_of(said, seconds)
+    if spaced:
+        own, text = [_spaced(each) for each in own], _spaced(text)
     # Segments that leave out some of the text are no help.
-    if parts and "".join("".join(part.text for part in parts).split()) == "".join(text.split()):
-        return parts
-    text = _spaced(text) if spaced else text
-    cut = sentences(text)
-    times = guessed_times(cut, seconds, [at / SAMPLE_RATE for at in request.breaks])
-    return [_Part(own, start, end, {}) for own, (start, end) in zip(cut, times, strict=True)]
+    if not own or "".join("".join(own).split()) != "".join(text.split()):
+        own = sentences(text)
+        said, times = [{}] * len(own), None
+    is_guess = times is None
+    if times is None:
+        times = guessed_times(own, seconds, [at / SAMPLE_RATE for at in request.breaks])
+    return [_Part(each, *span, is_guess, entry) for each, span, entry in zip(own, times, said, strict=True)]
+
+
+def _times_of(entries: Sequence[Mapping[str, Any]], seconds: float) -> list[tuple[float, float]] | None:
+    """When segments are said; None where one has no time within the chunk, or they are in no order."""
+    spans = [span for entry in entries if (span := _span(entry, seconds)) is not None and span[0] <= span[1]]
+    starts = [start for start, _ in spans]
+    return spans if len(spans) == len(entries) and starts == sorted(starts) else None
 
 
 def _segments(
@@ -102,7 +112,7 @@ def _segments(
             own = list(tokens_of(part.text, count))
             count += len(own)
         start, end = part.start, part.end
-        if own_words and not part.said:
+        if own_words and part.is_guess:
             start, end = own_words[0].start, own_words[-1].end
         logprobs = [token.logprob for token in own if token.logprob is not None]
         raw = part.text.encode()
@@ -150,14 +160,34 @@ def _tokens(given: object, text: str) -> tuple[Token, ...]:
     return tuple(tokens) if _says(tokens, text) else ()
 
 
-def _timed(given: object) -> list[Timed]:
+def _timed(given: object, seconds: float) -> list[Timed]:
     timed = []
     for entry in _mappings(given):
-        text, start, end = entry.get("word"), entry.get("start"), entry.get("end")
-        if isinstance(text, str) and _is_number(start) and _is_number(end):
+        text, span = entry.get("word"), _span(entry, seconds)
+        if isinstance(text, str) and span is not None:
             probability = entry.get("probability", entry.get("prob"))
-            timed.append(Timed(_sound(text), start, end, probability if _is_number(probability) else None))
+            timed.append(Timed(_sound(text), *span, probability if _is_number(probability) else None))
     return timed
+
+
+def _span(entry: Mapping[str, Any], seconds: float) -> tuple[float, float] | None:
+    """When a word or segment is said, within the chunk; None where that is not told, or cannot be."""
+    start, end = (_seconds(entry.get(name)) for name in ("start", "end"))
+    if start is None or end is None:
+        return None
+    if not -REACH_SECONDS <= start <= seconds + REACH_SECONDS:
+        return None
+    return min(max(0.0, start), seconds), min(max(0.0, end), seconds)
+
+
+def _seconds(given: object) -> float | None:
+    """A time; some write all that OpenAI does not specify as texts."""
+    if isinstance(given, str):
+        try:
+            given = float(given)
+        except ValueError:
+            return None
+    return float(given) if _is_number(given) else None
 
 
 def _within(segments: object) -> list[Mapping[str, Any]]:

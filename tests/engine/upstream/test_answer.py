@@ -1,5 +1,6 @@
 """An upstream's answer becomes a hypothesis with all that it says, and nothing that it does not."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,51 @@ def test_logprobs_of_another_text() -> None:
     assert text(with_end) == text(without) == f" {TEXT}"
     assert {token.logprob for token in with_end.segments[0].tokens} == {-0.125}
     assert {token.logprob for token in without.segments[0].tokens} == {None}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda start, end: (None, None),
+        lambda start, end: (start, None),
+        lambda start, end: ("soon", "later"),
+        lambda start, end: (float("nan"), end),
+        lambda start, end: (int(start * 1e9), int(end * 1e9)),
+        lambda start, end: (start + 1000, end + 1000),
+        lambda start, end: (start - 5, end),
+        lambda start, end: (SECONDS - start, SECONDS - end),
+        lambda start, end: (SECONDS - end, SECONDS - start),
+    ],
+)
+def test_times_that_cannot_be(change: Callable[[float, float], tuple[Any, Any]]) -> None:
+    """Segments without times, with others' units or in another order are where their sentences may be."""
+    body = answer(whisper_1, **{"timestamp_granularities[]": ["word", "segment"]})
+    for entry in body["segments"]:
+        entry["start"], entry["end"] = change(entry["start"], entry["end"])
+    first, second = hypothesis_of(body, request(breaks=(4.0,))).segments
+    by_words = [(each.start, each.end) for each in hypothesis_of(body, request(words=True)).segments]
+    for entry in body["words"]:
+        entry["start"], entry["end"] = change(entry["start"], entry["end"])
+    neither = hypothesis_of(body, request(words=True))
+    words = [word for segment in neither.segments for word in segment.words]
+
+    assert (first.start, first.end, second.start, second.end) == (0.0, 4.0, 4.0, SECONDS)
+    assert (first.avg_logprob, first.no_speech_prob) == (-0.25, 0.01)
+    # Words that have good ones tell it better.
+    assert by_words == [(0.0, 4.5), (4.5, 6.5)]
+    assert text(neither) == f" {TEXT}"
+    assert all(0 <= word.start <= word.end <= SECONDS for word in words)
+
+
+def test_times_as_texts() -> None:
+    """Are times, as vLLM's duration is one; a little outside of the recording is its end."""
+    body = answer(whisper_1, **{"timestamp_granularities[]": ["word", "segment"]})
+    for entry in (*body["segments"], *body["words"]):
+        entry["start"], entry["end"] = f"{entry['start'] - 0.25}", f"{entry['end'] + 0.5}"
+    first, second = hypothesis_of(body, request(words=True)).segments
+
+    assert (first.start, first.end, second.start, second.end) == (0.0, 5.0, 4.25, SECONDS)
+    assert (first.words[0].start, first.words[1].start, second.words[-1].end) == (0.0, 0.25, SECONDS)
 
 
 def test_words_alone_give_times_to_sentences() -> None:
@@ -184,8 +230,8 @@ def test_numbers_that_no_chunk_has(number: float) -> None:
     logprobs = [{"token": TEXT, "logprob": number, "bytes": [number]}, {"token": TEXT, "logprob": number}]
 
     assert text(hypothesis_of(body, request(words=True))) == f" {TEXT}"
-    for given in ([logprobs[0]], [logprobs[1]], [logprobs[1]] * 2):
-        assert text(hypothesis_of({"text": TEXT, "logprobs": given}, request(logprobs=True))) == f" {TEXT}"
+    for tokens in ([logprobs[0]], [logprobs[1]], [logprobs[1]] * 2):
+        assert text(hypothesis_of({"text": TEXT, "logprobs": tokens}, request(logprobs=True))) == f" {TEXT}"
 
 
 def test_halves_of_characters() -> None:
