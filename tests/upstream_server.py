@@ -1,7 +1,8 @@
 """An HTTP server that answers as published OpenAI-compatible servers do, from shapes that these gave.
 
 It transcribes nothing: what a recording says is the server's ``text``. Each dialect has the fields, the types
-and the refusals of its model: OpenAI's ``whisper-1`` and ``gpt-4o-transcribe``, and vLLM's Whisper.
+and the refusals of its model: OpenAI's ``whisper-1`` and ``gpt-4o-transcribe``, vLLM's Whisper, and
+whisper.cpp's server.
 """
 
 import threading
@@ -90,6 +91,21 @@ def gpt_4o(asked: Asked, text: str) -> Reply:
             {"token": piece, "logprob": -0.125, "bytes": list(piece.encode())} for piece in pieces
         ]
     return 200, body, {}
+
+
+def whisper_cpp(asked: Asked, text: str) -> Reply:
+    """whisper.cpp's: words stand in the segments, lines are broken between these."""
+    words, segments = _spread(text, asked.seconds)
+    if asked.fields["response_format"] != ["verbose_json"]:
+        return 200, {"text": "".join(f"{segment['text']}\n" for segment in segments)}, {}
+    for segment in segments:
+        segment["words"] = [
+            {**word, "word": f" {word['word']}", "t_dtw": -1, "probability": 0.5}
+            for word in words
+            if segment["start"] <= word["start"] < segment["end"]
+        ]
+    body = {"task": "transcribe", "language": "english", "duration": asked.seconds, "segments": segments}
+    return 200, body | {"text": "".join(f"{segment['text']}\n" for segment in segments)}, {}
 
 
 def vllm(asked: Asked, text: str) -> Reply:

@@ -16,11 +16,20 @@ from gateway.engine.upstream.wave import wave
 from gateway.engine.whisper.engine import WhisperSpec
 from tests.e2e.test_realtime_sdk import INTENT, pieces, settings
 from tests.support import LiveServer, Sample, live_server
-from tests.upstream_server import TEXT, UpstreamServer, gpt_4o, upstream_server, vllm, vllm_llm, whisper_1
+from tests.upstream_server import (
+    TEXT,
+    UpstreamServer,
+    gpt_4o,
+    upstream_server,
+    vllm,
+    vllm_llm,
+    whisper_1,
+    whisper_cpp,
+)
 
 pytestmark = pytest.mark.slow
 
-DIALECTS = {dialect.__name__: dialect for dialect in (whisper_1, gpt_4o, vllm, vllm_llm)}
+DIALECTS = {dialect.__name__: dialect for dialect in (whisper_1, gpt_4o, vllm, vllm_llm, whisper_cpp)}
 
 
 def spec(upstream: UpstreamServer) -> UpstreamSpec:
@@ -80,6 +89,7 @@ def test_what_it_cannot(front: tuple[str, UpstreamServer, LiveServer], sample: S
         refused
         == {
             "whisper_1": ["include"],
+            "whisper_cpp": ["include"],
             "gpt_4o": ["timestamp_granularities"],
             "vllm": ["timestamp_granularities", "include"],
             "vllm_llm": ["timestamp_granularities", "include"],

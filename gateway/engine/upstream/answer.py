@@ -31,7 +31,7 @@ LARGEST = 1e9
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A segment that is to be: its text, its times, whether these are a guess, and what the upstream says of it."""
+    """A segment that is to be: its text, its times, whether if they are guessed, what the upstream says."""
 
     text: str
     start: float

@@ -67,7 +67,7 @@ async def _abilities(client: Client, model: str) -> Abilities:
     able = Abilities()
     for fields in (_WORDS, _SEGMENTS):
         if (body := await _tried(client, TRANSCRIPTIONS, {**form, **fields}, refusals)) is not None:
-            has_words = fields is _WORDS and isinstance(body.get("words"), list)
+            has_words = fields is _WORDS and _has_words(body)
             able = replace(able, verbose=True, words=has_words)
             break
     body = await _tried(client, TRANSCRIPTIONS, {**form, **_LOGPROBS}, refusals)
@@ -104,6 +104,13 @@ async def _tried(
         return answer.body
     refusals.append(RefusedError("no transcript came back", HTTPStatus.NOT_ACCEPTABLE))
     return None
+
+
+def _has_words(body: Mapping[str, Any]) -> bool:
+    """Beside the segments, or in them, as servers on faster-whisper and whisper.cpp have them."""
+    segments = body.get("segments")
+    entries = [body, *(segments if isinstance(segments, list) else ())]
+    return any(isinstance(entry, Mapping) and isinstance(entry.get("words"), list) for entry in entries)
 
 
 def _hopeless(model: str, refusal: RefusedError) -> Exception:

@@ -30,6 +30,7 @@ from tests.upstream_server import (
     vllm,
     vllm_llm,
     whisper_1,
+    whisper_cpp,
 )
 
 pytestmark = pytest.mark.slow
@@ -89,6 +90,7 @@ async def said(recognizer: Batcher, request: DecodeRequest | None = None) -> str
         (vllm, {"detects_language", "translate"}),
         (gpt_4o, {"logprobs"}),
         (vllm_llm, {"translate"}),
+        (whisper_cpp, {"detects_language", "words", "translate"}),
     ],
 )
 async def test_capabilities(dialect: Dialect, expected: set[str]) -> None:
