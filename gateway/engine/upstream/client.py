@@ -49,12 +49,16 @@ class RefusedError(Exception):
     Attributes:
         status: HTTP's.
         error: What the caller is told; None: that the row failed.
+        is_unpaid: It has no credit left for us.
     """
 
-    def __init__(self, reason: str, status: int, error: GatewayError | None = None) -> None:
+    def __init__(
+        self, reason: str, status: int, error: GatewayError | None = None, *, is_unpaid: bool = False
+    ) -> None:
         super().__init__(reason)
         self.status = status
         self.error = error
+        self.is_unpaid = is_unpaid
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +189,9 @@ class Client:
     def _refusal(self, response: httpx.Response, retry_after: float | None) -> RefusedError:
         status = response.status_code
         reason = f"HTTP {status}: {self._message(response)}"
-        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} or _is_unpaid(response):
-            return RefusedError(reason, status, UnavailableError(MISCONFIGURED))
+        is_unpaid = _is_unpaid(response)
+        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} or is_unpaid:
+            return RefusedError(reason, status, UnavailableError(MISCONFIGURED), is_unpaid=is_unpaid)
         if _is_busy(response):
             seconds = max(1, min(LONGEST_RETRY_AFTER, round(retry_after or 1)))
             return RefusedError(reason, status, UnavailableError(BUSY, retry_after=seconds))

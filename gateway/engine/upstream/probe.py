@@ -24,6 +24,15 @@ _WORDS: Fields = {**_SEGMENTS, "timestamp_granularities[]": ["word", "segment"]}
 _JSON: Fields = {"response_format": "json"}
 _LOGPROBS: Fields = {**_JSON, "include[]": "logprobs"}
 
+_PASSING = {
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+"""They say nothing of what was asked, which is asked again later: an ability that is missed now stays so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -96,8 +105,11 @@ async def _tried(
                 "upstream refuses the key",
                 f"the upstream refuses the key (GATEWAY_UPSTREAM_KEY, or `key` of the model): {refusal}",
             ) from None
-        if refusal.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, 504}:
-            raise WorkerLostError("upstream is busy", kind="unreachable") from None
+        if refusal.status in _PASSING:
+            logger.warning("upstream model %s: %s", fields["model"], refusal)
+            raise WorkerLostError(
+                "upstream asks for payment" if refusal.is_unpaid else "upstream is busy", kind="unreachable"
+            ) from None
         refusals.append(refusal)
         return None
     if isinstance(answer.body, Mapping) and isinstance(answer.body.get("text"), str):

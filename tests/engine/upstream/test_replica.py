@@ -107,6 +107,29 @@ async def test_capabilities(dialect: Dialect, expected: set[str]) -> None:
     assert form == ["verbose_json" if "detects_language" in expected else "json"]
 
 
+@pytest.mark.parametrize(
+    ("faults", "reason"),
+    [
+        ([refuse(502, "no backend")] * 3, "upstream is busy"),
+        ([refuse(504, "no backend")] * 3, "upstream is busy"),
+        ([(408, {}, {"retry-after": "99"})], "upstream is busy"),
+        ([refuse(429, "no credits", code="insufficient_quota")], "upstream asks for payment"),
+    ],
+)
+async def test_no_answer_to_a_question(upstream: UpstreamServer, faults: list[Any], reason: str) -> None:
+    """Is none: what was asked in between is asked again, and no ability is missed."""
+    upstream.faults.extend([(200, {"text": "first"}, {}), *faults])
+    async with batcher(spec(upstream), ready=False) as ours:
+        await ours.changed.until(lambda: ours.state[0].reason is not None)
+        said_of_it = ours.state[0].reason
+        await ours.wait_ready()
+        able = ours.capabilities
+
+    assert said_of_it == reason
+    assert able.words
+    assert able.detects_language
+
+
 async def test_the_only_model() -> None:
     """Where none is named; among several one has to be."""
     with upstream_server(whisper_1, models=("just-this",)) as server:
