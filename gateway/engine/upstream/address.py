@@ -39,24 +39,32 @@ def parse_address(source: str) -> Address:
     match = _SOURCE.fullmatch(source.strip())
     if match is None:
         raise ModelUnavailableError(f"an upstream is written name={SCHEME}https://host/v1#model")
-    urls = tuple(_checked(url) for url in re.split(r"\+(?=https?:)", match["urls"]))
+    urls = tuple(_checked(url.strip()) for url in re.split(r"(?i)\+(?=https?:)", match["urls"]))
     if len(set(urls)) < len(urls):
         raise ModelUnavailableError("an upstream names the same URL twice")
-    return Address(urls, match["model"] or None, match["name"])
+    return Address(urls, (match["model"] or "").strip() or None, match["name"])
 
 
 def _checked(url: str) -> str:
+    from httpx2 import URL, InvalidURL  # noqa: PLC0415 - an HTTP library, if wanted
+
     # What is wrong is not shown: it may hold a key.
     try:
         parts = urlsplit(url)
         is_right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
+        # Who asks there reads it by rules of its own.
+        is_right = is_right and bool(URL(url).host) and not re.search(r"\s", url)
+    except (ValueError, InvalidURL):
         is_right = False
     if not is_right:
         raise ModelUnavailableError(
             f"an upstream needs a URL, as {SCHEME}https://host/v1#model: http or https, and a host"
         )
-    if parts.username is not None or parts.query:
+    if "://" in parts.path:
+        raise ModelUnavailableError(
+            f"several URLs of an upstream are joined by +, as {SCHEME}https://one/v1+https://two/v1#model"
+        )
+    if parts.username is not None or "?" in url:
         raise ModelUnavailableError(
             f"the URL of the upstream at {parts.hostname} holds a key or a query: the key belongs into "
             "GATEWAY_UPSTREAM_KEY, or `key` of the model in the settings file"

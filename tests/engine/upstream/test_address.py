@@ -12,6 +12,9 @@ from gateway.errors import ModelUnavailableError
         ("openai:https://host/v1#whisper-1", Address(("https://host/v1",), "whisper-1")),
         ("asr=openai:http://host:8000/v1/", Address(("http://host:8000/v1",), None, "asr")),
         ("a.b-1=openai:https://h/v1#org/model:x", Address(("https://h/v1",), "org/model:x", "a.b-1")),
+        ("a=openai: https://host/v1/ # m ", Address(("https://host/v1",), "m", "a")),
+        ("openai:http://[::1]:8000/v1#m", Address(("http://[::1]:8000/v1",), "m")),
+        ("a=openai:http://a/v1+HTTPS://b/v1#m", Address(("http://a/v1", "HTTPS://b/v1"), "m", "a")),
         (
             "asr=openai:https://a/v1+https://b/x+y/v1#m",
             Address(("https://a/v1", "https://b/x+y/v1"), "m", "asr"),
@@ -35,6 +38,13 @@ def test_address(source: str, expected: Address) -> None:
         ("openai:https://sk-secret@host/v1", "holds a key"),
         ("openai:https://host/v1?key=sk-secret", "holds a key"),
         ("openai:https://a/v1+https://a/v1#m", "twice"),
+        ("openai:https://a/v1,https://b/v1#m", r"joined by \+"),
+        ("openai:https://host/v1?#m", "holds a key or a query"),
+        ("openai:https://ho st/v1#m", "needs a URL"),
+        ("openai:https://ho\tst/v1#m", "needs a URL"),
+        ("openai:https://ä..b/v1#m", "needs a URL"),
+        ("openai:https://\u2603.example/v1#m", "needs a URL"),
+        ("openai:http://::1:8000/v1#m", "needs a URL"),
         ("a=b=openai:https://a/v1", "is written"),
     ],
 )
