@@ -77,6 +77,19 @@ def test_bad_upstreams(source: str) -> None:
         plan_models(Settings(model=(source,)))
 
 
+def test_keys_of_upstreams() -> None:
+    """A line's end behind one is none of it; what no header can carry is one line, without the key."""
+    source = "openai:https://host/v1#m"
+    spec = find_spec(Settings(model=(source,), upstream_key=SecretStr(" sk-1\r\n")))
+    for key in ("sk-\nsecret", "sk-secr\u00e9t", "sk-\0secret"):
+        with pytest.raises(ModelUnavailableError, match="the key of the upstream m has") as caught:
+            plan_models(Settings(models=(ModelSettings(source=source, key=SecretStr(key)),)))[0].find()
+        assert "sk-" not in str(caught.value)
+
+    assert isinstance(spec, UpstreamSpec)
+    assert spec.key == "sk-1"
+
+
 @pytest.mark.parametrize("wish", [{"workers": 2}, {"devices": "cpu,cpu"}])
 def test_a_cluster_takes_no_wishes_for_this_machine(wish: dict[str, object]) -> None:
     """They would be ignored."""
