@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 
 from gateway.engine.devices.cuda import DEVICE_ORDER
@@ -13,6 +13,8 @@ from gateway.engine.worker import CPUS_VARIABLE, NICE_VARIABLE
 from gateway.errors import DeviceUnavailableError
 
 Environment = dict[str, str]
+
+_OWN_GROUP = Path("/proc/self/cgroup")
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
 """The most of a lane: an engine takes no more, whatever its recipe says."""
@@ -176,14 +178,31 @@ def worker_environments(
     return tuple(environments)
 
 
-def read_quota(cgroup: Path) -> float | None:
-    """Cores' worth of time that a container gets (`docker run --cpus`): control groups, version 2 or 1."""
-    with suppress(OSError, ValueError):
-        quota, period = (cgroup / "cpu.max").read_text().split()
+def read_quota(cgroup: Path, own: Path = _OWN_GROUP) -> float | None:
+    """Cores' worth of time that we get (`docker run --cpus`, `CPUQuota=`): control groups, version 2 or 1.
+
+    Args:
+        cgroup: Where the groups are mounted; in a container that is its own group.
+        own: Says below which path our group is: its limits count, and those of all groups that it is in.
+    """
+    paths = {PurePosixPath()}
+    with suppress(OSError):
+        for line in own.read_text().splitlines():
+            path = PurePosixPath(line.rpartition(":")[2].lstrip("/"))
+            paths |= {path, *path.parents}
+    limits = [limit for path in paths if (limit := _quota_of(cgroup, path)) is not None]
+    return min(limits, default=None)
+
+
+def _quota_of(cgroup: Path, path: PurePosixPath) -> float | None:
+    """Of one group; None without a limit."""
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota, period = (cgroup / path / "cpu.max").read_text().split()
         return None if quota == "max" else int(quota) / int(period)
-    with suppress(OSError, ValueError):
-        micros = int((cgroup / "cpu/cpu.cfs_quota_us").read_text())
-        return None if micros < 0 else micros / int((cgroup / "cpu/cpu.cfs_period_us").read_text())
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        folder = cgroup / "cpu" / path
+        micros = int((folder / "cpu.cfs_quota_us").read_text())
+        return None if micros < 0 else micros / int((folder / "cpu.cfs_period_us").read_text())
     return None
 
 

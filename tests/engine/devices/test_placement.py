@@ -169,6 +169,7 @@ def test_gpus_keep_the_names_they_have() -> None:
         ({"cpu/cpu.cfs_quota_us": "150000", "cpu/cpu.cfs_period_us": "100000"}, 1.5),
         ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
         ({"cpu.max": "nonsense"}, None),
+        ({"cpu.max": "100000 0"}, None),
         ({}, None),
     ],
 )
@@ -179,6 +180,31 @@ def test_quota(tmp_path: Path, files: dict[str, str], quota: float | None) -> No
         (tmp_path / name).write_text(text)
 
     assert read_quota(tmp_path) == quota
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "quota"),
+    [
+        ("0::/system.slice/gateway.service\n", {"system.slice/gateway.service/cpu.max": "50000 100000"}, 0.5),
+        ("0::/a/b/c\n", {"a/cpu.max": "300000 100000", "a/b/cpu.max": "max 100000"}, 3.0),
+        ("0::/a/b\n", {"a/cpu.max": "300000 100000", "a/b/cpu.max": "200000 100000"}, 2.0),
+        ("0::/a\n", {"cpu.max": "100000 100000", "a/cpu.max": "200000 100000", "b/cpu.max": "1 1000"}, 1.0),
+        (
+            "3:cpu,cpuacct:/user/x\n2:memory:/m\n",
+            {"cpu/user/x/cpu.cfs_quota_us": "150000", "cpu/user/x/cpu.cfs_period_us": "100000"},
+            1.5,
+        ),
+        ("0::/../elsewhere\n", {}, None),
+    ],
+)
+def test_quota_of_a_group_below(tmp_path: Path, own: str, files: dict[str, str], quota: float | None) -> None:
+    """Outside of containers the group has a path, as systemd's services have: the least of all on it counts."""
+    (tmp_path / "own").write_text(own)
+    for name, text in files.items():
+        (tmp_path / "sys" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sys" / name).write_text(text)
+
+    assert read_quota(tmp_path / "sys", tmp_path / "own") == quota
 
 
 def test_here(monkeypatch: pytest.MonkeyPatch) -> None:
