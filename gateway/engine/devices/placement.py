@@ -2,9 +2,11 @@
 
 import math
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Self
 
@@ -51,7 +53,7 @@ class Machine:
     """What this process may use of it.
 
     Attributes:
-        cores: Numbers of the cores it may run on.
+        cores: Numbers of the cores it may run on, neighbours side by side (see `by_place`).
         quota: Cores' worth of time that its container gets, None without a limit.
         visible_gpus: CUDA_VISIBLE_DEVICES, None where it is not set.
         orders_gpus: CUDA_DEVICE_ORDER is set.
@@ -68,7 +70,7 @@ class Machine:
         # Neither macOS nor Windows can pin a process.
         cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         return cls(
-            cores=tuple(sorted(cores)),
+            cores=by_place(cores, Path("/sys/devices/system")),
             quota=read_quota(Path("/sys/fs/cgroup")),
             visible_gpus=os.environ.get("CUDA_VISIBLE_DEVICES"),
             orders_gpus="CUDA_DEVICE_ORDER" in os.environ,
@@ -176,6 +178,24 @@ def worker_environments(
             environment[CPUS_VARIABLE] = ",".join(map(str, share))
         environments.append(environment)
     return tuple(environments)
+
+
+def by_place(cores: Iterable[int], system: Path) -> tuple[int, ...]:
+    """The cores by NUMA node, and in it the threads of a physical core together.
+
+    Linux numbers the first threads of all cores before their second ones, so of two halves by number each
+    would be on all nodes, with a thread of each core.
+    """
+    return tuple(sorted(cores, key=partial(_place, system=system)))
+
+
+def _place(core: int, system: Path) -> tuple[int, int, int]:
+    folder = system / "cpu" / f"cpu{core}"
+    nodes = [int(link.name.removeprefix("node")) for link in folder.glob("node[0-9]*")]
+    sibling = core
+    with suppress(OSError, ValueError):
+        sibling = int(re.split("[,-]", (folder / "topology/thread_siblings_list").read_text())[0])
+    return min(nodes, default=0), sibling, core
 
 
 def read_quota(cgroup: Path, own: Path = _OWN_GROUP) -> float | None:

@@ -8,6 +8,7 @@ from gateway.engine.devices.placement import (
     THREADS_VARIABLE,
     Lanes,
     Machine,
+    by_place,
     lane_environment,
     parse_devices,
     read_quota,
@@ -198,13 +199,36 @@ def test_quota(tmp_path: Path, files: dict[str, str], quota: float | None) -> No
     ],
 )
 def test_quota_of_a_group_below(tmp_path: Path, own: str, files: dict[str, str], quota: float | None) -> None:
-    """Outside of containers the group has a path, as systemd's services have: the least of all on it counts."""
+    """Outside of containers the group has a path, as services have: the least of all on it counts."""
     (tmp_path / "own").write_text(own)
     for name, text in files.items():
         (tmp_path / "sys" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "sys" / name).write_text(text)
 
     assert read_quota(tmp_path / "sys", tmp_path / "own") == quota
+
+
+def test_neighbours(tmp_path: Path) -> None:
+    """Two sockets of two cores with two threads each, numbered as Linux does: a worker has a socket."""
+    for core in range(8):
+        folder = tmp_path / f"cpu/cpu{core}"
+        (folder / f"node{core // 2 % 2}").mkdir(parents=True)
+        (folder / "topology").mkdir()
+        (folder / "topology/thread_siblings_list").write_text(f"{core % 4},{core % 4 + 4}\n")
+    cores = by_place(range(8), tmp_path)
+    environments = worker_environments([None] * 2, Machine(cores), threads=4)
+
+    assert cores == (0, 4, 1, 5, 2, 6, 3, 7)
+    assert [environment[CPUS_VARIABLE] for environment in environments] == ["0,4,1,5", "2,6,3,7"]
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "0-1"])
+def test_neighbours_that_are_not_told(tmp_path: Path, text: str) -> None:
+    """Are those of the next number."""
+    (tmp_path / "cpu/cpu1/topology").mkdir(parents=True)
+    (tmp_path / "cpu/cpu1/topology/thread_siblings_list").write_text(text)
+
+    assert by_place({2, 1, 0}, tmp_path) == (0, 1, 2)
 
 
 def test_here(monkeypatch: pytest.MonkeyPatch) -> None:
