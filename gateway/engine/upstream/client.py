@@ -201,7 +201,11 @@ class Client:
 
     def _message(self, response: httpx.Response) -> str:
         """What the upstream says, for the log; some repeat the key in it."""
-        text = _error(response).get("message") or response.text
+        if response.has_redirect_location:
+            # Not followed: what is sent is meant for the address that the operator wrote.
+            text = f"it is at {response.headers['location'].partition('?')[0]}"
+        else:
+            text = _error(response).get("message") or response.text
         text = " ".join(str(text).split())
         if self._key:
             # Before it is cut, which might leave a part of the key.

@@ -165,6 +165,19 @@ async def test_the_key_is_not_shown(upstream: UpstreamServer) -> None:
     assert "sk-wrong" not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_redirected(upstream: UpstreamServer, status: int) -> None:
+    """The operator is told where to; nothing is sent there, where the key may be nobody's business."""
+    where = {"location": f"{upstream.url}/{PATH}?token=sk-other"}
+    upstream.faults.append((status, b"<html>Moved</html>", where))
+    async with client(upstream) as asking:
+        with pytest.raises(RefusedError) as caught:
+            await asking.post(PATH, FIELDS, FILE)
+
+    assert str(caught.value) == f"HTTP {status}: it is at {upstream.url}/{PATH}"
+    assert len(upstream.asked) == 1
+
+
 @pytest.mark.parametrize("before", [280, 295, 400])
 async def test_no_part_of_the_key_is_shown(upstream: UpstreamServer, before: int) -> None:
     """Where a long message is cut in the middle of it."""
