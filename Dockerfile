@@ -1,6 +1,7 @@
 # docker build -t gateway .                                            on the CPU
 # docker build -t gateway-cuda --target cuda .                         with the CUDA libraries; run it with --gpus all
 # docker build -t gateway-base --target baked --build-arg MODEL=base . with a model inside, for machines without a network
+# docker build -t gateway-ray --build-arg EXTRAS=ray .                 with more of the project's extras, for all targets
 
 FROM python:3.12-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CACHE_DIR=/var/cache/pip
@@ -8,9 +9,10 @@ RUN python -m venv /opt/venv
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
+ARG EXTRAS=
 # Wheels alone: the image has no compiler.
 RUN --mount=type=cache,target=/var/cache/pip \
-    /opt/venv/bin/pip install --only-binary :all: .
+    /opt/venv/bin/pip install --only-binary :all: ".${EXTRAS:+[$EXTRAS]}"
 
 FROM build AS build-cuda
 RUN --mount=type=cache,target=/var/cache/pip \

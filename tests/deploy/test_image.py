@@ -57,6 +57,37 @@ def test_targets() -> None:
     assert users[-1] == "10001:10001"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "deploy").rglob("*.*")), ids=lambda path: path.name)
+def test_builds_that_are_named(path: Path) -> None:
+    """What `deploy` has built is what the image can be built with."""
+    text = path.read_text("utf-8")
+    arguments = set(re.findall(r"^ARG (\w+)=", DOCKERFILE, re.MULTILINE))
+    targets = set(re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.MULTILINE))
+
+    assert set(re.findall(r"--build-arg (\w+)=", text)) <= arguments
+    assert set(re.findall(r"--target[ =](\w+)|target: (\w+)", text)) <= {
+        *((name, "") for name in targets),
+        *(("", name) for name in targets),
+    }
+
+
+@pytest.mark.parametrize(("extras", "wanted"), [("", "."), ("ray", ".[ray]"), ("cuda,ray", ".[cuda,ray]")])
+def test_extras(extras: str, wanted: str) -> None:
+    """The image's shell makes of the argument what pip takes."""
+    [argument] = re.findall(r"pip install --only-binary :all: (\"\.\$.*\")$", DOCKERFILE, re.MULTILINE)
+    said = subprocess.run(
+        ["/bin/sh", "-c", f"printf %s {argument}"],
+        env={"EXTRAS": extras},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+    assert said.stdout == wanted
+    assert set(filter(None, extras.split(","))) <= project["optional-dependencies"].keys()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     "GATEWAY_TEST_INSTALL" not in os.environ, reason="GATEWAY_TEST_INSTALL fetches hundreds of MB"
