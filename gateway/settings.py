@@ -172,9 +172,17 @@ class Settings(BaseSettings):
     ray_max_replicas: int = Field(
         0, ge=0, le=256, description="At most, while rows wait; 0: as many as there are at least."
     )
-    ray_cpus: float = Field(1.0, ge=0, description="Cores of a node that a replica takes, or part of one.")
+    ray_cpus: float = Field(
+        1.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Cores of a node that a replica takes, or part of one.",
+    )
     ray_gpus: float = Field(
-        0.0, ge=0, description="GPUs of a node that it takes, or part of one; with any it runs on CUDA."
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="GPUs of a node that it takes, or part of one; with any it runs on CUDA.",
     )
     ray_up_seconds: float = Field(
         5.0, gt=0, description="Rows that wait for so long bring more replicas, half as many again."

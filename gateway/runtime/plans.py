@@ -39,6 +39,7 @@ def plan_models(settings: Settings) -> list[ModelPlan]:
                 "GATEWAY_WORKERS and GATEWAY_DEVICES are of one machine, and GATEWAY_ENGINES of many: "
                 "GATEWAY_RAY_REPLICAS, GATEWAY_RAY_CPUS and GATEWAY_RAY_GPUS say how many and where"
             )
+        _check_replicas(settings)
         cluster.join(address, settings.ray_namespace)
         # Whatever this machine has: the weights are wanted where the replicas are.
         usual = ModelSettings(source="large-v3-turbo" if settings.ray_gpus else "base")
@@ -63,6 +64,24 @@ def plan_models(settings: Settings) -> list[ModelPlan]:
         else _plan(locate(model.source, hub), model, options, settings, is_first=number == 0, models=local)
         for number, model in enumerate(wanted)
     ]
+
+
+def _check_replicas(settings: Settings) -> None:
+    """Replicas can be had as they are wanted; Ray itself says so when the first is asked for, to nobody.
+
+    Raises:
+        StartError: They cannot.
+    """
+    if 0 < settings.ray_max_replicas < settings.ray_replicas:
+        raise StartError(
+            f"GATEWAY_RAY_MAX_REPLICAS is {settings.ray_max_replicas}, fewer than the "
+            f"{settings.ray_replicas} of GATEWAY_RAY_REPLICAS"
+        )
+    for name, amount in (("CPUS", settings.ray_cpus), ("GPUS", settings.ray_gpus)):
+        if amount != round(amount, 4):
+            raise StartError(f"GATEWAY_RAY_{name} is {amount:g}, but Ray counts in steps of 0.0001")
+    if settings.ray_gpus > 1 and not settings.ray_gpus.is_integer():
+        raise StartError(f"GATEWAY_RAY_GPUS is {settings.ray_gpus:g}, but more than one are whole ones")
 
 
 def upstream_spec(model: ModelSettings, settings: Settings) -> UpstreamSpec:

@@ -90,6 +90,22 @@ def test_keys_of_upstreams() -> None:
     assert spec.key == "sk-1"
 
 
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"ray_replicas": 4, "ray_max_replicas": 2}, "MAX_REPLICAS is 2, fewer than the 4"),
+        ({"ray_gpus": 1.5}, "GPUS is 1.5, but more than one are whole ones"),
+        ({"ray_gpus": 0.00001}, "GPUS is 1e-05, but Ray counts"),
+        ({"ray_cpus": 1.00001}, "CPUS is 1.00001, but Ray counts"),
+    ],
+)
+def test_replicas_that_no_cluster_has(wish: dict[str, object], words: str) -> None:
+    """Before one is joined: Ray would say so to nobody, or give something else."""
+    settings = Settings.model_validate({"engines": "ray:127.0.0.1:1", **wish})
+    with pytest.raises(StartError, match=f"GATEWAY_RAY_{words}"):
+        plan_models(settings)
+
+
 @pytest.mark.parametrize("wish", [{"workers": 2}, {"devices": "cpu,cpu"}])
 def test_a_cluster_takes_no_wishes_for_this_machine(wish: dict[str, object]) -> None:
     """They would be ignored."""

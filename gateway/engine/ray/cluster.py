@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "ray:"
 """Of the setting that names a cluster."""
+
+_ADDRESS = re.compile(r"auto|(?:\[[0-9a-fA-F:.]+\]|[^\s:/,\[\]]+):\d{1,5}")
 
 CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - Ray's own choice
 """Where Ray writes the address of the cluster that this machine belongs to."""
@@ -33,16 +36,16 @@ def address_of(engines: str) -> str | None:
     """
     if not engines:
         return None
-    if not engines.startswith(PREFIX) or engines == PREFIX:
-        raise StartError(
-            f"GATEWAY_ENGINES is '{engines}', but engines run here (unset) or on Ray: "
-            "ray:auto for the cluster that this machine belongs to, ray:HOST:PORT for its head's address"
-        )
-    address = engines.removeprefix(PREFIX)
-    if "://" in address:
+    address = engines.removeprefix(PREFIX).strip()
+    if engines.startswith(PREFIX) and "//" in address:
         raise StartError(
             f"GATEWAY_ENGINES is '{engines}', but audio does not go through Ray's client: have this machine "
             "join the cluster (ray start --address HOST:6379 --num-cpus 0) and say ray:auto"
+        )
+    if not engines.startswith(PREFIX) or _ADDRESS.fullmatch(address) is None:
+        raise StartError(
+            f"GATEWAY_ENGINES is '{engines}', but engines run here (unset) or on Ray: "
+            "ray:auto for the cluster that this machine belongs to, ray:HOST:PORT for its head's address"
         )
     return address
 

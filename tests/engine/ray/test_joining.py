@@ -26,14 +26,36 @@ def serve(engines: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize(
-    ("engines", "address"), [("", None), ("ray:auto", "auto"), ("ray:10.0.0.1:6379", "10.0.0.1:6379")]
+    ("engines", "address"),
+    [
+        ("", None),
+        ("ray:auto", "auto"),
+        ("ray: auto ", "auto"),
+        ("ray:10.0.0.1:6379", "10.0.0.1:6379"),
+        ("ray:[fd00::1]:6379", "[fd00::1]:6379"),
+        ("ray:head.example:6379", "head.example:6379"),
+    ],
 )
 def test_addresses(engines: str, address: str | None) -> None:
     """Unset means that engines run here."""
     assert cluster.address_of(engines) == address
 
 
-@pytest.mark.parametrize("engines", ["ray", "ray:", "slurm:auto", "ray:ray://10.0.0.1:10001"])
+@pytest.mark.parametrize(
+    "engines",
+    [
+        *(
+            "ray",
+            "ray:",
+            "ray: ",
+            "RAY:auto",
+            "slurm:auto",
+            "ray:ray://10.0.0.1:10001",
+            "ray://10.0.0.1:10001",
+        ),
+        *("ray:10.0.0.1", "ray:10.0.0.1:head", "ray:local", "ray:fd00::1:6379", "ray:auto,10.0.0.1:6379"),
+    ],
+)
 def test_other_addresses_are_refused(engines: str) -> None:
     """With what to say instead."""
     with pytest.raises(StartError, match="ray:auto"):
