@@ -15,6 +15,7 @@ from pathlib import Path
 from gateway import __version__
 from gateway.engine.devices.cuda import Finding
 from gateway.engine.devices.placement import Machine
+from gateway.engine.upstream.address import is_upstream
 from gateway.errors import StartError
 from gateway.models.hub import Hub
 from gateway.server.listening import open_listeners
@@ -69,7 +70,10 @@ def check_python(_: Settings) -> Iterator[Finding]:
 def check_processor(settings: Settings) -> Iterator[Finding]:
     """Cores, threads, vector instructions."""
     machine = Machine.here()
-    workers = settings.workers * max(1, len(settings.devices)) * max(1, len(settings.model))
+    sources = [*settings.model, *(model.source for model in settings.models)]
+    # What others serve takes no core here.
+    own = sum(not is_upstream(source) for source in sources)
+    workers = settings.workers * max(1, len(settings.devices)) * max(1, own)
     threads = machine.threads(settings.cpu_threads, workers)
     lanes = machine.lanes(settings.lanes, wanted_threads=settings.cpu_threads, workers=workers)
     cores = (

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.cli.checks_machine import check_descriptors, check_port, check_processor
 from gateway.server.listening import listener_of
-from gateway.settings import Settings
+from gateway.settings import ModelSettings, Settings
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
@@ -47,6 +47,18 @@ def test_too_many_threads() -> None:
 
     assert finding.level == "warning"
     assert "64 worker(s) of 64 thread(s)" in finding.text
+
+
+def test_upstreams_need_no_cores() -> None:
+    """Any number of them; models with settings of their own do."""
+    upstreams = tuple(f"m{number}=openai:https://host/v1#m" for number in range(512))
+    own = tuple(ModelSettings(source="base", name=f"m{number}") for number in range(512))
+    elsewhere = next(iter(check_processor(Settings(model=upstreams))))
+    here = next(iter(check_processor(Settings(models=own))))
+
+    assert (elsewhere.level, here.level) == ("ok", "warning")
+    assert "for 1 worker(s)" in elsewhere.text
+    assert "for 512 worker(s)" in here.text
 
 
 def test_descriptors() -> None:
