@@ -32,9 +32,10 @@ USER 10001:10001
 WORKDIR /home/gateway
 VOLUME /var/cache/huggingface
 EXPOSE 8000
-# http.client rather than urllib, which would ask a proxy named in the environment. The first start may download a model.
+# http.client rather than urllib, which would ask a proxy named in the environment. The certificate is for the clients'
+# name, not for this address. The first start may download a model.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('GATEWAY_PORT', 8000)), timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
+    CMD ["python", "-c", "import http.client as h, os, ssl, sys; e = os.environ.get; at = ('127.0.0.1', int(e('GATEWAY_PORT', 8000))); c = h.HTTPSConnection(*at, timeout=4, context=ssl._create_unverified_context()) if e('GATEWAY_SSL_CERTFILE') else h.HTTPConnection(*at, timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["gateway"]
 CMD ["serve", "--host", "0.0.0.0"]
 

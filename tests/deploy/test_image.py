@@ -3,11 +3,15 @@
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from shutil import which
+from threading import Thread
 
 import pytest
 from packaging.requirements import Requirement
@@ -24,13 +28,13 @@ BASE_MODEL = 148_000_000
 """Of Whisper base as CTranslate2 has it."""
 
 
-def healthy(port: str) -> bool:
+def healthy(port: str, **environment: str) -> bool:
     """What the image's health check says, run as Docker runs it."""
     [command] = re.findall(r"^\s+CMD (\[\"python\".*\])$", DOCKERFILE, re.MULTILINE)
     _, *arguments = json.loads(command)
     done = subprocess.run(
         [sys.executable, *arguments],
-        env={**os.environ, "GATEWAY_PORT": port},
+        env={**os.environ, "GATEWAY_PORT": port, **environment},
         capture_output=True,
         check=False,
     )
@@ -42,6 +46,40 @@ def test_health_check_honours_the_port(server: LiveServer) -> None:
     """It asks where the server listens, and fails where nobody does."""
     assert healthy(server.url.rpartition(":")[2])
     assert not healthy("1")
+
+
+class Health(BaseHTTPRequestHandler):
+    """Answers as the server does."""
+
+    def do_GET(self) -> None:
+        """Whether it is there."""
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(which("openssl") is None, reason="openssl makes the certificate")
+def test_health_check_of_a_server_with_a_certificate(tmp_path: Path) -> None:
+    """Of another name: it is asked by https where the server speaks that."""
+    files = [str(tmp_path / name) for name in ("key.pem", "certificate.pem")]
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=captions.example.org"]
+    subprocess.run([*make, "-keyout", files[0], "-out", files[1]], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files[1], files[0])
+    with HTTPServer(("127.0.0.1", 0), Health) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with_it = healthy(str(server.server_port), GATEWAY_SSL_CERTFILE=files[1])
+        finally:
+            server.shutdown()
+            thread.join()
+
+    assert with_it
 
 
 def test_targets() -> None:
