@@ -206,7 +206,8 @@ class Client:
             text = f"it is at {response.headers['location'].partition('?')[0]}"
         else:
             text = _error(response).get("message") or response.text
-        text = " ".join(str(text).split())
+        # Nothing that moves the cursor of the operator's terminal.
+        text = "".join(each if each.isprintable() else "?" for each in " ".join(str(text).split()))
         if self._key:
             # Before it is cut, which might leave a part of the key.
             text = text.replace(self._key, "***")

@@ -178,6 +178,17 @@ async def test_redirected(upstream: UpstreamServer, status: int) -> None:
     assert len(upstream.asked) == 1
 
 
+async def test_messages_are_text(upstream: UpstreamServer) -> None:
+    """In one line, without what a terminal obeys."""
+    upstream.faults.append((400, b"<h1>\x1b[2J\r\n\x9b31m</h1>\0 no", {}))
+    async with client(upstream) as asking:
+        with pytest.raises(RefusedError) as caught:
+            await asking.post(PATH, FIELDS, FILE)
+
+    assert str(caught.value).isprintable()
+    assert str(caught.value).endswith("no")
+
+
 @pytest.mark.parametrize("before", [280, 295, 400])
 async def test_no_part_of_the_key_is_shown(upstream: UpstreamServer, before: int) -> None:
     """Where a long message is cut in the middle of it."""
