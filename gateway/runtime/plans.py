@@ -4,8 +4,6 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from gateway import __version__
 from gateway.engine.api import EngineSpec, ModelDefaults
 from gateway.engine.devices.placement import lane_environment
@@ -100,15 +98,15 @@ def upstream_spec(model: ModelSettings, settings: Settings) -> UpstreamSpec:
         name,
         address.urls,
         address.model,
-        _header_key(settings.upstream_key if model.key is None else model.key, name),
+        _header_key((settings.upstream_key if model.key is None else model.key).get_secret_value(), name),
         settings.upstream_timeout,
         settings.lanes or LANES,
     )
 
 
-def _header_key(secret: SecretStr, name: str) -> str:
+def _header_key(key: str, name: str) -> str:
     """The key without the line's end that files and secrets of clusters have behind it."""
-    key = secret.get_secret_value().strip()
+    key = key.strip()
     if not (key.isascii() and key.isprintable()):
         raise ModelUnavailableError(
             f"the key of the upstream {name} has characters that no HTTP header can have: it comes from "
