@@ -8,6 +8,14 @@ from typing import BinaryIO, Literal
 _KNOWN_LAYOUTS = range(4, 7)
 """Versions of CTranslate2's model.bin with the same layout (`src/models/model.cc`, `Model::load`)."""
 
+_KINDS: dict[str, type] = {
+    "config.json": dict,
+    "preprocessor_config.json": dict,
+    "tokenizer.json": dict,
+    "vocabulary.json": list,
+}
+"""What the worker's readers take for granted, and would stumble over."""
+
 
 def fault(folder: Path) -> str | None:
     """Says what keeps a folder from being a CTranslate2 Whisper, or None; takes milliseconds."""
@@ -20,12 +28,15 @@ def fault(folder: Path) -> str | None:
         return f"missing {', '.join(missing)}"
     for path in sorted(folder.glob("*.json")):
         try:
-            json.loads(path.read_bytes())
+            content = json.loads(path.read_bytes())
         except ValueError:
             return f"{path.name} is broken off or no JSON"
         except RecursionError:
             # The worker's own reader would follow it until its stack ends.
             return f"{path.name} is nested too deeply"
+        wanted = _KINDS.get(path.name)
+        if wanted is not None and not isinstance(content, wanted):
+            return f"{path.name} holds no {'object' if wanted is dict else 'list'}"
     with (folder / "model.bin").open("rb") as file:
         return _model_fault(file)
 

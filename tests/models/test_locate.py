@@ -164,6 +164,22 @@ def test_missing_files_are_named(folder: Path, hub: Hub, gone: list[str], said: 
     assert str(caught.value) == f"{folder} is no CTranslate2 Whisper model: {said}"
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("config.json", "[]", "config.json holds no object"),
+        ("preprocessor_config.json", "5", "preprocessor_config.json holds no object"),
+        ("tokenizer.json", "null", "tokenizer.json holds no object"),
+        ("vocabulary.json", "{}", "vocabulary.json holds no list"),
+    ],
+)
+def test_json_of_another_kind(folder: Path, name: str, content: str, said: str) -> None:
+    """Said as what it is, and not by the reader of the worker that stumbles over it."""
+    (folder / name).write_text(content)
+
+    assert fault(folder) == said
+
+
 def test_text_vocabulary(folder: Path) -> None:
     """Older conversions bring vocabulary.txt."""
     (folder / "vocabulary.json").rename(folder / "vocabulary.txt")
