@@ -5,6 +5,7 @@ import logging
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Self
 
@@ -29,6 +30,33 @@ minutes of Opus arrive in a tenth of a second, and the first words came that muc
 minute, as the event loop and the decoder share the cores. At 32 MB a second the upload is still faster.
 """
 
+TOLD_SECONDS = 60.0
+"""Every upload meets a full disk: the log says it once, and once more where it goes on."""
+
+
+class Complaint:
+    """What the operator is told of a disk that takes no uploads, and what their clients are.
+
+    Args:
+        clock: Seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told_at: float | None = None
+
+    def of(self, error: OSError) -> UnavailableError:
+        """The error for the client; the folder is named in the log alone."""
+        now = self._clock()
+        if self._told_at is None or now - self._told_at >= TOLD_SECONDS:
+            self._told_at = now
+            logger.error("uploads cannot be stored in %s (TMPDIR): %s", tempfile.gettempdir(), error.strerror)
+        return UnavailableError("Uploads cannot be stored at the moment.", retry_after=10, reason="disk")
+
+
+_COMPLAINT = Complaint()
+"""The process's own, as its disk is."""
+
 
 class Spool:
     """One upload. `write` and `finish` belong to the event loop, readers to threads.
@@ -40,7 +68,7 @@ class Spool:
         try:
             self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `close`
         except OSError as error:
-            raise _cannot_store(error) from error
+            raise _COMPLAINT.of(error) from error
         self._pending = bytearray()
         self._written = Changed()
         self._flushing = anyio.Lock()
@@ -143,7 +171,7 @@ class Spool:
                 try:
                     await anyio.to_thread.run_sync(self._append, block)
                 except OSError as error:
-                    raise _cannot_store(error) from error
+                    raise _COMPLAINT.of(error) from error
 
     def _append(self, block: bytes) -> None:
         written = 0
@@ -152,12 +180,6 @@ class Spool:
         with self._changed:
             self._readable += written
             self._changed.notify_all()
-
-
-def _cannot_store(error: OSError) -> UnavailableError:
-    # The folder is named here alone: what the client is told holds no paths.
-    logger.error("uploads cannot be stored in %s (TMPDIR): %s", tempfile.gettempdir(), error.strerror)
-    return UnavailableError("Uploads cannot be stored at the moment.", retry_after=10, reason="disk")
 
 
 class SpoolReader(io.RawIOBase):

@@ -1,6 +1,7 @@
 """Every answer is stamped; every exception becomes the envelope, and its text stays here."""
 
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -114,6 +115,15 @@ async def test_who_went_silent_is_answered_at_once() -> None:
     await app(scope, silent, send)
 
     assert [message.get("status") for message in sent] == [408, None]
+
+
+async def test_what_is_not_there_for_now_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    """A full disk or a worker that is gone is met by every request: no traceback for each."""
+    start, _ = await _call(_raising(UnavailableError("Not now.", retry_after=10)))
+    (failed,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+    assert (start["status"], failed.getMessage()) == (503, "request failed: Not now.")
+    assert failed.exc_info is None
 
 
 @pytest.mark.filterwarnings("default")

@@ -1,6 +1,7 @@
 """A spool gives back what was written, to readers that wait for it, and lets nobody wait in vain."""
 
 import errno
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ import pytest
 
 from gateway.audio.source import ByteSource
 from gateway.errors import GatewayError, UnavailableError, UploadTimeoutError
-from gateway.server.spool import BLOCK_BYTES, Spool, SpoolReader
+from gateway.server.spool import BLOCK_BYTES, TOLD_SECONDS, Complaint, Spool, SpoolReader
 
 CONTENT = bytes(range(256)) * 5_000
 
@@ -154,3 +155,18 @@ async def test_a_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
         await spool.keep_flushed()
         with pytest.raises(UnavailableError):
             spool.reader().read(1)
+
+
+def test_a_full_disk_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """Every upload meets it, and the log would be full of it; no client is told a path."""
+    now = 0.0
+    complaint = Complaint(lambda: now)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            error = complaint.of(OSError(errno.ENOSPC, "No space left on device"))
+            assert (error.retry_after, error.reason, "/" in error.message) == (10, "disk", False)
+        assert len(caplog.records) == 1
+        now = TOLD_SECONDS
+        complaint.of(OSError(errno.ENOSPC, "No space left on device"))
+
+    assert len(caplog.records) == 2

@@ -18,6 +18,7 @@ from gateway.errors import (
     InvalidAudioError,
     OverloadedError,
     ShuttingDownError,
+    UnavailableError,
 )
 from gateway.metrics import Metrics
 from gateway.server.admission import Admission
@@ -141,6 +142,14 @@ async def test_live_sessions_that_shall_come_again(error: GatewayError) -> None:
         assert connection.types == ["accept", "close"]
         assert connection.sent[-1]["code"] in (1012, 1013)
         assert connection.sent[-1]["reason"] == error.message
+
+
+async def test_what_is_not_there_for_now_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Every session meets it: no traceback for each."""
+    await Connection(raising(UnavailableError("Not now."), accepted=True))()
+    (failed,) = caplog.records
+
+    assert (failed.getMessage(), failed.exc_info) == ("session failed: Not now.", None)
 
 
 @pytest.mark.parametrize(
