@@ -3,6 +3,7 @@
 Those of a file come as if they were flags: `gateway.cli.settings`.
 """
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,12 +23,34 @@ def _split(value: Any) -> Any:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
+ANY = "*"
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+|null")
+
+
+def _hosts(given: tuple[str, ...]) -> tuple[str, ...]:
+    for each in given:
+        if each != ANY and re.search(r"[\s/:@*]", each):
+            raise ValueError(f"'{each}' is no name of a host: without scheme, port and path")
+    return given
+
+
+def _proxies(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Nothing but `*` where that is among them: whoever asks does not look for it beside others."""
+    for each in given:
+        if each != ANY:
+            try:
+                ipaddress.ip_network(each)
+            except ValueError as error:
+                raise ValueError(f"{error}; an address or a network is wanted, as 10.0.0.0/8 is") from None
+    return (ANY,) if ANY in given else given
+
 
 def _origin(value: str) -> str:
-    """As browsers send it: lower case, and no slash behind it."""
+    """As browsers send it: lower case, and no slash behind it. What none can send would let nobody in."""
     origin = value.lower().rstrip("/")
-    if origin not in {"*", "null"} and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]*", origin):
-        raise ValueError(f"'{value}' is no origin: https://captions.example is one")
+    if origin != ANY and not _ORIGIN.fullmatch(origin):
+        raise ValueError(f"'{value}' is no origin, as https://captions.example is: without a path")
     return origin
 
 
@@ -116,12 +139,12 @@ class Settings(BaseSettings):
         description="Origins whose pages may use the server, beside its own, with CORS headers: "
         "https://captions.example; * is any.",
     )
-    allowed_hosts: Names = Field(
+    allowed_hosts: Annotated[Names, AfterValidator(_hosts)] = Field(
         (),
         description="Names by which clients call a server without keys, beside addresses, localhost and "
         "names without a dot; * is any.",
     )
-    trusted_proxies: Names = Field(
+    trusted_proxies: Annotated[Names, AfterValidator(_proxies)] = Field(
         ("127.0.0.1", "::1"),
         description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed; "
         "* is any.",

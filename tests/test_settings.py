@@ -52,6 +52,13 @@ def test_flags_win(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MAX_UPLOAD_BYTES", "none"),
         ("MAX_SESSION_SECONDS", "inf"),
         ("RESUME_SECONDS", "nan"),
+        ("TRUSTED_PROXIES", "nginx"),
+        ("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.1/8"),
+        ("ALLOWED_ORIGINS", "captions.example"),
+        ("ALLOWED_ORIGINS", "https://captions.example/page"),
+        ("ALLOWED_ORIGINS", "https://*.example"),
+        ("ALLOWED_HOSTS", "captions.example:8000"),
+        ("ALLOWED_HOSTS", "https://captions.example"),
     ],
 )
 def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -69,6 +76,19 @@ def test_origins_are_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> N
     for wrong in ("captions.example", "https://captions.example/page"):
         with pytest.raises(ValidationError, match="is no origin"):
             Settings(allowed_origins=(wrong,))
+
+
+def test_who_is_let_in() -> None:
+    """Origins in the case that browsers send; any proxy is any, whatever stands beside it."""
+    settings = Settings(
+        allowed_origins=("https://Captions.Example", "app://obsidian.md", "null", "http://[::1]:3000"),
+        allowed_hosts=("captions.example", "*"),
+        trusted_proxies=("10.0.0.0/8", "*"),
+    )
+
+    assert settings.allowed_origins[0] == "https://captions.example"
+    assert settings.trusted_proxies == ("*",)
+    assert Settings(trusted_proxies=("10.0.0.0/8", "::1")).trusted_proxies == ("10.0.0.0/8", "::1")
 
 
 def test_settings_are_frozen() -> None:

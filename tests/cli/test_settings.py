@@ -159,6 +159,7 @@ def test_kubernetes_overwrites_the_port(monkeypatch: pytest.MonkeyPatch) -> None
         ("GATEWAY_API_KEYS", " , ", "GATEWAY_API_KEYS is there but holds no key"),
         ("GATEWAY_MODELS", "not json", "GATEWAY_MODELS: is no JSON"),
         ("GATEWAY_WORKERS", "0", "GATEWAY_WORKERS: Input should be greater"),
+        ("GATEWAY_TRUSTED_PROXIES", "nginx", "GATEWAY_TRUSTED_PROXIES: 'nginx' does not appear to be"),
     ],
 )
 def test_a_variable_with_a_wrong_value(
