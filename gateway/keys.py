@@ -73,10 +73,21 @@ def read_keys(path: Path, limits: ClientLimits) -> list[Key]:
     Raises:
         SettingsError: It cannot be read, or is not what it must be; no key stands in the text.
     """
+    return _parse(_text(path), path, limits)
+
+
+def _text(path: Path) -> str:
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        return path.read_text("utf-8")
     except OSError as error:
         raise SettingsError(f"cannot read the key file {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is no text in UTF-8: byte {error.start}") from None
+
+
+def _parse(text: str, path: Path, limits: ClientLimits) -> list[Key]:
+    try:
+        content = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         # The text of a broken file may hold a key; where it breaks does not.
         raise SettingsError(f"{path} is no TOML: {str(error) or 'nested too deeply'}") from None
@@ -107,15 +118,22 @@ def add_key(path: Path, name: str, key: str) -> None:
     """Appends a key's entry to a file, which is made for its owner alone where it is not there.
 
     Raises:
-        SettingsError: There is one of that name, or the file cannot be read or written.
+        SettingsError: There is one of that name, or the file cannot be read or written, or could not be read
+            with this entry.
     """
-    if path.exists() and any(known.name == name for known in read_keys(path, ClientLimits())):
+    text = _text(path) if path.exists() else ""
+    if any(known.name == name for known in _parse(text, path, ClientLimits())):
         raise SettingsError(f"{path} has a key called {name} already")
     # A basic string of TOML is quoted as JSON is, for names without control characters.
     if not name.isprintable() or not name:
         raise SettingsError("a key's name must be printable")
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     entry = f'\n[[keys]]\nname = "{quoted}"\nsha256 = "{digest(key).hex()}"\n'
+    try:
+        _parse(text + entry, path, ClientLimits())
+    except SettingsError as error:
+        # A name that is too long, or keys in brackets, behind which TOML takes no more of them.
+        raise SettingsError(f"the entry cannot be added: with it {error}") from None
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "a", encoding="utf-8") as file:

@@ -72,3 +72,20 @@ def test_names_are_given_once(tmp_path: Path) -> None:
         add_key(tmp_path / "no" / "keys.toml", "ann", new_key())
     with pytest.raises(SettingsError, match="cannot read"):
         read_keys(tmp_path / "missing.toml", LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        ("a" * 101, ""),
+        ("ann", f"keys = [{{name = 'ben', sha256 = '{'0' * 64}'}}]\n"),
+    ],
+)
+def test_an_entry_that_would_break_the_file_is_not_added(tmp_path: Path, name: str, before: str) -> None:
+    """The server would not start with it, and a running one would take no later change."""
+    file = tmp_path / "keys.toml"
+    file.write_text(before)
+    with pytest.raises(SettingsError, match="cannot be added"):
+        add_key(file, name, new_key())
+
+    assert file.read_text() == before
