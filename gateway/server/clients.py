@@ -23,6 +23,10 @@ MAX_KNOWN = 10_000
 """Clients that are remembered; the longest unseen one without anything open is forgotten first."""
 
 
+UNKNOWN = "unknown"
+"""A client whose address is none."""
+
+
 class Allowance:
     """So much a minute, a minute's worth at once; what is taken beyond it is paid off before there is more.
 
@@ -173,12 +177,17 @@ def client_of(scope: Scope) -> Client:
 
 
 def address_of(scope: Scope) -> str:
-    """What stands for a client without a key: its address; of IPv6 the 64 bits that one subscriber has."""
-    host = (scope.get("client") or ("",))[0]
-    if ":" not in host:
-        return str(host)
+    """What stands for a client without a key: its address; of IPv6 the 64 bits that one subscriber has.
 
+    A proxy may pass on whatever a client says it is: what is no address is nobody's name, in limits and logs.
+    """
+    host = (scope.get("client") or ("",))[0]
     try:
-        return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return str(host)
+        return UNKNOWN if host else ""
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:  # as proxies that listen on both write those of the older kind
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))

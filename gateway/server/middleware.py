@@ -22,7 +22,7 @@ from gateway.errors import (
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
 from gateway.server.body import Body
-from gateway.server.clients import client_of
+from gateway.server.clients import address_of, client_of
 from gateway.server.exchanges import Exchanges
 from gateway.tracing import NOTHING, Span, Tracer, within
 
@@ -170,7 +170,7 @@ class _Answer:
         extra = {
             "request_id": self.request_id,
             "milliseconds": round(self.seconds * 1000),
-            "client": client.name or (self._scope.get("client") or ("",))[0],
+            "client": client.name or address_of(self._scope),
         }
         if self.reason is not None:
             extra["reason"] = self.reason

@@ -90,11 +90,14 @@ def test_who_is_known_is_bounded() -> None:
 @pytest.mark.parametrize(
     ("client", "name"),
     [
+        (("::ffff:192.0.2.7", 1), "192.0.2.7"),
+        (("evil level=ERROR\x1b[31m", 1), "unknown"),
+        (("A" * 30_000, 1), "unknown"),
         (("1.2.3.4", 5), "1.2.3.4"),
         (("2001:db8:1:2:3::4", 5), "2001:db8:1:2::/64"),
         (("fe80::1%eth0", 5), "fe80::/64"),
         (None, ""),
-        (("what:ever", 1), "what:ever"),
+        (("what:ever", 1), "unknown"),
     ],
 )
 def test_addresses(client: tuple[str, int] | None, name: str) -> None:
