@@ -69,7 +69,9 @@ class Keys:
         Raises:
             SettingsError: They cannot be read, and stay as they were.
         """
-        self._keys = self._read()
+        before, self._keys = self._keys or (), self._read()
+        left = {(each.name, each.digest) for each in self._keys or ()}
+        self._clients.turn_out(each.name for each in before if (each.name, each.digest) not in left)
         logger.info("%d keys read", len(self._keys or ()))
         if self._keys is not None and not self._keys:
             logger.warning("there is no key: nobody is let in")

@@ -4,12 +4,12 @@ import ipaddress
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from starlette.types import Scope
 
-from gateway.errors import OverloadedError
+from gateway.errors import AuthenticationError, OverloadedError
 from gateway.flow.inbox import Share
 from gateway.keys import ClientLimits
 
@@ -65,6 +65,7 @@ class Client:
     Attributes:
         name: The key's, or the address.
         share: Its live audio that waits.
+        is_out: Its key was taken away: what it has open takes no more audio.
     """
 
     def __init__(self, name: str, limits: ClientLimits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -74,6 +75,7 @@ class Client:
         self._audio = Allowance(limits.audio_minutes * 60, clock)
         self.share = Share(limits.waiting_bytes)
         self._open = {"streams": 0, "sessions": 0}
+        self.is_out = False
 
     @property
     def is_idle(self) -> bool:
@@ -103,8 +105,11 @@ class Client:
         """Returns where there may be more audio.
 
         Raises:
+            AuthenticationError: Its key was taken away.
             OverloadedError: There was too much.
         """
+        if self.is_out:
+            raise AuthenticationError("The API key of this session was taken away.")
         # With a second of it left, so that nobody comes back for a trickle.
         if wait := self._audio.wait(1):
             raise OverloadedError(
@@ -157,7 +162,7 @@ class Clients:
     def get(self, name: str, limits: ClientLimits) -> Client:
         """The client of that name; with other limits than before it begins anew."""
         client = self._known.get(name)
-        if client is None or client.limits != limits:
+        if client is None or client.is_out or client.limits != limits:
             client = self._known[name] = Client(name, limits, self._clock)
         self._known.move_to_end(name)
         if len(self._known) > MAX_KNOWN:
@@ -165,6 +170,12 @@ class Clients:
             if idle is not None and idle != name:
                 del self._known[idle]
         return client
+
+    def turn_out(self, names: Iterable[str]) -> None:
+        """Ends what these have open, with its next audio; who comes under such a name again is new."""
+        for name in names:
+            if (client := self._known.get(name)) is not None:
+                client.is_out = True
 
 
 UNLIMITED = ClientLimits()

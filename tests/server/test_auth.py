@@ -12,7 +12,7 @@ from gateway.protocol.realtime.client_secrets import SecretSigner
 from gateway.protocol.realtime.config import SessionConfig
 from gateway.protocol.realtime.resume import ResumeClaims, ResumeSigner
 from gateway.server.auth import Keys
-from gateway.server.clients import KEY_NAME
+from gateway.server.clients import KEY_NAME, client_of
 from gateway.server.realtime import SESSION_CLAIMS, key_fingerprint
 
 SIGNER = SecretSigner([b"secret"])
@@ -175,3 +175,24 @@ def test_a_client_that_comes_too_often_is_told_when_to_come_again() -> None:
     assert scope[KEY_NAME] == "ann"
     assert caught.value.retry_after is not None
     assert 0 < caught.value.retry_after <= 30
+
+
+def test_what_a_key_has_opened_ends_with_it() -> None:
+    """Those of others go on; who gets it back begins anew."""
+    given = ["k1", "k2", "k3"]
+    keys = Keys(lambda: plain_keys(given, ClientLimits()), SIGNER)
+    scopes = [scope_of({"authorization": f"Bearer {key}"}) for key in ("k1", "k2", "k3")]
+    for scope in scopes:
+        keys.check(scope)
+    del given[0]
+    keys.reload()
+    with pytest.raises(AuthenticationError, match="taken away"):
+        client_of(scopes[0]).check_audio()
+    for scope in scopes[1:]:
+        client_of(scope).check_audio()
+    given.append("k1")
+    keys.reload()
+    again = scope_of({"authorization": "Bearer k1"})
+    keys.check(again)
+
+    client_of(again).check_audio()
