@@ -34,7 +34,10 @@ async def serve() -> None:
     relay = Relay(10_000, Metrics())
     captions = Captions(relay, anyio.Event(), send_timeout=60.0)
     app = Starlette(routes=[Route("/captions/{token}", captions.read)])
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off", backlog=4096))
+    config = uvicorn.Config(
+        app, port=0, log_level="warning", lifespan="off", backlog=4096, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
     with relay.speaking(SECRET) as publication:
         assert publication is not None  # noqa: S101 - for mypy: there is a secret
         async with anyio.create_task_group() as tasks:
