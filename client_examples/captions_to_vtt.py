@@ -7,6 +7,7 @@ Usage: arecord -q -t raw -f S16_LE -r 24000 -c 1 | python captions_to_vtt.py cap
 
 import asyncio
 import base64
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -32,7 +33,7 @@ async def send(connection: AsyncRealtimeConnection) -> None:
 async def main(file: str, base_url: str = "http://127.0.0.1:8000") -> None:
     """Writes a cue when its turn has its text."""
     begins, ends, is_sent = dict[str, int](), dict[str, int](), False
-    client = AsyncOpenAI(base_url=f"{base_url}/v1", api_key="unused")
+    client = AsyncOpenAI(base_url=f"{base_url}/v1", api_key=os.environ.get("OPENAI_API_KEY", "unused"))
     with Path(file).open("w", encoding="utf-8") as vtt:  # noqa: ASYNC230 - some lines a minute
         print("WEBVTT", file=vtt, flush=True)
         async with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:

@@ -5,7 +5,7 @@ import OpenAI from "openai";
 import { OpenAIRealtimeWS } from "openai/realtime/ws";
 
 const [baseURL = "http://127.0.0.1:8000"] = process.argv.slice(2);
-const openai = new OpenAI({ baseURL: `${baseURL}/v1`, apiKey: "unused" });
+const openai = new OpenAI({ baseURL: `${baseURL}/v1`, apiKey: process.env.OPENAI_API_KEY ?? "unused" });
 // The client asks for TLS whatever the address says; without a proxy that has a certificate it is to go without.
 const options = baseURL.startsWith("https:") ? {} : { createConnection: ({ host, port }) => net.connect(port, host) };
 const captions = new OpenAIRealtimeWS({ intent: "transcription", options }, openai);

@@ -7,6 +7,7 @@ Each turn has a line; where its final text is not what was printed, that follows
 
 import asyncio
 import base64
+import os
 import sys
 from pathlib import Path
 
@@ -32,7 +33,7 @@ async def send(connection: AsyncRealtimeConnection, file: str) -> None:
 
 async def main(file: str, base_url: str) -> None:
     """Prints what is heard, until the last turn has its text."""
-    client = AsyncOpenAI(base_url=f"{base_url}/v1", api_key="unused")
+    client = AsyncOpenAI(base_url=f"{base_url}/v1", api_key=os.environ.get("OPENAI_API_KEY", "unused"))
     async with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
         sending = asyncio.create_task(send(connection, file))
         heard, turns, is_sent = "", 0, False
@@ -45,8 +46,7 @@ async def main(file: str, base_url: str) -> None:
                     begins = event.transcript.startswith(heard)
                     print(event.transcript[len(heard) :] if begins else f" -> {event.transcript}")
                     heard = ""
-                case "input_audio_buffer.cleared":
-                    is_sent = True
+            is_sent |= event.type == "input_audio_buffer.cleared"
             turns += event.type == "input_audio_buffer.committed"
             turns -= event.type.endswith(("transcription.completed", "transcription.failed"))
             if is_sent and not turns:

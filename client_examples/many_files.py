@@ -6,6 +6,7 @@ The server takes turns between them. One that fails is named, and the others go 
 """
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -29,7 +30,8 @@ async def main(base_url: str, *files: str) -> int:
         return True
 
     # The client itself tries again, with patience, where the server says that it is busy.
-    async with AsyncOpenAI(base_url=f"{base_url}/v1", api_key="unused", max_retries=5) as client:
+    key = os.environ.get("OPENAI_API_KEY", "unused")
+    async with AsyncOpenAI(base_url=f"{base_url}/v1", api_key=key, max_retries=5) as client:
         return (await asyncio.gather(*map(transcribe, files))).count(False)
 
 

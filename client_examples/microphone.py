@@ -5,8 +5,8 @@ Usage: python microphone.py [BASE_URL]                 needs: pip install 'opena
 
 import asyncio
 import base64
+import os
 import sys
-from typing import Any
 
 import sounddevice
 from openai import AsyncOpenAI
@@ -19,7 +19,7 @@ async def send(connection: AsyncRealtimeConnection) -> None:
     """Sends what the microphone hears until Enter is pressed; the last turn is ended by a commit."""
     loop, blocks = asyncio.get_running_loop(), asyncio.Queue[bytes | None]()
 
-    def hear(samples: Any, *_: object) -> None:  # in a thread of PortAudio's, which must never wait
+    def hear(samples: memoryview, *_: object) -> None:  # in a thread of PortAudio's, which must never wait
         loop.call_soon_threadsafe(blocks.put_nowait, bytes(samples))
 
     def stop() -> None:
@@ -37,7 +37,7 @@ async def send(connection: AsyncRealtimeConnection) -> None:
 
 async def main(base_url: str = "http://127.0.0.1:8000") -> None:
     """Prints each word once it is settled, each turn on a line."""
-    client = AsyncOpenAI(base_url=f"{base_url}/v1", api_key="unused")
+    client = AsyncOpenAI(base_url=f"{base_url}/v1", api_key=os.environ.get("OPENAI_API_KEY", "unused"))
     async with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
         sending = asyncio.create_task(send(connection))
         heard, turns, is_sent = "", 0, False

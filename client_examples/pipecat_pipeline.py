@@ -2,11 +2,10 @@
 
 Usage: arecord -q -t raw -f S16_LE -r 16000 -c 1 | python pipecat_pipeline.py [BASE_URL]
                                                                    needs: pip install 'pipecat-ai[openai]'
-
-Any other transport of pipecat's takes the place of `feed`. The gateway says when a turn ends.
 """
 
 import asyncio
+import os
 import sys
 
 from pipecat.frames.frames import Frame, InputAudioRawFrame, TranscriptionFrame
@@ -31,7 +30,7 @@ class Printer(FrameProcessor):
 
 
 async def feed(worker: PipelineWorker) -> None:
-    """Standard input, and behind it a silence that ends the last turn."""
+    """Standard input, and behind it a silence that ends the last turn; any other transport will do."""
     while block := await asyncio.to_thread(sys.stdin.buffer.read, BLOCK_BYTES):
         await worker.queue_frame(InputAudioRawFrame(block, RATE, 1))
     await worker.queue_frame(InputAudioRawFrame(bytes(2 * RATE), RATE, 1))
@@ -42,9 +41,9 @@ async def feed(worker: PipelineWorker) -> None:
 async def main(base_url: str = "http://127.0.0.1:8000") -> None:
     """Runs until standard input ends."""
     speech_to_text = OpenAIRealtimeSTTService(
-        api_key="unused",
+        api_key=os.environ.get("OPENAI_API_KEY", "unused"),
         base_url=f"{base_url.replace('http', 'ws', 1)}/v1/realtime",
-        turn_detection={"type": "server_vad"},
+        turn_detection={"type": "server_vad"},  # the gateway says when a turn ends
         settings=OpenAIRealtimeSTTService.Settings(model="gpt-transcribe"),
     )
     worker = PipelineWorker(Pipeline([speech_to_text, Printer()]), idle_timeout_secs=None)

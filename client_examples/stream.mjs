@@ -5,7 +5,7 @@ import OpenAI from "openai";
 
 const sample = new URL("../tests/samples/jfk.flac", import.meta.url).pathname;
 const [file = sample, baseURL = "http://127.0.0.1:8000"] = process.argv.slice(2);
-const openai = new OpenAI({ baseURL: `${baseURL}/v1`, apiKey: "unused" });
+const openai = new OpenAI({ baseURL: `${baseURL}/v1`, apiKey: process.env.OPENAI_API_KEY ?? "unused" });
 
 const stream = await openai.audio.transcriptions.create({
   file: fs.createReadStream(file),

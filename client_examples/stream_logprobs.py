@@ -4,6 +4,7 @@ Usage: python stream_logprobs.py [FILE] [BASE_URL]        needs: pip install ope
 """
 
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def main() -> None:
     here = Path(__file__).parent
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else here.parent / "tests" / "samples" / "jfk.flac"
     base_url = sys.argv[2] if len(sys.argv) > 2 else "http://127.0.0.1:8000"
-    client = OpenAI(base_url=f"{base_url}/v1", api_key="not needed")
+    client = OpenAI(base_url=f"{base_url}/v1", api_key=os.environ.get("OPENAI_API_KEY", "unused"))
     stream = client.audio.transcriptions.create(
         file=file, model="gpt-4o-transcribe", stream=True, include=["logprobs"]
     )

@@ -3,6 +3,7 @@
 Usage: python transcribe_file.py [FILE] [BASE_URL]                 needs: pip install openai
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ SAMPLE = Path(__file__).parent.parent / "tests" / "samples" / "jfk.flac"
 
 def main(file: str, base_url: str) -> None:
     """Prints the text, then a line for each word."""
-    client = OpenAI(base_url=f"{base_url}/v1", api_key="unused")
+    client = OpenAI(base_url=f"{base_url}/v1", api_key=os.environ.get("OPENAI_API_KEY", "unused"))
     with Path(file).open("rb") as audio:
         transcript = client.audio.transcriptions.create(
             model="whisper-1",

@@ -1,13 +1,12 @@
 """Streams a recording through the WebSocket and prints the words as they come, while it is still sending.
 
 Usage: python websocket_file.py [FILE] [BASE_URL] [--live]        needs: pip install websockets (--live: av)
-
-With --live the recording is sent as bare 16-bit samples at the pace of speech, as a microphone would be;
-otherwise the file goes as it is, as fast as the connection takes it.
+       --live: as bare 16-bit samples at the pace of speech; else as it is, as fast as it is taken
 """
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +14,14 @@ from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
 
-RATE, FRAME_SECONDS, PIECE_BYTES = 16_000, 0.1, 32_768
+RATE, FRAME_SECONDS = 16_000, 0.1
 
 
 def pieces(file: str, *, live: bool) -> Iterator[bytes]:
     """The file's bytes, or its samples as a microphone gives them."""
     if not live:
-        data = Path(file).read_bytes()
-        yield from (data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES))
+        with Path(file).open("rb") as data:
+            yield from iter(lambda: data.read(32_768), b"")
         return
     import av  # noqa: PLC0415 - only this way of sending needs it
 
@@ -42,9 +41,10 @@ async def send(socket: ClientConnection, file: str, *, live: bool) -> None:
 
 async def main(file: str, base_url: str, *, live: bool) -> None:
     """Sends and prints at the same time."""
-    query = {"model": "whisper-1"} | ({"format": "pcm16", "sample_rate": RATE} if live else {})
-    url = f"{base_url.replace('http', 'ws', 1)}/v1/audio/transcriptions?{urlencode(query)}"
-    async with connect(url) as socket, asyncio.TaskGroup() as tasks:
+    query = urlencode({"model": "whisper-1"} | ({"format": "pcm16", "sample_rate": RATE} if live else {}))
+    key = {"Authorization": f"Bearer {os.environ.get('OPENAI_API_KEY', 'unused')}"}
+    address = f"{base_url.replace('http', 'ws', 1)}/v1/audio/transcriptions?{query}"
+    async with connect(address, additional_headers=key) as socket, asyncio.TaskGroup() as tasks:
         tasks.create_task(send(socket, file, live=live))
         while (message := await socket.recv()) != "[DONE]":
             event = json.loads(message)

@@ -4,6 +4,7 @@ Usage: python client_examples/who_spoke.py [FILE] [BASE_URL] [NAME=REFERENCE.wav
 """
 
 import base64
+import os
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def main() -> None:
     """Prints a line for each segment."""
     file, base_url, *known = [*sys.argv[1:], *[str(SAMPLE), "http://127.0.0.1:8000"][len(sys.argv) - 1 :]]
     voices = [voice.partition("=")[::2] for voice in known]
-    client = OpenAI(base_url=f"{base_url}/v1", api_key="unused")
+    client = OpenAI(base_url=f"{base_url}/v1", api_key=os.environ.get("OPENAI_API_KEY", "unused"))
     with Path(file).open("rb") as audio_file:
         transcript = client.audio.transcriptions.create(
             model="gpt-4o-transcribe-diarize",

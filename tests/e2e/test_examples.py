@@ -47,6 +47,24 @@ def test_short_and_listed(path: Path) -> None:
     assert path.name == "README.md" or path.name in (EXAMPLES / "README.md").read_text("utf-8")
 
 
+@pytest.mark.parametrize("path", [*EXAMPLES.glob("*.[pms][yjh]*")], ids=lambda path: path.name)
+def test_each_takes_a_key(path: Path) -> None:
+    """A server with keys needs no change of the file, but the variable that OpenAI's clients read."""
+    assert "OPENAI_API_KEY" in path.read_text("utf-8")
+
+
+def test_a_key(
+    quick_whisper: WhisperSpec, samples: dict[str, Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opens a server that wants one, by HTTP and by WebSocket."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-example")
+    file = str(samples["en_nato_8k"].path)
+    with live_server([quick_whisper], api_keys=("sk-of-the-example",)) as server:
+        assert NATO in _run("bash", str(EXAMPLES / "transcribe.sh"), file, server.url)[0]
+        assert _python("transcribe_file.py", file, server.url)[0] == NATO
+        assert " ".join(_python("websocket_file.py", file, server.url)).split() == NATO.split()
+
+
 def test_curl(server: LiveServer, samples: dict[str, Sample]) -> None:
     """The plain answer, then events."""
     lines = _run("bash", str(EXAMPLES / "transcribe.sh"), str(samples["en_nato_8k"].path), server.url)
