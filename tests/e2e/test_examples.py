@@ -118,6 +118,13 @@ def test_captions_to_vtt(server: LiveServer, samples: dict[str, Sample], tmp_pat
     assert 0 <= cues[0].start_in_seconds <= cues[1].start_in_seconds <= 4
 
 
+def test_captions_to_vtt_of_silence(server: LiveServer, tmp_path: Path) -> None:
+    """What is committed in the end may have no speech, and then is no cue."""
+    _python("captions_to_vtt.py", str(tmp_path / "captions.vtt"), server.url, sound=bytes(240_000))
+
+    assert (tmp_path / "captions.vtt").read_text("utf-8") == "WEBVTT\n"
+
+
 def test_microphone(
     server: LiveServer, samples: dict[str, Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
