@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from openai import APIStatusError, AsyncOpenAI
+from openai import AsyncOpenAI, OpenAIError
 
 AT_ONCE = 8
 
@@ -23,7 +23,7 @@ async def main(base_url: str, *files: str) -> int:
         async with places:
             try:
                 answer = await client.audio.transcriptions.create(model="gpt-4o-transcribe", file=Path(file))
-            except (APIStatusError, OSError) as error:
+            except (OpenAIError, OSError) as error:
                 print(f"{file}: {error}", file=sys.stderr)
                 return False
         print(f"{file}: {answer.text}", flush=True)

@@ -1,8 +1,10 @@
 """Each example does what it says, in Python, Node and a browser; the longer ones have tests of their own."""
 
+import asyncio
 import functools
 import http.server
 import os
+import runpy
 import subprocess
 import sys
 import threading
@@ -10,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from openai import AsyncOpenAI
 
 from gateway.engine.whisper.engine import WhisperSpec
 from tests.audio.sound import int16, load
@@ -123,6 +126,19 @@ def test_captions_to_vtt_of_silence(server: LiveServer, tmp_path: Path) -> None:
     _python("captions_to_vtt.py", str(tmp_path / "captions.vtt"), server.url, sound=bytes(240_000))
 
     assert (tmp_path / "captions.vtt").read_text("utf-8") == "WEBVTT\n"
+
+
+def test_many_files_without_a_server(
+    samples: dict[str, Sample], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is named as one that failed, as with any other failure."""
+    file = str(samples["en_hello"].path)
+    main = runpy.run_path(str(EXAMPLES / "many_files.py"))["main"]
+    impatient = lambda **options: AsyncOpenAI(**{**options, "max_retries": 0})  # noqa: E731 - a client
+    monkeypatch.setitem(main.__globals__, "AsyncOpenAI", impatient)
+
+    assert asyncio.run(main("nowhere", file)) == 1
+    assert capsys.readouterr().err == f"{file}: Connection error.\n"
 
 
 def test_microphone(
