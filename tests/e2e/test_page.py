@@ -87,6 +87,15 @@ def test_speak(server: LiveServer, samples: dict[str, Sample], chromium: Browser
     assert page.complaints == []
 
 
+def test_the_button_keeps_the_keyboard(server: LiveServer, chromium: Browser) -> None:
+    """Who started with a key stops with the same, though the button waits for the microphone in between."""
+    page = opened(chromium, f"{server.url}/")
+    page.run("(button => { button.focus(); button.click() })(document.getElementById('listen'))")
+    page.until(f"{STATUS} === 'Listening.'")
+
+    assert page.run("document.activeElement.id") == "listen"
+
+
 def test_audience(server: LiveServer, samples: dict[str, Sample], chromium: Browser) -> None:
     """A second page with the link reads along; its token opens nothing else."""
     page = opened(chromium, f"{server.url}/")

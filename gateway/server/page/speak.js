@@ -125,7 +125,9 @@ export class Speak {
     byId("lamp").className = lamp;
     const label = { ready: this.captions.rows.length ? "Go on" : "Start", opening: "Starting…", listening: "Stop", finishing: "Don’t wait" };
     for (const button of [byId("listen"), byId("stage-listen")]) {
-      Object.assign(button, { textContent: label[state], disabled: state === "opening" });
+      button.textContent = label[state];
+      // Not `disabled`: a button that is loses the keyboard's focus, and Stop would have to be looked for.
+      button.setAttribute("aria-disabled", state === "opening");
       button.classList.toggle("on", state === "listening");
     }
     document.body.classList.toggle("is-listening", state !== "ready");
