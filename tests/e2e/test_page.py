@@ -96,6 +96,29 @@ def test_the_button_keeps_the_keyboard(server: LiveServer, chromium: Browser) ->
     assert page.run("document.activeElement.id") == "listen"
 
 
+@pytest.mark.parametrize(
+    ("query", "color", "background"),
+    [
+        ("color=no&background=no&position=no&align=no", "rgb(255, 255, 255)", "rgb(0, 0, 0)"),
+        ("color=url(x)&background=url(x)&position=&align=", "rgb(255, 255, 255)", "rgb(0, 0, 0)"),
+        ("color=red&background=transparent", "rgb(255, 0, 0)", "rgba(0, 0, 0, 0)"),
+    ],
+)
+def test_the_look_in_the_url(
+    server: LiveServer, chromium: Browser, query: str, color: str, background: str
+) -> None:
+    """What means nothing there is as if it were not: captions stay legible, and nothing is asked for."""
+    page = opened(chromium, f"{server.url}/?view=captions&{query}")
+    look = page.run(
+        "(({ color, alignItems }) => [color, alignItems])(getComputedStyle(document.getElementById('stage')))"
+    )
+
+    assert look == [color, "end"]
+    assert page.run("getComputedStyle(document.body).backgroundColor") == background
+    assert page.run("getComputedStyle(document.getElementById('lines')).textAlign") == "left"
+    assert page.complaints == []
+
+
 def test_audience(server: LiveServer, samples: dict[str, Sample], chromium: Browser) -> None:
     """A second page with the link reads along; its token opens nothing else."""
     page = opened(chromium, f"{server.url}/")

@@ -3,6 +3,7 @@
 import { byId, element } from "./elements.js";
 
 const DEFAULTS = { size: "7", lines: "4", position: "bottom", color: "#ffffff", background: "#000000", align: "left" };
+const CHOICES = { position: ["bottom", "middle", "top"], align: ["left", "center", "right", "start", "end", "justify"] };
 // The controls come when somebody moves, and go when nobody does.
 const IDLE_MS = 2_500;
 
@@ -35,7 +36,9 @@ export class Stage {
   }
 
   apply() {
-    const { size, lines, position, color, background, align } = this.look;
+    const { size, lines } = this.look;
+    const [color, background] = ["color", "background"].map((name) => this.known(name, CSS.supports("color", this.look[name])));
+    const [position, align] = ["position", "align"].map((name) => this.known(name, CHOICES[name].includes(this.look[name])));
     const root = byId("audience").style;
     root.setProperty("--size", `${number(size, 7, 1, 30)}vmin`);
     root.setProperty("--lines", number(lines, 4, 1, 20));
@@ -45,6 +48,11 @@ export class Stage {
     byId("stage").dataset.position = position;
     document.documentElement.classList.toggle("see-through", background === "transparent");
     document.documentElement.style.setProperty("--stage", background);
+  }
+
+  // What the URL says, or the default where that means nothing: captions stay legible.
+  known(name, isKnown) {
+    return isKnown ? this.look[name] : DEFAULTS[name];
   }
 
   // `row`: { id, text, state, segments? }; the newest are kept at the end.
