@@ -294,14 +294,15 @@ def _taken(page: Page, card: str, kind: str) -> str:
     return str(text)
 
 
-def test_phone(server: LiveServer, chromium: Browser) -> None:
-    """Nothing lies beside the screen of a phone, and the button is in reach."""
+@pytest.mark.parametrize("width", [320, 390])
+def test_phone(server: LiveServer, chromium: Browser, width: int) -> None:
+    """Nothing lies beside the screen of a phone, nor of a wide screen at four times the size."""
     page = chromium.page()
-    page.look(width=390, height=844)
+    page.look(width=width, height=844)
     for view in ("speak", "file", "api"):
         page.open(f"{server.url}/#{view}")
         page.until("document.querySelector('#server.ready')")
-        assert page.run("document.documentElement.scrollWidth") <= 390
+        assert page.run("document.documentElement.scrollWidth") <= width, view
 
 
 @pytest.mark.parametrize("dark", [False, True])
