@@ -1,6 +1,7 @@
 """The page at `/`, in a real browser whose microphone plays a recording."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -283,6 +284,43 @@ def test_files_without_sound(
     texts = page.run("[...document.querySelectorAll('.recording.failed')].map(card => card.innerText)")
     assert any("No sound that can be read is in this file." in text for text in texts)
     assert any("This file is empty." in text and "0 kB" in text for text in texts)
+
+
+def test_a_folder(server: LiveServer, samples: dict[str, Sample], chromium: Browser, tmp_path: Path) -> None:
+    """All that is in it is transcribed, beside what was dropped with it."""
+    inner = tmp_path / "recordings" / "of today"
+    inner.mkdir(parents=True)
+    shutil.copy(samples["en_hello"].path, inner / "one.wav")
+    shutil.copy(samples["en_hello"].path, inner.parent / "two.wav")
+    page = opened(chromium, f"{server.url}/#file")
+    dropped = {
+        "items": [],
+        "files": [str(inner.parent), str(samples["en_hello"].path)],
+        "dragOperationsMask": 1,
+    }
+    for kind in ("dragEnter", "dragOver", "drop"):
+        page.call("Input.dispatchDragEvent", type=kind, x=300, y=300, data=dropped)
+    page.until("document.querySelectorAll('.takes:not([hidden])').length === 3")
+
+    names = page.run("[...document.querySelectorAll('.recording')].map(card => card.ariaLabel)")
+    assert sorted(names) == sorted(["one.wav", "two.wav", samples["en_hello"].path.name])
+
+
+def test_leaving_while_it_is_sent(server: LiveServer, samples: dict[str, Sample], chromium: Browser) -> None:
+    """The browser asks first, while there is something to lose."""
+    leave = "(event => (dispatchEvent(event), event.defaultPrevented))"
+    leave += "(new Event('beforeunload', { cancelable: true }))"
+    page = opened(chromium, f"{server.url}/#file")
+    page.run("XMLHttpRequest.prototype.send = () => 0; 0")
+    page.run("XMLHttpRequest.prototype.abort = function () { this.onabort() }; 0")
+
+    assert not page.run(leave)
+    page.files("#files", [samples["en_hello"].path])
+    page.until("document.querySelector('.recording')")
+    assert page.run(leave)
+    page.run("document.querySelector('.recording header button').click()")
+    page.until("document.querySelector('.recording.failed')")
+    assert not page.run(leave)
 
 
 def _taken(page: Page, card: str, kind: str) -> str:

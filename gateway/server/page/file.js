@@ -30,6 +30,7 @@ export function startFile() {
     next();
   }
 
+  addEventListener("beforeunload", (event) => running && event.preventDefault());
   const input = byId("files");
   input.addEventListener("change", () => {
     add(input.files);
@@ -42,9 +43,25 @@ export function startFile() {
       byId("drop").classList.toggle("over", name === "dragover");
       if (name !== "drop") return;
       location.hash = "#file";
-      add(event.dataTransfer.files);
+      filesOf(event.dataTransfer).then(add);
     });
   }
   byId("file-form").addEventListener("submit", (event) => event.preventDefault());
   remember(byId("file-form"));
+}
+
+// Of what was dropped; of folders all that is in them. To be called in the event itself: later there is nothing.
+async function filesOf({ files, items }) {
+  const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return [...files];
+  return (await Promise.all(entries.map(filesIn))).flat();
+}
+
+async function filesIn(entry) {
+  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+  const reader = entry.createReader();
+  const found = [];
+  // A hundred at most come at once.
+  for (let some; (some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject))).length; ) found.push(...some);
+  return (await Promise.all(found.map(filesIn))).flat();
 }
