@@ -43,14 +43,14 @@ async def main(file: str, base_url: str = "http://127.0.0.1:8000") -> None:
                     begins[event.item_id] = event.audio_start_ms
                 elif event.type == "input_audio_buffer.speech_stopped":
                     ends[event.item_id] = event.audio_end_ms
-                elif event.type.endswith("transcription.completed") and event.item_id in begins:
-                    times = f"{stamp(begins.pop(event.item_id))} --> {stamp(ends.pop(event.item_id))}"
-                    lines = textwrap.fill(event.transcript.replace("-->", "→"), 42)
-                    print(f"\n{times}\n{lines or '…'}", file=vtt, flush=True)
+                elif event.type == "conversation.item.input_audio_transcription.completed":
+                    if event.item_id in begins:  # silence that was committed never began
+                        times = f"{stamp(begins.pop(event.item_id))} --> {stamp(ends.pop(event.item_id))}"
+                        lines = textwrap.fill(event.transcript.replace("-->", "→"), 42)
+                        print(f"\n{times}\n{lines or '…'}", file=vtt, flush=True)
                 elif event.type == "conversation.item.input_audio_transcription.failed":
-                    begins.pop(event.item_id, None)  # silence that was committed never began
-                is_sent = is_sent or event.type == "input_audio_buffer.cleared"
-                if is_sent and not begins:
+                    begins.pop(event.item_id, None)
+                if (is_sent := is_sent or event.type == "input_audio_buffer.cleared") and not begins:
                     break
             await sending
 
