@@ -43,6 +43,8 @@ class GatewayError(Exception):
     status = 500
     default_code: str | None = None
     default_reason = "internal"
+    is_traced = True
+    """Where it was raised tells an operator something."""
 
     def __init_subclass__(cls) -> None:
         cls.default_reason = _WORD.sub("_", cls.__name__.removesuffix("Error")).lower()
@@ -184,9 +186,10 @@ class EngineFailedError(GatewayError):
 
 
 class UnavailableError(GatewayError):
-    """No worker can serve at the moment. Its text says why: where it was raised tells an operator nothing."""
+    """No worker can serve at the moment. Its text says why."""
 
     status = 503
+    is_traced = False
 
 
 class ShuttingDownError(UnavailableError):

@@ -23,14 +23,14 @@ def _split(value: Any) -> Any:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
-ANY = "*"
+_ANY = "*"
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+|null")
 
 
 def _hosts(given: tuple[str, ...]) -> tuple[str, ...]:
     for each in given:
-        if each != ANY and re.search(r"[\s/:@*]", each):
+        if each != _ANY and re.search(r"[\s/:@*]", each):
             raise ValueError(f"'{each}' is no name of a host: without scheme, port and path")
     return given
 
@@ -38,18 +38,18 @@ def _hosts(given: tuple[str, ...]) -> tuple[str, ...]:
 def _proxies(given: tuple[str, ...]) -> tuple[str, ...]:
     """Nothing but `*` where that is among them: whoever asks does not look for it beside others."""
     for each in given:
-        if each != ANY:
+        if each != _ANY:
             try:
                 ipaddress.ip_network(each)
             except ValueError as error:
                 raise ValueError(f"{error}; an address or a network is wanted, as 10.0.0.0/8 is") from None
-    return (ANY,) if ANY in given else given
+    return (_ANY,) if _ANY in given else given
 
 
 def _origin(value: str) -> str:
     """As browsers send it: lower case, and no slash behind it. What none can send would let nobody in."""
     origin = value.lower().rstrip("/")
-    if origin != ANY and not _ORIGIN.fullmatch(origin):
+    if origin != _ANY and not _ORIGIN.fullmatch(origin):
         raise ValueError(f"'{value}' is no origin, as https://captions.example is: without a path")
     return origin
 

@@ -136,10 +136,7 @@ def read_memory(meminfo: Path, cgroup: Path) -> tuple[int, int]:
 
 
 def _local_bytes(settings: Settings) -> int:
-    """What one worker of each Whisper model takes that would be served, as far as they are at hand.
-
-    With its express worker, if it has one.
-    """
+    """What a worker of each served Whisper at hand takes, with the express worker where there will be one."""
     # Not at the top: this loads PyAV, which may be what is broken.
     from gateway.runtime.whisper import fitting  # noqa: PLC0415
 
@@ -156,7 +153,7 @@ def _local_bytes(settings: Settings) -> int:
         for folder in folders
         if folder is not None and fault(folder) is None
     ]
-    return sum(spec.memory_bytes * (2 if spec.express else 1) for spec in specs)
+    return sum(spec.workers * spec.memory_bytes for spec in specs)
 
 
 def _named(name: str, cached: dict[str, CachedModel], *, is_away: bool) -> Finding:

@@ -97,6 +97,11 @@ def _check_variables(environment: Mapping[str, str]) -> tuple[list[str], list[st
     return faults, remarks
 
 
+def _bare(name: object) -> str:
+    """A setting's name, though it is written as that of its variable."""
+    return str(name).lower().removeprefix(PREFIX.lower())
+
+
 def _did_you_mean(name: str, known: Iterable[str], form: str = "{}") -> str:
     nearest = nearest_name(name, known)
     return f"; did you mean {form.format(nearest)}?" if nearest else ""
@@ -125,10 +130,8 @@ class _File:
 
     def unknown(self) -> list[str]:
         return [
-            f"{self.where(loc)}: '{loc[-1]}' is no setting"
-            f"{_did_you_mean(name.removeprefix(PREFIX.lower()), known)}"
+            f"{self.where(loc)}: '{loc[-1]}' is no setting{_did_you_mean(_bare(loc[-1]), known)}"
             for loc, known in self._unknown()
-            for name in (str(loc[-1]).lower(),)
         ]
 
     def _unknown(self) -> Iterator[tuple[tuple[str | int, ...], Iterable[str]]]:

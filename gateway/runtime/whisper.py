@@ -65,7 +65,7 @@ def fitting(spec: WhisperSpec, settings: Settings, *, models: int) -> WhisperSpe
     if not spec.express or settings.express_worker == "on":
         return spec
     most = min(available_bytes(), settings.memory_budget or math.inf) * EXPRESS_SHARE
-    return spec if 2 * models * spec.memory_bytes <= most else replace(spec, express=False)
+    return spec if models * spec.workers * spec.memory_bytes <= most else replace(spec, express=False)
 
 
 def options_on_cluster(settings: Settings) -> WhisperOptions:

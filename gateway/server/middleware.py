@@ -16,7 +16,6 @@ from gateway.errors import (
     GatewayError,
     MethodNotAllowedError,
     ShuttingDownError,
-    UnavailableError,
     UploadTimeoutError,
 )
 from gateway.metrics import Metrics
@@ -100,9 +99,9 @@ class RequestMiddleware:
             answer.reason = error.reason
             self._metrics.refuse(error)
             if error.status >= 500:
-                raised = None if isinstance(error, UnavailableError) else error
                 extra = {"request_id": answer.request_id}
-                logger.warning("request failed: %s", error, extra=extra, exc_info=raised)
+                trace = error if error.is_traced else None
+                logger.warning("request failed: %s", error, extra=extra, exc_info=trace)
             await answer.refuse(error)
         except Exception:
             logger.exception("internal error", extra={"request_id": answer.request_id})

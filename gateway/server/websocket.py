@@ -18,7 +18,6 @@ from gateway.errors import (
     GatewayError,
     OverloadedError,
     ShuttingDownError,
-    UnavailableError,
 )
 from gateway.metrics import Metrics
 from gateway.protocol.events import encode, error_body
@@ -126,9 +125,9 @@ class WebSocketMiddleware:
                 self._metrics.refuse(error)
                 current().fail(error.reason)
                 if error.status >= 500 and not isinstance(error, ShuttingDownError):
-                    raised = None if isinstance(error, UnavailableError) else error
                     extra = {"request_id": session.id}
-                    logger.warning("session failed: %s", error, extra=extra, exc_info=raised)
+                    trace = error if error.is_traced else None
+                    logger.warning("session failed: %s", error, extra=extra, exc_info=trace)
                 await session.refuse(error)
             case _:
                 logger.error("internal error", extra={"request_id": session.id}, exc_info=error)

@@ -66,6 +66,7 @@ def test_an_express_worker_that_fits(
     both = replace(mini_whisper, express=True)
     alone = replace(mini_whisper, express=False)
 
+    assert (alone.workers, both.workers) == (1, 2)
     assert 2 * both.memory_bytes < EXPRESS_SHARE * available_bytes() < 1_000_000 * both.memory_bytes
     assert fitting(both, settings, models=models).express is express
     assert not fitting(alone, settings, models=models).express

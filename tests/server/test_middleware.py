@@ -127,15 +127,6 @@ async def test_what_is_not_there_for_now_is_a_line(caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.filterwarnings("default")
-async def test_a_model_that_is_not_there_yet_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """It is no fault of ours, so it has no traceback."""
-    await _call(_raising(UnavailableError("It is still coming.")))
-
-    [record] = caplog.records
-    assert record.getMessage() == "request failed: It is still coming."
-    assert record.exc_info is None
-
-
 async def test_unknown_exceptions_are_internal_errors() -> None:
     """Their text is for the log; the client gets the request id."""
     start, body = await _call(_raising(RuntimeError("/secret/path")))

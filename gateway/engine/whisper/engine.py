@@ -78,6 +78,11 @@ class WhisperOptions:
     beam_size: int = 5
     audio_context: AudioContext = "full"
 
+    @property
+    def workers(self) -> int:
+        """How many share the model's rows: with an express worker two."""
+        return 2 if self.express else 1
+
 
 @dataclass(frozen=True, slots=True)
 class WhisperSpec(WhisperOptions, ProcessSpec):
